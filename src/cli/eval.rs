@@ -1,0 +1,1 @@
+//! PSNR and SSIM of a model on a test set.

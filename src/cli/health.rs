@@ -1,0 +1,1 @@
+//! Asks a running server whether it is ready; for containers without curl.

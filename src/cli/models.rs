@@ -1,0 +1,1 @@
+//! Lists the models and what would run them.

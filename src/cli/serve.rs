@@ -1,0 +1,1 @@
+//! The HTTP server, from its first line of log to its drain.

@@ -1,0 +1,1 @@
+//! What serve, upscale and eval share: registry, engines, warm-up, scheduler, pipeline.

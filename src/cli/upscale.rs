@@ -1,0 +1,1 @@
+//! Enlarges files and folders.

@@ -1,0 +1,86 @@
+//! Bytes to pixels and back: [`probe`] reads headers only, [`decode`] pixels, [`encode`] streams rows out.
+//!
+//! The kind of an upload is read from its bytes, never from a header or a file name.
+
+pub mod decode;
+pub mod encode;
+pub mod limits;
+pub mod probe;
+
+use serde::Serialize;
+
+pub use limits::InputLimits;
+pub use probe::{Probe, probe};
+
+/// File formats that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputFormat {
+    /// Portable Network Graphics.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// WebP.
+    WebP,
+}
+
+/// File formats that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// Portable Network Graphics, lossless, streamed.
+    Png,
+    /// Baseline JPEG 4:4:4, streamed; alpha is flattened on white.
+    Jpeg,
+    /// Lossless WebP, at most 16383 pixels a side, held whole in memory until encoded.
+    #[value(name = "webp")]
+    WebP,
+}
+
+impl OutputFormat {
+    /// Media type, as in `Content-Type`.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::WebP => "image/webp",
+        }
+    }
+
+    /// File extension without the dot.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpg",
+            Self::WebP => "webp",
+        }
+    }
+}
+
+/// Why bytes are no picture for us. The texts go to clients: they name the value and the remedy, never a library.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// Nothing was sent. 400.
+    #[error("the body is empty; send the bytes of an image")]
+    Empty,
+    /// No known signature, or a kind of file that is not served. 415.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Known kind, but broken. 422.
+    #[error("{0}")]
+    Damaged(String),
+    /// Over a limit that the header tells. 413.
+    #[error("the image's {what} is {actual}, over the limit of {limit}; {remedy}")]
+    TooLarge {
+        /// `input_pixels`, `output_pixels`, `output_side`, …: stable, for the problem's `limit_name`.
+        name: &'static str,
+        /// In words.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+        /// What the header says.
+        actual: u64,
+        /// What the client can do.
+        remedy: &'static str,
+    },
+}

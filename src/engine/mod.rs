@@ -1,0 +1,56 @@
+//! What enlarges one batch of tiles: the trait [`TileEngine`], ONNX Runtime behind it, and the built-in bicubic.
+
+pub mod bicubic;
+pub mod onnx;
+pub mod runtime;
+
+use std::collections::HashMap;
+
+use crate::registry::NetworkId;
+use crate::units::TileShape;
+
+/// Where and in what arithmetic an engine runs; what it says is what really runs, not what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Execution {
+    /// Execution provider: `cpu`, `cuda`, `openvino`, or `builtin` for bicubic.
+    pub provider: String,
+    /// Arithmetic: `fp32`, `bf16`, `fp16`.
+    pub precision: String,
+}
+
+/// One network at one scale, owned by one worker thread.
+pub trait TileEngine: Send {
+    /// Enlarges a batch of equally shaped tiles.
+    ///
+    /// Each tile is planar RGB, 3 × side × side levels in 0.0..=255.0; each result 3 × (side·scale)², in the same
+    /// order, neither rounded nor clamped. Every value of a result is finite, or the call is an error.
+    fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError>;
+
+    /// What really runs.
+    fn execution(&self) -> Execution;
+}
+
+/// The engines of one worker, by network.
+pub type EngineSet = HashMap<NetworkId, Box<dyn TileEngine>>;
+
+/// Why a batch has no result. The text is for operators: clients are told only that inference failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The runtime refused or failed.
+    #[error("inference failed: {0}")]
+    Runtime(String),
+    /// The network gave NaN or infinity.
+    #[error("the network gave a non-finite value in tile {tile} of its batch")]
+    NonFinite {
+        /// Index in the batch.
+        tile: usize,
+    },
+    /// The network gave another number of values than its scale says.
+    #[error("the network gave {actual} values for a batch that needs {expected}")]
+    Shape {
+        /// By scale and shape.
+        expected: usize,
+        /// What came.
+        actual: usize,
+    },
+}

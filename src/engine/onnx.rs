@@ -1,0 +1,1 @@
+//! One ONNX Runtime session a network and worker.

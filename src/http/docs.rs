@@ -1,0 +1,1 @@
+//! openapi.yaml as served, and a page that shows it.

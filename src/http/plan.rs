@@ -1,0 +1,1 @@
+//! POST /v1/plan: what would be done, from the header alone.

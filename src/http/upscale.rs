@@ -1,0 +1,1 @@
+//! POST /v1/upscale: an image in, a larger one out.

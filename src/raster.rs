@@ -1,0 +1,143 @@
+//! The pixel type that moves between codec and tiling: rows of interleaved samples, 8 or 16 bit, 1 to 4 channels.
+//!
+//! A whole decoded picture is one [`Raster`], and so is a band of output rows on its way to the encoder.
+
+use crate::units::Size;
+
+/// What the samples of one pixel mean, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channels {
+    /// Luminance.
+    Gray,
+    /// Luminance, alpha (not premultiplied).
+    GrayAlpha,
+    /// Red, green, blue.
+    Rgb,
+    /// Red, green, blue, alpha (not premultiplied).
+    Rgba,
+}
+
+impl Channels {
+    /// Samples per pixel, alpha included.
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Gray => 1,
+            Self::GrayAlpha => 2,
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+        }
+    }
+
+    /// Samples per pixel without alpha: 1 or 3.
+    pub const fn colours(self) -> usize {
+        match self {
+            Self::Gray | Self::GrayAlpha => 1,
+            Self::Rgb | Self::Rgba => 3,
+        }
+    }
+
+    /// Whether the last sample of a pixel is alpha.
+    pub const fn has_alpha(self) -> bool {
+        matches!(self, Self::GrayAlpha | Self::Rgba)
+    }
+}
+
+/// Interleaved samples, row after row without padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Samples {
+    /// 0..=255.
+    U8(Vec<u8>),
+    /// 0..=65535, native byte order.
+    U16(Vec<u16>),
+}
+
+impl Samples {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(v) => v.len(),
+            Self::U16(v) => v.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Bits per sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Depth {
+    /// 8 bits, 0..=255.
+    Eight,
+    /// 16 bits, 0..=65535.
+    Sixteen,
+}
+
+impl Depth {
+    /// Bytes per sample.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Eight => 1,
+            Self::Sixteen => 2,
+        }
+    }
+}
+
+/// A picture, or a band of its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raster {
+    size: Size,
+    channels: Channels,
+    samples: Samples,
+}
+
+impl Raster {
+    /// # Panics
+    /// If the number of samples is not width × height × channels: a codec that miscounts must not go on.
+    pub fn new(size: Size, channels: Channels, samples: Samples) -> Self {
+        assert_eq!(
+            samples.len() as u64,
+            size.pixels() * channels.count() as u64,
+            "a raster of {size} with {channels:?} needs exactly its samples"
+        );
+        Self { size, channels, samples }
+    }
+
+    /// Width and height.
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// What the samples mean.
+    pub const fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    /// The samples themselves.
+    pub const fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    /// Bits per sample.
+    pub const fn depth(&self) -> Depth {
+        match self.samples {
+            Samples::U8(_) => Depth::Eight,
+            Samples::U16(_) => Depth::Sixteen,
+        }
+    }
+
+    /// One sample in 8-bit levels, 0.0..=255.0, whatever the depth (a 16-bit sample is divided by 257).
+    ///
+    /// # Panics
+    /// Outside the picture.
+    #[inline]
+    pub fn level(&self, x: u32, y: u32, channel: usize) -> f32 {
+        let at = (y as usize * self.size.width as usize + x as usize) * self.channels.count() + channel;
+        match &self.samples {
+            Samples::U8(v) => f32::from(v[at]),
+            Samples::U16(v) => f32::from(v[at]) / 257.0,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! `model.toml`: what it says, and the checks it must pass.

@@ -1,0 +1,1 @@
+//! One OS thread with its engines: pull, run, deliver.
