@@ -1,6 +1,25 @@
 //! Every metric of the service, declared in one struct that is passed in and never global.
+//!
+//! Names say the unit; every label has a bounded set of values (routes from the router's list, status codes, the
+//! problem codes, the models of the registry). docs/metrics.md is the list for operators; a test holds it to this file.
 
+use prometheus::core::{Collector, Desc};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// Seconds, of whole requests. From what a probe takes to the default deadline, about twofold a step: the question
+/// asked of it is "has p99 doubled", and sixteen series a route are cheap. A bound stands at 300 s, the default
+/// deadline, so that what ran into it is seen.
+const REQUEST_BUCKETS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0];
+
+/// Seconds, of one stage. As for requests, but a thumbnail decodes in well under a millisecond and a free worker takes
+/// a tile at once: so it begins lower.
+const STAGE_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0, 300.0];
+
+/// Tiles in a batch. Exact where a CPU works (up to 4), then the sizes at which GPUs are configured; 64 is the most
+/// that `--batch-max` takes.
+const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0];
 
 /// Stages of a request, as in `Server-Timing` and `upscaler_stage_duration_seconds{stage}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +51,7 @@ impl Stage {
 pub struct Metrics {
     /// Gathers everything below.
     pub registry: Registry,
-    /// `upscaler_requests_total{route,status}`.
+    /// `upscaler_requests_total{route,status}`; status 499 is a client that left.
     pub requests: IntCounterVec,
     /// `upscaler_request_duration_seconds{route}`.
     pub request_duration: HistogramVec,
@@ -54,8 +73,12 @@ pub struct Metrics {
     pub refusals: IntCounterVec,
     /// `upscaler_pixels_total{direction,model}`: direction is input or output.
     pub pixels: IntCounterVec,
+    /// `upscaler_body_bytes_total{direction}`: bytes of images received (input) and sent (output).
+    pub body_bytes: IntCounterVec,
     /// `upscaler_nonfinite_tiles_total{model,scale}`.
     pub nonfinite: IntCounterVec,
+    /// `upscaler_panics_total{room}`: caught, and the process lives on; room is http, pipeline or engine.
+    pub panics: IntCounterVec,
     /// `upscaler_model_info{model,scale,provider,precision,sha256}` = 1.
     pub model_info: IntGaugeVec,
     /// `upscaler_build_info{version}` = 1.
@@ -70,7 +93,84 @@ impl Metrics {
     /// # Panics
     /// Never: names and labels are constants, and a test registers them.
     pub fn new() -> Self {
-        unimplemented!("telemetry helper")
+        Self::declare().0
+    }
+
+    /// The set, and the description of each metric in it: one that has no series yet is not gathered.
+    fn declare() -> (Self, Vec<Desc>) {
+        let mut new = Declarations::default();
+        let metrics = Self {
+            requests: new.counter(
+                "upscaler_requests_total",
+                "HTTP requests answered, by route and status; 499 is a client that left.",
+                &["route", "status"],
+            ),
+            request_duration: new.histogram_vec(
+                "upscaler_request_duration_seconds",
+                "Time from a request's header to the last byte of its answer.",
+                &["route"],
+                REQUEST_BUCKETS,
+            ),
+            stage_duration: new.histogram_vec(
+                "upscaler_stage_duration_seconds",
+                "Time of one upscale request in one stage: decode, queue (mean wait of a tile), infer, encode.",
+                &["stage"],
+                STAGE_BUCKETS,
+            ),
+            batch_tiles: new.histogram("upscaler_batch_tiles", "Tiles that ran together in a batch.", BATCH_BUCKETS),
+            tiles: new.counter(
+                "upscaler_tiles_total",
+                "Tiles that left the queue, by outcome: done, failed, cancelled.",
+                &["model", "scale", "outcome"],
+            ),
+            queued_tiles: new.gauge("upscaler_queued_tiles", "Tiles that wait for a worker."),
+            admitted_tiles: new.gauge(
+                "upscaler_admitted_tiles",
+                "Tiles of admitted requests that are not finished; bounded by --queue-tiles.",
+            ),
+            inflight_requests: new.gauge("upscaler_inflight_requests", "Upscale requests admitted and not finished."),
+            inflight_bytes: new.gauge(
+                "upscaler_inflight_bytes",
+                "Memory that the admitted requests may hold at most; bounded by --memory.",
+            ),
+            refusals: new.counter(
+                "upscaler_refusals_total",
+                "Requests refused, by the code of the problem document.",
+                &["reason"],
+            ),
+            pixels: new.counter(
+                "upscaler_pixels_total",
+                "Pixels of pictures answered in full, by direction: input, output.",
+                &["direction", "model"],
+            ),
+            body_bytes: new.counter(
+                "upscaler_body_bytes_total",
+                "Bytes of image files, by direction: input (received), output (sent).",
+                &["direction"],
+            ),
+            nonfinite: new.counter(
+                "upscaler_nonfinite_tiles_total",
+                "Tiles for which a network gave NaN or infinity; their requests fail.",
+                &["model", "scale"],
+            ),
+            panics: new.counter(
+                "upscaler_panics_total",
+                "Panics caught, by room: http, pipeline, engine; any is a defect to report.",
+                &["room"],
+            ),
+            model_info: new.info(
+                "upscaler_model_info",
+                "Always 1; one series a network that is served, and what really runs it.",
+                &["model", "scale", "provider", "precision", "sha256"],
+            ),
+            build_info: new.info("upscaler_build_info", "Always 1; the version that runs.", &["version"]),
+            ready: new.gauge("upscaler_ready", "1 while GET /health/ready says ready, else 0."),
+            registry: new.registry.clone(),
+        };
+        #[cfg(target_os = "linux")]
+        new.declare(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+        metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        (metrics, new.described)
     }
 }
 
@@ -80,5 +180,118 @@ impl Default for Metrics {
     }
 }
 
-#[allow(unused)]
-type _Imports = (HistogramOpts, Opts);
+/// Builds metrics and registers each as it is built, so that none can be declared and not exported.
+#[derive(Default)]
+struct Declarations {
+    registry: Registry,
+    described: Vec<Desc>,
+}
+
+/// Why building or registering a metric cannot fail.
+const CONSTANT: &str = "names, labels and buckets are constants that a test registers";
+
+impl Declarations {
+    fn declare(&mut self, collector: Box<dyn Collector>) {
+        self.described.extend(collector.desc().into_iter().cloned());
+        self.registry.register(collector).expect(CONSTANT);
+    }
+
+    fn add<T: Collector + Clone + 'static>(&mut self, metric: prometheus::Result<T>) -> T {
+        let metric = metric.expect(CONSTANT);
+        self.declare(Box::new(metric.clone()));
+        metric
+    }
+
+    fn counter(&mut self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::new(name, help))
+    }
+
+    fn info(&mut self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+
+    fn histogram_vec(&mut self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prometheus::TextEncoder;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_has_help_and_a_unit_in_its_name() {
+        let (_, described) = Metrics::declare();
+        let ours: Vec<_> = described.iter().filter(|desc| desc.fq_name.starts_with("upscaler_")).collect();
+        assert!(ours.len() >= 17, "some metrics are not described: {ours:?}");
+        for desc in ours {
+            assert!(desc.help.ends_with('.') && desc.help.len() > 20, "{}: help is '{}'", desc.fq_name, desc.help);
+            let unit = desc.fq_name.rsplit('_').next().expect("a name has a last word");
+            assert!(
+                ["total", "seconds", "bytes", "tiles", "requests", "info", "ready"].contains(&unit),
+                "{} does not end in a unit",
+                desc.fq_name
+            );
+        }
+    }
+
+    #[test]
+    fn a_new_set_is_gathered() {
+        let metrics = Metrics::new();
+        metrics.requests.with_label_values(&["/v1/upscale", "200"]).inc();
+        metrics.stage_duration.with_label_values(&[Stage::Decode.name()]).observe(0.002);
+        let text = TextEncoder::new().encode_to_string(&metrics.registry.gather()).expect("valid names");
+        assert!(text.contains(r#"upscaler_requests_total{route="/v1/upscale",status="200"} 1"#), "{text}");
+        assert!(text.contains(r#"upscaler_stage_duration_seconds_bucket{stage="decode",le="0.0025"} 1"#), "{text}");
+        assert!(text.contains(concat!(r#"upscaler_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#)));
+        #[cfg(target_os = "linux")]
+        assert!(text.contains("process_resident_memory_bytes "), "{text}");
+    }
+
+    #[test]
+    fn two_sets_do_not_share_counts() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.queued_tiles.inc();
+        assert_eq!((one.queued_tiles.get(), other.queued_tiles.get()), (1, 0));
+    }
+
+    #[test]
+    fn buckets_rise_evenly() {
+        for buckets in [REQUEST_BUCKETS, STAGE_BUCKETS, BATCH_BUCKETS] {
+            for pair in buckets.windows(2) {
+                let step = pair[1] / pair[0];
+                assert!(step > 1.0 && step < 3.5, "{pair:?}");
+            }
+        }
+    }
+
+    /// docs/metrics.md lists exactly what is exported: each row is `| name | type | labels | meaning |`.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_document_lists_exactly_what_is_exported() {
+        let documented: BTreeMap<String, String> = include_str!("../../docs/metrics.md")
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', ""));
+                let name = cells.next().filter(|name| name.starts_with("upscaler_") || name.starts_with("process_"))?;
+                Some((name, cells.nth(1)?))
+            })
+            .collect();
+        let (_, described) = Metrics::declare();
+        let exported: BTreeMap<String, String> =
+            described.into_iter().map(|desc| (desc.fq_name, desc.variable_labels.join(", "))).collect();
+        assert_eq!(documented, exported);
+    }
+}
