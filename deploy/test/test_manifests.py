@@ -1,0 +1,209 @@
+"""The rendered Kubernetes manifests: valid by the real schemas of the three latest versions, and consistent with each
+other and with the server. Run by deploy/test/manifests.sh."""
+
+import copy
+import re
+import subprocess
+import unittest
+from importlib import resources
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+
+ROOT = Path(__file__).parents[2]
+# Kinds that Kubernetes itself ships no schema for; deploy/test/schemas.sh validates them by their own projects'.
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
+# Seconds of the termination grace that belong to neither preStop nor drain: for the process to end.
+GRACE_MARGIN = 10
+
+
+def render(overlay):
+    text = subprocess.check_output(["kubectl", "kustomize", overlay], cwd=ROOT, text=True)
+    return list(yaml.safe_load_all(text))
+
+
+def latest_versions(count):
+    """The newest Kubernetes versions that kubernetes-validate has strict schemas of."""
+    schemas = resources.files("kubernetes_validate") / "kubernetes-json-schema"
+    names = (re.match(r"v(\d+)\.(\d+)\.\d+-local-strict", folder.name) for folder in schemas.iterdir())
+    found = {tuple(map(int, name.groups())) for name in names if name}
+    return [f"{major}.{minor}" for major, minor in sorted(found)[-count:]]
+
+
+def of_kind(documents, kind):
+    return [document for document in documents if document["kind"] == kind]
+
+
+def one(documents, kind):
+    (found,) = of_kind(documents, kind)
+    return found
+
+
+def settings(documents):
+    """The environment of the container: the ConfigMap that the Deployment names."""
+    (source,) = container(documents)["envFrom"]
+    (found,) = [d for d in of_kind(documents, "ConfigMap") if d["metadata"]["name"] == source["configMapRef"]["name"]]
+    return found["data"]
+
+
+def pod(documents):
+    return one(documents, "Deployment")["spec"]["template"]
+
+
+def container(documents):
+    (found,) = pod(documents)["spec"]["containers"]
+    return found
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"(\d+)(s|m)", text).groups()
+    return int(number) * {"s": 1, "m": 60}[unit]
+
+
+def kib(text):
+    number, unit = re.fullmatch(r"(\d+)([KMG])i?B?", text).groups()
+    return int(number) * {"K": 1, "M": 1 << 10, "G": 1 << 20}[unit]
+
+
+class Manifests:
+    """What holds for every overlay; `overlay` is its folder."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.documents = render(cls.overlay)
+        cls.versions = latest_versions(3)
+
+    def test_every_document_is_valid(self):
+        self.assertEqual(len(self.versions), 3)
+        checked = 0
+        for document in self.documents:
+            if document["kind"] in CUSTOM:
+                continue
+            for version in self.versions:
+                with self.subTest(kind=document["kind"], name=document["metadata"]["name"], version=version):
+                    kubernetes_validate.validate(document, version, strict=True)
+                    checked += 1
+        print(f"\n{checked} validations against Kubernetes {', '.join(self.versions)}")
+
+    def test_the_schemas_catch_a_misspelt_field(self):
+        broken = copy.deepcopy(one(self.documents, "Deployment"))
+        (inner,) = broken["spec"]["template"]["spec"]["containers"]
+        inner["readynessProbe"] = inner.pop("readinessProbe")
+        for version in self.versions:
+            with self.assertRaises(kubernetes_validate.ValidationError):
+                kubernetes_validate.validate(broken, version, strict=True)
+
+    def test_everything_lives_in_one_namespace(self):
+        namespaces = {d["metadata"].get("namespace") for d in self.documents if d["kind"] != "Namespace"}
+        self.assertEqual(namespaces, {"san-upscaler"})
+
+    def test_selectors_pick_the_pods(self):
+        labels = pod(self.documents)["metadata"]["labels"].items()
+        selectors = [
+            one(self.documents, "Deployment")["spec"]["selector"]["matchLabels"],
+            one(self.documents, "Service")["spec"]["selector"],
+            one(self.documents, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+            one(self.documents, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+            *(c["labelSelector"]["matchLabels"] for c in pod(self.documents)["spec"]["topologySpreadConstraints"]),
+        ]
+        self.assertEqual(len(selectors), 6)
+        for selector in selectors:
+            self.assertTrue(selector and selector.items() <= labels, selector)
+
+    def test_ports_lead_to_the_container(self):
+        ports = {port["name"]: port["containerPort"] for port in container(self.documents)["ports"]}
+        self.assertEqual(settings(self.documents)["UPSCALER_LISTEN"], f"0.0.0.0:{ports['http']}")
+        self.assertEqual(settings(self.documents)["UPSCALER_METRICS_LISTEN"], f"0.0.0.0:{ports['metrics']}")
+        service = one(self.documents, "Service")["spec"]["ports"]
+        self.assertLessEqual({port["targetPort"] for port in service}, ports.keys())
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            self.assertEqual(container(self.documents)[probe]["httpGet"]["port"], "http")
+        for rule in one(self.documents, "NetworkPolicy")["spec"]["ingress"]:
+            self.assertLessEqual({port["port"] for port in rule["ports"]}, ports.keys())
+        names, numbers = {port["name"] for port in service}, {port["port"] for port in service}
+        for ingress in of_kind(self.documents, "Ingress"):
+            for rule in ingress["spec"]["rules"]:
+                self.assertIn(rule["http"]["paths"][0]["backend"]["service"]["port"]["name"], names)
+        for monitor in of_kind(self.documents, "ServiceMonitor"):
+            self.assertEqual(monitor["spec"]["endpoints"][0]["port"], "metrics")
+            self.assertLessEqual(
+                monitor["spec"]["selector"]["matchLabels"].items(),
+                one(self.documents, "Service")["metadata"]["labels"].items(),
+            )
+        for route in of_kind(self.documents, "HTTPRoute"):
+            self.assertIn(route["spec"]["rules"][0]["backendRefs"][0]["port"], numbers)
+
+    def test_each_overlay_has_one_way_in(self):
+        self.assertEqual(len(of_kind(self.documents, "Ingress")) + len(of_kind(self.documents, "HTTPRoute")), 1)
+
+    def test_the_way_in_outlasts_the_deadline(self):
+        deadline = seconds(settings(self.documents)["UPSCALER_DEADLINE"])
+        for ingress in of_kind(self.documents, "Ingress"):
+            notes = ingress["metadata"]["annotations"]
+            for kind in ("read", "send"):
+                self.assertGreater(int(notes[f"nginx.ingress.kubernetes.io/proxy-{kind}-timeout"]), deadline)
+            body = kib(notes["nginx.ingress.kubernetes.io/proxy-body-size"].upper())
+            self.assertGreaterEqual(body, kib(settings(self.documents).get("UPSCALER_MAX_BODY", "25MB")))
+        for route in of_kind(self.documents, "HTTPRoute"):
+            for timeout in route["spec"]["rules"][0]["timeouts"].values():
+                self.assertGreater(seconds(timeout), deadline)
+
+    def test_a_pod_may_drain_before_it_is_killed(self):
+        values = settings(self.documents)
+        sleep = container(self.documents)["lifecycle"]["preStop"]["sleep"]["seconds"]
+        cap = seconds(values["UPSCALER_DRAIN_CAP"])
+        self.assertGreater(cap, seconds(values.get("UPSCALER_DRAIN_GRACE", "0s")) + seconds(values["UPSCALER_DEADLINE"]))
+        self.assertGreaterEqual(pod(self.documents)["spec"]["terminationGracePeriodSeconds"], sleep + cap + GRACE_MARGIN)
+
+    def test_pods_keep_to_the_restricted_profile(self):
+        spec, inner = pod(self.documents)["spec"], container(self.documents)
+        self.assertTrue(spec["securityContext"]["runAsNonRoot"])
+        self.assertEqual(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault")
+        self.assertFalse(inner["securityContext"]["allowPrivilegeEscalation"])
+        self.assertEqual(inner["securityContext"]["capabilities"], {"drop": ["ALL"]})
+        self.assertTrue(inner["securityContext"]["readOnlyRootFilesystem"])
+        for field in ("hostNetwork", "hostPID", "hostIPC", "volumes", "initContainers"):
+            self.assertNotIn(field, spec)
+        for namespace in of_kind(self.documents, "Namespace"):
+            self.assertEqual(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted")
+
+    def test_threads_come_from_the_quota(self):
+        resources_ = container(self.documents)["resources"]
+        self.assertEqual(resources_["requests"], resources_["limits"])
+        self.assertEqual(resources_["limits"]["cpu"], str(int(resources_["limits"]["cpu"])))
+        self.assertFalse({"UPSCALER_WORKERS", "UPSCALER_THREADS"} & settings(self.documents).keys())
+
+    def test_the_autoscaler_owns_the_number_of_pods(self):
+        for scaler in of_kind(self.documents, "HorizontalPodAutoscaler"):
+            target = scaler["spec"]["scaleTargetRef"]
+            self.assertEqual((target["kind"], target["name"]), ("Deployment", one(self.documents, "Deployment")["metadata"]["name"]))
+            self.assertNotIn("replicas", one(self.documents, "Deployment")["spec"])
+            self.assertGreaterEqual(scaler["spec"]["minReplicas"], 2)
+
+    def test_every_setting_is_one_of_the_server(self):
+        source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.rs"))
+        known = set(re.findall(r'env = "(UPSCALER_[A-Z_]+)"', source))
+        if not known:
+            self.skipTest("the server has no settings yet")
+        self.assertLessEqual(settings(self.documents).keys(), known)
+
+    def test_every_probe_is_a_route_of_the_contract(self):
+        contract = ROOT / "openapi.yaml"
+        if not contract.exists():
+            self.skipTest("the server has no contract yet")
+        paths = yaml.safe_load(contract.read_text())["paths"]
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            self.assertIn("get", paths[container(self.documents)[probe]["httpGet"]["path"]])
+
+
+class Cpu(Manifests, unittest.TestCase):
+    overlay = "deploy/kubernetes/overlays/cpu"
+
+
+class Gateway(Manifests, unittest.TestCase):
+    overlay = "deploy/test/gateway"
+
+
+if __name__ == "__main__":
+    unittest.main()
