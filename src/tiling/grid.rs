@@ -1,10 +1,14 @@
 //! Where the tiles of a picture lie: pure arithmetic on sizes, a function of picture and model alone.
 //!
 //! Tiles are spread evenly, the first and last flush with the border, so that each sees real pixels; only a picture
-//! smaller than the tile is reflect-padded. Two neighbours overlap by at least twice the halo. In the middle of each
-//! overlap they are cross-faded over `halo` pixels, so that what a tile says within half a halo of its inner border
-//! is never used.
+//! smaller than the tile is mirrored to fill it. Two neighbours overlap by at least twice the halo. In the middle of
+//! each overlap they are cross-faded over `halo` pixels, so that what a tile says within half a halo of its inner
+//! border is never used. A halo is at most a quarter of the side: then the even spread keeps the fades of one axis
+//! apart, and no pixel is shared by three tiles of it.
 
+use std::ops::Range;
+
+use crate::tiling::blend;
 use crate::units::{Scale, Size, TileShape};
 
 /// A tile shape and the context that its inner borders need, in low-resolution pixels.
@@ -12,68 +16,268 @@ use crate::units::{Scale, Size, TileShape};
 pub struct TileSpec {
     /// The square that the network sees.
     pub shape: TileShape,
-    /// Half the least overlap of two neighbours; even, at least 2, and less than half the side.
+    /// Half the least overlap of two neighbours; see [`TileSpec::is_sound`].
     pub halo: u32,
 }
 
-/// The tiles of one picture, row by row. `index = row * columns + column`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grid {
-    _todo: (),
+impl TileSpec {
+    /// Whether the halo is even, at least 2, and at most a quarter of the side: what [`Grid`] asks for.
+    pub const fn is_sound(self) -> bool {
+        self.halo >= 2 && self.halo.is_multiple_of(2) && self.halo <= self.shape.side() / 4
+    }
 }
 
-/// One axis of a tile's place in the picture, in low-resolution pixels.
+/// The tiles of one picture, row by row. `index = row * columns + column`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    spec: TileSpec,
+    across: Axis,
+    down: Axis,
+}
+
+/// A tile's place in the picture, in low-resolution pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// First column of the tile in the picture (0 if the picture is smaller than the tile).
-    pub x: u32,
-    /// First row.
-    pub y: u32,
+    /// First column of the tile in the picture; -1 for the second tile of [`Axis`]'s special case.
+    pub x: i64,
+    /// First row, likewise.
+    pub y: i64,
+}
+
+/// The tiles along one side of the picture.
+///
+/// A picture one pixel short of the tile gets two tiles, at 0 and at -1. With a single tile the mirror image at its
+/// far end would be one pixel deep, and an engine that mirrors at the tile's own border would then see other pixels
+/// than at the picture's: bicubic reaches two pixels and must not tell tiles from the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    length: u32,
+    side: u32,
+    halo: u32,
+    count: u32,
+}
+
+impl Axis {
+    fn new(length: u32, spec: TileSpec) -> Self {
+        let (side, halo) = (spec.shape.side(), spec.halo);
+        let count = if length > side {
+            (length - 2 * halo).div_ceil(side - 2 * halo)
+        } else if length + 1 == side {
+            2
+        } else {
+            1
+        };
+        Self { length, side, halo, count }
+    }
+
+    /// Number of tiles.
+    pub const fn count(self) -> usize {
+        self.count as usize
+    }
+
+    /// First pixel of tile `i`.
+    pub fn start(self, i: usize) -> i64 {
+        let travel = i64::from(self.length) - i64::from(self.side);
+        if self.count == 1 { 0 } else { i as i64 * travel / i64::from(self.count - 1) }
+    }
+
+    /// The pixels over which tile `i` gives way to tile `i + 1`: `halo` of them, around the middle of the overlap.
+    pub fn fade(self, i: usize) -> Range<u32> {
+        let cut = (self.start(i) + self.start(i + 1) + i64::from(self.side)) / 2;
+        let from = cut as u32 - self.halo / 2;
+        from..from + self.halo
+    }
+
+    /// The pixels to which tile `i` contributes, fades included.
+    pub fn used(self, i: usize) -> Range<u32> {
+        let from = if i == 0 { 0 } else { self.fade(i - 1).start };
+        let to = if i + 1 == self.count() { self.length } else { self.fade(i).end };
+        from..to
+    }
+
+    /// The first pixel that tile `i` shares with the next; the picture's end for the last tile.
+    pub fn settled(self, i: usize) -> u32 {
+        if i + 1 == self.count() { self.length } else { self.fade(i).start }
+    }
 }
 
 impl Grid {
     /// The largest of `specs` that fits into the picture in both directions, else the smallest; then the tiles.
-    pub fn new(_picture: Size, _specs: &[TileSpec]) -> Self {
-        unimplemented!("tiling helper")
+    ///
+    /// # Panics
+    /// If `specs` is empty or holds a spec that is not [sound](TileSpec::is_sound): the registry lets none in.
+    pub fn new(picture: Size, specs: &[TileSpec]) -> Self {
+        assert!(
+            specs.iter().all(|spec| spec.is_sound()),
+            "a halo must be even and 2 to a quarter of the side: {specs:?}"
+        );
+        let fits = |spec: &&TileSpec| spec.shape.side() <= picture.width.min(picture.height);
+        let spec = specs
+            .iter()
+            .filter(fits)
+            .max_by_key(|spec| spec.shape)
+            .or_else(|| specs.iter().min_by_key(|spec| spec.shape))
+            .copied()
+            .expect("a network has at least one tile shape");
+        Self { spec, across: Axis::new(picture.width, spec), down: Axis::new(picture.height, spec) }
     }
 
     /// The chosen tile.
-    pub fn spec(&self) -> TileSpec {
-        unimplemented!("tiling helper")
+    pub const fn spec(&self) -> TileSpec {
+        self.spec
     }
 
     /// The picture.
-    pub fn picture(&self) -> Size {
-        unimplemented!("tiling helper")
+    pub const fn picture(&self) -> Size {
+        Size::new(self.across.length, self.down.length)
     }
 
     /// Tiles from left to right.
-    pub fn columns(&self) -> usize {
-        unimplemented!("tiling helper")
+    pub const fn columns(&self) -> usize {
+        self.across.count()
     }
 
     /// Tiles from top to bottom.
-    pub fn rows(&self) -> usize {
-        unimplemented!("tiling helper")
+    pub const fn rows(&self) -> usize {
+        self.down.count()
+    }
+
+    /// The horizontal axis.
+    pub const fn across(&self) -> Axis {
+        self.across
+    }
+
+    /// The vertical axis.
+    pub const fn down(&self) -> Axis {
+        self.down
     }
 
     /// Number of tiles.
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.columns() * self.rows()
     }
 
     /// Never true: the smallest picture has one tile.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         false
     }
 
     /// Where tile `index` lies.
-    pub fn place(&self, _index: usize) -> Place {
-        unimplemented!("tiling helper")
+    pub fn place(&self, index: usize) -> Place {
+        Place { x: self.across.start(index % self.columns()), y: self.down.start(index / self.columns()) }
     }
 
     /// Bytes of `f32` that the blender holds at most for this grid at `scale`.
-    pub fn blend_bytes(&self, _scale: Scale) -> u64 {
-        unimplemented!("tiling helper")
+    pub fn blend_bytes(&self, scale: Scale) -> u64 {
+        blend::held_bytes(self, scale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spec(side: u32, halo: u32) -> TileSpec {
+        TileSpec { shape: TileShape::square(side), halo }
+    }
+
+    prop_compose! {
+        fn sound_spec()(halo in 1u32..12)(halo in Just(halo * 2), side in halo * 8..halo * 8 + 90) -> TileSpec {
+            spec(side, halo)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn tiles_cover_the_axis_and_keep_their_distance(spec in sound_spec(), length in 1u32..1500) {
+            let axis = Axis::new(length, spec);
+            let (side, halo, last) = (spec.shape.side(), spec.halo, axis.count() - 1);
+            prop_assert_eq!(axis.start(0), 0);
+            if length >= side {
+                prop_assert_eq!(axis.start(last), i64::from(length - side), "the last tile is flush with the end");
+            }
+            prop_assert_eq!(axis.used(0).start, 0);
+            prop_assert_eq!(axis.used(last).end, length);
+            for i in 0..axis.count() {
+                let used = axis.used(i);
+                prop_assert!(i64::from(used.start) >= axis.start(i));
+                prop_assert!(i64::from(used.end) <= axis.start(i) + i64::from(side));
+            }
+            for i in 0..last {
+                let fade = axis.fade(i);
+                prop_assert_eq!(fade.end - fade.start, halo);
+                prop_assert_eq!(&fade, &(axis.used(i + 1).start..axis.used(i).end));
+                prop_assert!(i64::from(fade.start) - axis.start(i + 1) >= i64::from(halo / 2), "left context");
+                prop_assert!(axis.start(i) + i64::from(side) - i64::from(fade.end) >= i64::from(halo / 2), "right context");
+                if length > side {
+                    prop_assert!(axis.start(i) + i64::from(side) - axis.start(i + 1) >= i64::from(2 * halo), "overlap");
+                }
+                if i + 1 < last {
+                    prop_assert!(fade.end <= axis.fade(i + 1).start, "three tiles meet");
+                }
+            }
+        }
+
+        #[test]
+        fn no_tile_is_wasted(spec in sound_spec(), length in 1u32..1500) {
+            let axis = Axis::new(length, spec);
+            let (side, step) = (spec.shape.side(), spec.shape.side() - 2 * spec.halo);
+            if length > side {
+                let fewer = axis.count() as u32 - 1;
+                prop_assert!(side + (fewer - 1) * step < length, "{} tiles would do", fewer);
+            }
+        }
+
+        #[test]
+        fn index_and_place_agree(spec in sound_spec(), width in 1u32..400, height in 1u32..400) {
+            let grid = Grid::new(Size::new(width, height), &[spec]);
+            for index in 0..grid.len() {
+                let place = grid.place(index);
+                prop_assert_eq!(place.x, grid.across().start(index % grid.columns()));
+                prop_assert_eq!(place.y, grid.down().start(index / grid.columns()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_picture_has_one_tile() {
+        let grid = Grid::new(Size::new(1, 1), &[spec(64, 8)]);
+        assert_eq!((grid.len(), grid.place(0)), (1, Place { x: 0, y: 0 }));
+        assert!(!grid.is_empty());
+    }
+
+    #[test]
+    fn a_second_tile_comes_one_pixel_short_of_the_side_and_one_past_it() {
+        let count = |length| Axis::new(length, spec(64, 8)).count();
+        assert_eq!([62, 63, 64, 65].map(count), [1, 2, 1, 2]);
+        assert_eq!(Axis::new(63, spec(64, 8)).start(1), -1);
+        // Two tiles reach 64 + 48 pixels.
+        assert_eq!([112, 113].map(count), [2, 3]);
+    }
+
+    #[test]
+    fn the_largest_fitting_spec_is_chosen_else_the_smallest() {
+        let specs = [spec(128, 16), spec(64, 8), spec(32, 4)];
+        let chosen = |width, height| Grid::new(Size::new(width, height), &specs).spec().shape.side();
+        assert_eq!(chosen(128, 128), 128);
+        assert_eq!(chosen(4000, 127), 64);
+        assert_eq!(chosen(63, 4000), 32);
+        assert_eq!(chosen(1, 1), 32);
+    }
+
+    #[test]
+    fn a_halo_is_sound_from_two_to_a_quarter_of_the_side() {
+        assert!(spec(8, 2).is_sound() && spec(64, 16).is_sound());
+        assert!(
+            !spec(64, 0).is_sound() && !spec(64, 7).is_sound() && !spec(64, 18).is_sound() && !spec(7, 2).is_sound()
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "a quarter of the side")]
+    fn an_unsound_spec_is_refused() {
+        let _ = Grid::new(Size::new(100, 100), &[spec(32, 10)]);
     }
 }

@@ -4,5 +4,5 @@ pub mod blend;
 pub mod extract;
 pub mod grid;
 
-pub use blend::Blender;
+pub use blend::{Band, Blender};
 pub use grid::{Grid, TileSpec};
