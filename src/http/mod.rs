@@ -1,17 +1,25 @@
 //! HTTP: routes, what goes in and out, and nothing that computes.
+//!
+//! [`router`] says which paths there are and what every request passes through; [`request`] and [`upload`] turn a
+//! request into options and bytes; [`upscale`] and [`plan`] hand them to the pipeline; [`problem`] is the one place
+//! where an error becomes a status.
 
+pub mod accept;
 pub mod docs;
 pub mod health;
 pub mod models;
+pub mod observe;
 pub mod plan;
 pub mod playground;
 pub mod problem;
+pub mod refuse;
 pub mod request;
 pub mod router;
+pub mod upload;
 pub mod upscale;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
@@ -39,4 +47,26 @@ pub struct Phase {
     pub stopping: AtomicBool,
     /// New work is refused with 503.
     pub draining: AtomicBool,
+}
+
+impl Phase {
+    /// Whether a load balancer should send requests here: warm, and no signal to end yet.
+    pub fn is_ready(&self) -> bool {
+        self.is_warm() && !self.is_stopping()
+    }
+
+    /// Whether every model is loaded and has run.
+    pub fn is_warm(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Whether a signal to end came.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) || self.is_draining()
+    }
+
+    /// Whether new work is refused.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
 }

@@ -1,1 +1,26 @@
-//! POST /v1/plan: what would be done, from the header alone.
+//! `POST /v1/plan`: what `POST /v1/upscale` would do or refuse, told from the header of the picture.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::{Extension, Json};
+
+use super::App;
+use super::observe::Record;
+use super::problem::Problem;
+use super::request::{self, Order, Wants};
+use super::upload::Budget;
+use crate::pipeline::Plan;
+
+/// Reads and checks the request exactly as upscale does; then asks the pipeline without admitting anything.
+pub async fn plan(
+    State(app): State<App>,
+    Extension(budget): Extension<Arc<Budget>>,
+    Extension(record): Extension<Arc<Record>>,
+    request: Request,
+) -> Result<Json<Plan>, Problem> {
+    let Order { bytes, options, held: _held } = request::receive(&app, &budget, &record, request, Wants::Plan).await?;
+    let plan = app.pipeline.plan(&bytes, &options)?;
+    record.takes_tiles(plan.tiles);
+    Ok(Json(plan))
+}

@@ -1,1 +1,220 @@
-//! What a request asks: query, headers, body, read strictly.
+//! What a request asks for: its query, strictly read, and its picture.
+//!
+//! A parameter that is unknown, repeated or malformed is an error and never passed over: a client that writes
+//! `scael=2` must not be sent a picture at 4. All wrong parameters are told at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri};
+
+use super::App;
+use super::accept;
+use super::observe::Record;
+use super::problem::{Code, Fault, Problem};
+use super::refuse;
+use super::upload::{Budget, Held, Upload, Wrapping};
+use crate::codec::OutputFormat;
+use crate::pipeline::Options;
+use crate::registry::Registry;
+use crate::units::Scale;
+
+/// Every parameter there is.
+pub const PARAMETERS: [&str; 5] = ["scale", "model", "ensemble", "format", "deadline"];
+
+/// Magnification where none is asked for.
+const DEFAULT_SCALE: &str = "4";
+
+/// What the answer will be, which decides what `Accept` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// The picture itself.
+    Picture,
+    /// A plan in JSON; `Accept` may speak of either.
+    Plan,
+}
+
+/// A request with everything that the pipeline needs.
+#[derive(Debug)]
+pub struct Order {
+    /// The file as uploaded.
+    pub bytes: Bytes,
+    /// What was asked for.
+    pub options: Options,
+    /// Room that the upload takes until the pipeline has admitted or refused it.
+    pub held: Held,
+}
+
+/// Reads a request, refusing it as early as may be: before the upload if its head tells.
+pub async fn receive(
+    app: &App,
+    budget: &Arc<Budget>,
+    record: &Arc<Record>,
+    request: Request,
+    wants: Wants,
+) -> Result<Order, Problem> {
+    let (parts, body) = request.into_parts();
+    let settings = &app.settings;
+    let mut upload =
+        Upload::new(body, &parts.headers, settings.max_body_bytes, settings.body_timeout, budget, Arc::clone(record));
+    let read = match head(app, record, &parts, wants).and_then(|head| upload.check_announced().map(|()| head)) {
+        Ok((options, wrapping)) => upload.read(&wrapping).await.map(|bytes| (bytes, options)),
+        Err(problem) => Err(problem),
+    };
+    match read {
+        Ok((bytes, options)) => Ok(Order { bytes, options, held: upload.into_held() }),
+        Err(problem) => {
+            upload.linger();
+            Err(problem)
+        }
+    }
+}
+
+/// All that can be told before the first byte of the upload is asked for.
+fn head(app: &App, record: &Record, parts: &Parts, wants: Wants) -> Result<(Options, Wrapping), Problem> {
+    if app.phase.is_draining() {
+        return Err(refuse::draining());
+    }
+    if !app.phase.is_warm() {
+        return Err(refuse::not_ready());
+    }
+    let defaults = Defaults { model: &app.settings.engine.model, deadline: app.settings.deadline };
+    let options = options(&parts.uri, &parts.headers, wants, &defaults, &app.pipeline.registry)?;
+    record.asks_for(&options.model, options.scale);
+    Ok((options, Wrapping::of(&parts.headers)?))
+}
+
+/// What holds where a client chooses nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults<'a> {
+    /// Model name.
+    pub model: &'a str,
+    /// Deadline, and the most that may be asked for.
+    pub deadline: Duration,
+}
+
+/// Reads the query and `Accept`.
+pub fn options(
+    uri: &Uri,
+    headers: &HeaderMap,
+    wants: Wants,
+    defaults: &Defaults<'_>,
+    registry: &Registry,
+) -> Result<Options, Problem> {
+    let mut faults = Faults::default();
+    let query = Given::read(uri, &mut faults);
+
+    let model = query.get("model").unwrap_or(defaults.model);
+    let text = query.get("scale").unwrap_or(DEFAULT_SCALE);
+    let scale = text.parse().ok().and_then(Scale::new);
+    let known = known_scales(registry, model);
+    match scale {
+        Some(scale) => {
+            if let Err(error) = registry.find(model, scale) {
+                faults.0.push(refuse::fault(&error));
+            }
+        }
+        None if known.is_empty() => faults.add("scale", text, "a whole number that a model has"),
+        None => faults.add("scale", text, &format!("one of {}, which model '{model}' has", known.join(", "))),
+    }
+    let ensemble = query.get("ensemble").unwrap_or("false").parse().unwrap_or_else(|_| {
+        faults.add("ensemble", query.get("ensemble").unwrap_or_default(), "true or false");
+        false
+    });
+    let format = query.get("format").map(|text| {
+        <OutputFormat as clap::ValueEnum>::from_str(text, false).unwrap_or_else(|_| {
+            faults.add("format", text, "png, jpeg or webp");
+            OutputFormat::Png
+        })
+    });
+    let deadline = query.get("deadline").map_or(defaults.deadline, |text| {
+        seconds(text).filter(|deadline| *deadline <= defaults.deadline).unwrap_or_else(|| {
+            let most = defaults.deadline.as_secs_f64();
+            faults.add("deadline", text, &format!("a number of seconds above 0 and at most {most}"));
+            defaults.deadline
+        })
+    });
+    let Some(scale) = scale.filter(|_| faults.0.is_empty()) else { return Err(Problem::parameters(faults.0)) };
+
+    let format = match format {
+        Some(format) => format,
+        None if wants == Wants::Plan && accept::wants_json(headers) => OutputFormat::Png,
+        None => accept::negotiate(headers).ok_or_else(|| {
+            Problem::new(
+                Code::NotAcceptable,
+                "the Accept header excludes image/png, image/jpeg and image/webp; accept one of them, or ask with format=",
+            )
+        })?,
+    };
+    Ok(Options { model: model.to_owned(), scale, ensemble, format, deadline })
+}
+
+/// Scales of a model in words; none if there is no such model.
+fn known_scales(registry: &Registry, model: &str) -> Vec<String> {
+    registry.networks().iter().filter(|n| n.model == model).map(|n| n.scale.to_string()).collect()
+}
+
+/// A positive, finite number of seconds.
+fn seconds(text: &str) -> Option<Duration> {
+    // `f64` would take "inf", "1e3" and "+1" as well; a query is not the place for them.
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let seconds = text.parse().ok().filter(|_| digits)?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
+}
+
+#[derive(Debug, Default)]
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, parameter: &str, value: &str, expected: &str) {
+        let detail = format!("{parameter} is '{}'; it must be {expected}", shown(value));
+        self.0.push(Fault { parameter: parameter.to_owned(), detail });
+    }
+}
+
+/// What a client wrote, fit for being shown: escaped, and not longer than a line.
+fn shown(value: &str) -> String {
+    const MOST: usize = 64;
+    let mut text: String = value.chars().take(MOST).flat_map(char::escape_default).collect();
+    if value.chars().nth(MOST).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+/// Known parameters, each given once.
+#[derive(Debug)]
+struct Given(Vec<(String, String)>);
+
+impl Given {
+    fn read(uri: &Uri, faults: &mut Faults) -> Self {
+        let pairs = match Query::<Vec<(String, String)>>::try_from_uri(uri) {
+            Ok(Query(pairs)) => pairs,
+            Err(_) => {
+                faults.add("query", uri.query().unwrap_or_default(), "name=value pairs joined by '&'");
+                Vec::new()
+            }
+        };
+        let mut given: Vec<(String, String)> = Vec::new();
+        for (name, value) in pairs {
+            if !PARAMETERS.contains(&name.as_str()) {
+                let detail =
+                    format!("unknown parameter '{}'; the parameters are {}", shown(&name), PARAMETERS.join(", "));
+                faults.0.push(Fault { parameter: shown(&name), detail });
+            } else if given.iter().any(|(known, _)| *known == name) {
+                let detail = format!("{name} is given more than once; give it once");
+                faults.0.push(Fault { parameter: name, detail });
+            } else {
+                given.push((name, value));
+            }
+        }
+        Self(given)
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}

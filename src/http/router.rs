@@ -1,1 +1,141 @@
-//! Routes and the order of layers.
+//! Which paths there are, and what every request passes through.
+
+use std::any::Any;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::error;
+
+use super::observe::{self, REQUEST_ID};
+use super::problem::{Code, Problem};
+use super::upload::Budget;
+use super::{App, docs, health, models, plan, playground, upscale};
+
+/// One path and its one method.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// `GET` or `POST`; `HEAD` comes with `GET`.
+    pub method: &'static str,
+    /// As in the document; `{name}` stands for one segment.
+    pub path: &'static str,
+    service: fn() -> MethodRouter<App>,
+}
+
+/// Where metrics are served: on a port of their own if one is set.
+const METRICS: Route = Route { method: "GET", path: "/metrics", service: || get(health::metrics) };
+
+/// Every path there is. Router, metric labels and the test of the document are all made from this table.
+pub const ROUTES: [Route; 11] = [
+    Route { method: "POST", path: "/v1/upscale", service: || post(upscale::upscale) },
+    Route { method: "POST", path: "/v1/plan", service: || post(plan::plan) },
+    Route { method: "GET", path: "/v1/models", service: || get(models::models) },
+    Route { method: "GET", path: "/v1/limits", service: || get(models::limits) },
+    Route { method: "GET", path: "/health/live", service: || get(health::live) },
+    Route { method: "GET", path: "/health/ready", service: || get(health::ready) },
+    METRICS,
+    Route { method: "GET", path: "/openapi.yaml", service: || get(docs::openapi) },
+    Route { method: "GET", path: "/docs", service: || get(docs::page) },
+    Route { method: "GET", path: "/assets/{name}", service: || get(playground::asset) },
+    Route { method: "GET", path: "/", service: || get(playground::playground) },
+];
+
+/// Label of a matched path: one of the table, so that no client can invent labels.
+pub fn route_label(matched: Option<&str>) -> &'static str {
+    ROUTES.iter().map(|route| route.path).find(|path| Some(*path) == matched).unwrap_or("other")
+}
+
+/// The whole service; without metrics if they have a port of their own.
+pub fn build(app: App) -> Router {
+    let metrics_elsewhere = app.settings.metrics_listen.is_some();
+    let here = ROUTES.iter().filter(|route| !(metrics_elsewhere && route.path == METRICS.path));
+    layered(routed(here), app)
+}
+
+/// The port for metrics alone.
+pub fn metrics_router(app: App) -> Router {
+    layered(routed([METRICS].iter()), app)
+}
+
+fn routed<'a>(routes: impl Iterator<Item = &'a Route>) -> Router<App> {
+    routes.fold(Router::new(), |router, route| router.route(route.path, (route.service)()))
+}
+
+/// The layers, from the inside out. Each sees what the ones within it made.
+fn layered(router: Router<App>, app: App) -> Router {
+    let budget = Budget::new(app.settings.max_body_bytes);
+    let router = router
+        .fallback(|| async { no_such_path() })
+        .method_not_allowed_fallback(method_not_allowed)
+        // `upload` counts bytes itself: axum's limit would answer with a text of its own.
+        .layer(DefaultBodyLimit::disable())
+        .layer(Extension(budget))
+        // Within everything that writes headers, so that the answer to a panic has them too.
+        .layer(CatchPanicLayer::custom(panicked));
+    let router = match cors(&app.settings.cors_origins) {
+        // Outside of what may refuse: a page may read the problem only if it carries the headers as well. It answers
+        // preflights itself, and they too shall be seen by what follows.
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router
+        // Outermost: nothing may go unseen, and it writes the body of every problem made further in.
+        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
+        .with_state(app)
+}
+
+/// CORS for the configured origins; `config` has checked them.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    let shown = [
+        HeaderName::from_static(REQUEST_ID),
+        upscale::MODEL,
+        upscale::TILES,
+        upscale::TIMING,
+        header::ETAG,
+        header::RETRY_AFTER,
+        header::CONTENT_LENGTH,
+    ];
+    let layer = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static(REQUEST_ID)])
+        .expose_headers(shown)
+        .max_age(std::time::Duration::from_secs(3600));
+    Some(layer)
+}
+
+/// Nothing lies at this path.
+pub fn no_such_path() -> Problem {
+    Problem::new(Code::NotFound, "there is nothing at this path; GET /docs lists what there is")
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    let method: String = request.method().as_str().chars().take(32).flat_map(char::escape_default).collect();
+    Problem::new(
+        Code::MethodNotAllowed,
+        format!("this path does not take {method}; the Allow header says what it takes"),
+    )
+}
+
+/// The message of a panic is for the log: it may name anything.
+fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    let message = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    error!(message, "a handler panicked");
+    Problem::internal().into_response()
+}

@@ -1,1 +1,115 @@
-//! POST /v1/upscale: an image in, a larger one out.
+//! `POST /v1/upscale`: a picture in, the enlarged one out, its bytes as they come.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use futures::stream;
+use tracing::{Span, error};
+
+use super::App;
+use super::observe::Record;
+use super::problem::Problem;
+use super::request::{self, Order, Wants};
+use super::upload::Budget;
+use crate::pipeline::{Answer, Plan, Timings};
+use crate::telemetry::metrics::Stage;
+
+/// Model, arithmetic and provider that made the picture.
+pub const MODEL: HeaderName = HeaderName::from_static("x-upscale-model");
+/// Tiles that the network ran.
+pub const TILES: HeaderName = HeaderName::from_static("x-upscale-tiles");
+/// Stages and how long they took (W3C Server Timing).
+pub const TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Handles the request. Dropping the returned future, or the body of the answer, cancels the work.
+pub async fn upscale(
+    State(app): State<App>,
+    Extension(budget): Extension<Arc<Budget>>,
+    Extension(record): Extension<Arc<Record>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Order { bytes, options, held } = request::receive(&app, &budget, &record, request, Wants::Picture).await?;
+    let answer = app.pipeline.upscale(bytes, options).await?;
+    // From here on the pipeline's own budget counts the picture.
+    drop(held);
+    record.takes_tiles(answer.plan.tiles);
+    Ok(respond(answer))
+}
+
+fn respond(answer: Answer) -> Response {
+    let Answer { plan, etag, timings, length, body: mut chunks } = answer;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(plan.output_format.media_type()));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    headers.insert(TILES, HeaderValue::from(plan.tiles));
+    insert(&mut headers, MODEL, &model(&plan));
+    insert(&mut headers, TIMING, &timing(&timings));
+    insert(&mut headers, header::ETAG, &format!("\"{etag}\""));
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+
+    let span = Span::current();
+    let body = stream::poll_fn(move |cx| {
+        chunks.poll_recv(cx).map_err(|cause| {
+            // The head has left: all that can still be done is to cut the connection, and to say why in the log.
+            span.in_scope(|| error!(%cause, "an answer was cut off"));
+            cause
+        })
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A header that helps but is not worth failing a picture for: model names come from files.
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+/// `san-light-x4; sha256=…; provider=cpu; precision=fp32`.
+fn model(plan: &Plan) -> String {
+    let sha256 = plan.model_sha256.as_ref().map(|sha256| format!("; sha256={sha256}")).unwrap_or_default();
+    let execution = &plan.execution;
+    format!(
+        "{}-x{}{sha256}; provider={}; precision={}",
+        plan.model, plan.scale, execution.provider, execution.precision
+    )
+}
+
+/// The stages that are over, in milliseconds.
+fn timing(timings: &Timings) -> String {
+    let stages = [
+        (Stage::Decode, timings.decode, true),
+        // Queue and inference are told only once the last tile is back; until then one would lie without the other.
+        (Stage::Queue, timings.queue, !timings.infer.is_zero()),
+        (Stage::Infer, timings.infer, !timings.infer.is_zero()),
+        (Stage::Encode, timings.encode, !timings.encode.is_zero()),
+    ];
+    let known = stages.iter().filter(|(_, _, known)| *known);
+    let entries = known.map(|(stage, took, _)| format!("{};dur={:.3}", stage.name(), took.as_secs_f64() * 1e3));
+    entries.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_finished_stages_are_timed() {
+        let ms = Duration::from_millis;
+        let mut timings = Timings { decode: ms(2), queue: ms(3), ..Timings::default() };
+        assert_eq!(timing(&timings), "decode;dur=2.000");
+        timings.infer = ms(40);
+        timings.encode = Duration::from_micros(1500);
+        assert_eq!(timing(&timings), "decode;dur=2.000, queue;dur=3.000, infer;dur=40.000, encode;dur=1.500");
+    }
+}

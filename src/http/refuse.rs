@@ -1,0 +1,171 @@
+//! Which error of which room becomes which problem: the only place that knows both sides.
+//!
+//! What a client can act on keeps its text. What it cannot (inference, encoding, a panic) is logged here and answered
+//! with a fixed sentence, so that no answer ever names a path or a library.
+
+use std::time::Duration;
+
+use tracing::error;
+
+use super::problem::{Code, Fault, Problem};
+use crate::codec::CodecError;
+use crate::pipeline::PipelineError;
+use crate::registry::LookupError;
+use crate::scheduler::Refusal;
+
+/// When to come again after a refusal that no measurement tells about: another instance takes over in seconds.
+const ELSEWHERE: Duration = Duration::from_secs(5);
+
+impl From<CodecError> for Problem {
+    fn from(error: CodecError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CodecError::Empty => Self::new(Code::EmptyBody, detail),
+            CodecError::Unsupported(_) => Self::new(Code::UnsupportedImage, detail),
+            CodecError::Damaged(_) => Self::new(Code::DamagedImage, detail),
+            CodecError::TooLarge { name, limit, actual, .. } => {
+                Self::new(Code::ImageTooLarge, detail).exceeding(name, limit, actual)
+            }
+        }
+    }
+}
+
+impl From<LookupError> for Problem {
+    fn from(error: LookupError) -> Self {
+        Self::parameters(vec![fault(&error)])
+    }
+}
+
+/// A model or scale that is not there, as a wrong parameter.
+pub fn fault(error: &LookupError) -> Fault {
+    let parameter = match error {
+        LookupError::UnknownModel { .. } => "model",
+        LookupError::UnsupportedScale { .. } => "scale",
+    };
+    Fault { parameter: parameter.into(), detail: error.to_string() }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::QueueFull { queued, limit, needed, retry_after } => Self::new(Code::QueueFull, detail)
+                .exceeding("queue_tiles", limit as u64, queued as u64 + needed as u64)
+                .retry_after(retry_after),
+            Refusal::MemoryFull { held, limit, needed, retry_after } => Self::new(Code::MemoryFull, detail)
+                .exceeding("memory_bytes", limit, held.saturating_add(needed))
+                .retry_after(retry_after),
+            Refusal::Late { estimate, available, retry_after } => Self::new(Code::QueueTooSlow, detail)
+                .exceeding("deadline_seconds", available.as_secs(), estimate.as_secs())
+                .retry_after(retry_after),
+            Refusal::TooLarge { limit_name, limit, actual, .. } => {
+                Self::new(Code::WorkTooLarge, detail).exceeding(limit_name, limit, actual)
+            }
+            Refusal::Draining => draining(),
+        }
+    }
+}
+
+impl From<PipelineError> for Problem {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Codec(error) => error.into(),
+            PipelineError::Lookup(error) => error.into(),
+            PipelineError::Refused(refusal) => refusal.into(),
+            PipelineError::Deadline(_) => Self::new(Code::DeadlineExceeded, error.to_string()),
+            PipelineError::Internal(cause) => {
+                error!(%cause, "a request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// The answer to new work while the server shuts down.
+pub fn draining() -> Problem {
+    Problem::new(Code::Draining, Refusal::Draining.to_string()).retry_after(ELSEWHERE)
+}
+
+/// The answer to work before the models are warm.
+pub fn not_ready() -> Problem {
+    Problem::new(Code::NotReady, "the models are still loading; try again in a few seconds").retry_after(ELSEWHERE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Scale;
+
+    fn seconds(s: u64) -> Duration {
+        Duration::from_secs(s)
+    }
+
+    #[test]
+    fn every_error_has_its_code_and_status() {
+        let scale = Scale::new(4).expect("4 is a scale");
+        let too_many = CodecError::TooLarge {
+            name: "input_pixels",
+            what: "number of pixels",
+            limit: 16,
+            actual: 17,
+            remedy: "send a smaller image",
+        };
+        let too_large = Refusal::TooLarge {
+            reason: "the image needs 9 tiles, more than 8".into(),
+            limit_name: "queue_tiles",
+            limit: 8,
+            actual: 9,
+        };
+        let cases: Vec<(PipelineError, Code, u16)> = vec![
+            (CodecError::Empty.into(), Code::EmptyBody, 400),
+            (CodecError::Unsupported("a".into()).into(), Code::UnsupportedImage, 415),
+            (CodecError::Damaged("a".into()).into(), Code::DamagedImage, 422),
+            (too_many.into(), Code::ImageTooLarge, 413),
+            (
+                LookupError::UnknownModel { name: "x".into(), known: vec!["y".into()] }.into(),
+                Code::InvalidParameter,
+                400,
+            ),
+            (
+                LookupError::UnsupportedScale { model: "x".into(), scale, known: vec![scale] }.into(),
+                Code::InvalidParameter,
+                400,
+            ),
+            (
+                Refusal::QueueFull { queued: 1, limit: 2, needed: 3, retry_after: seconds(4) }.into(),
+                Code::QueueFull,
+                429,
+            ),
+            (
+                Refusal::MemoryFull { held: 1, limit: 2, needed: 3, retry_after: seconds(4) }.into(),
+                Code::MemoryFull,
+                429,
+            ),
+            (
+                Refusal::Late { estimate: seconds(9), available: seconds(8), retry_after: seconds(4) }.into(),
+                Code::QueueTooSlow,
+                429,
+            ),
+            (too_large.into(), Code::WorkTooLarge, 413),
+            (Refusal::Draining.into(), Code::Draining, 503),
+            (PipelineError::Deadline(seconds(1)), Code::DeadlineExceeded, 504),
+            (PipelineError::Internal("secret".into()), Code::Internal, 500),
+        ];
+        for (error, code, status) in cases {
+            let text = error.to_string();
+            let problem = Problem::from(error);
+            assert_eq!((problem.code, problem.code.status().as_u16()), (code, status), "{text}");
+            let retries = matches!(status, 429 | 503);
+            assert_eq!(problem.retry_after.is_some(), retries, "{text}");
+            let limited = matches!(status, 413 | 429);
+            assert_eq!(problem.exceeded.is_some(), limited, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_failed_inside_stays_inside() {
+        let problem = Problem::from(PipelineError::Internal("libonnxruntime.so at /opt".into()));
+        let document = String::from_utf8(problem.document("id")).expect("UTF-8");
+        assert!(!document.contains("onnx") && !document.contains("/opt"), "{document}");
+    }
+}
