@@ -1,4 +1,7 @@
 //! The commands of the binary, one file each.
+//!
+//! A command's file has `Args`, which clap fills, and `run(Args) -> Result<ExitCode, Failure>`; what several commands
+//! share stands here and in [`start`].
 
 pub mod eval;
 pub mod health;
@@ -6,3 +9,80 @@ pub mod models;
 pub mod serve;
 pub mod start;
 pub mod upscale;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{LogArgs, Problems};
+use crate::telemetry::logs;
+
+/// Enlarges images with SAN, the Second-order Attention Network: as an HTTP service and on the command line
+///
+/// Every flag has a variable of its own, UPSCALER_ and the flag's name in capitals; flags win over variables.
+#[derive(Parser, Debug)]
+#[command(name = "san-upscaler", version, arg_required_else_help = true, max_term_width = 120)]
+pub struct Cli {
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Ask a running server whether it is ready; exit 0 if it is, else 1
+    Health(health::Args),
+}
+
+/// Why a command ended without doing its work. The text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Wrong flags or variables.
+    #[error(transparent)]
+    Settings(#[from] Problems),
+    /// Anything else; the text is whole.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// 2 for wrong settings, as clap ends for wrong flags; else 1.
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Self::Settings(_) => ExitCode::from(2),
+            Self::Other(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// The command line with its help: variables are named there, their values are not.
+pub fn command() -> clap::Command {
+    hide_values(Cli::command())
+}
+
+fn hide_values(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide_values)
+}
+
+/// Reads the arguments of this process, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::from_arg_matches(&command().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    run(cli).unwrap_or_else(|failure| {
+        eprintln!("error: {failure}");
+        failure.code()
+    })
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    logs::init(cli.log.settings()?);
+    match cli.command {
+        Command::Health(args) => health::run(&args),
+    }
+}

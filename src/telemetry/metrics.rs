@@ -18,7 +18,7 @@ const STAGE_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0, 300.0];
 
 /// Tiles in a batch. Exact where a CPU works (up to 4), then the sizes at which GPUs are configured; 64 is the most
-/// that `--batch-max` takes.
+/// that `--max-batch` takes.
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0];
 
 /// Stages of a request, as in `Server-Timing` and `upscaler_stage_duration_seconds{stage}`.
@@ -128,7 +128,7 @@ impl Metrics {
                 "upscaler_admitted_tiles",
                 "Tiles of admitted requests that are not finished; bounded by --queue-tiles.",
             ),
-            inflight_requests: new.gauge("upscaler_inflight_requests", "Upscale requests admitted and not finished."),
+            inflight_requests: new.gauge("upscaler_inflight_requests", "Requests under /v1/ that are not finished."),
             inflight_bytes: new.gauge(
                 "upscaler_inflight_bytes",
                 "Memory that the admitted requests may hold at most; bounded by --memory.",

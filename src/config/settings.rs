@@ -1,16 +1,17 @@
-//! What was typed (flags and environment) becomes settings that were checked as a whole.
-//!
-//! [`Typed`] is what clap read; [`Settings`] is what the program runs on. Every wrong setting is reported at once.
+//! What the program runs on: values with their types, checked as a whole.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
 use crate::codec::InputLimits;
 use crate::scheduler;
 
 /// Which execution provider is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
     /// The fastest that is really there.
     Auto,
@@ -19,12 +20,30 @@ pub enum Provider {
 }
 
 /// Which arithmetic is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
     /// The fastest that costs nothing visible.
     Auto,
     /// 32-bit floating point.
     Fp32,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How to log.
+#[derive(Debug)]
+pub struct LogSettings {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines there are.
+    pub filter: EnvFilter,
 }
 
 /// What engines are made of: shared by `serve`, `upscale` and `eval`.
