@@ -2,3 +2,30 @@
 
 pub mod metrics;
 pub mod resize;
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Test pictures that lie beside the project and not in it.
+
+    use std::path::{Path, PathBuf};
+
+    use crate::raster::{Channels, Raster, Samples};
+    use crate::units::Size;
+
+    /// A folder of the borrowed data, or `None` with a line on the terminal where it is not there.
+    pub(crate) fn data(folder: &str) -> Option<PathBuf> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(folder);
+        if path.is_dir() {
+            return Some(path);
+        }
+        println!("skipped: {} is not there", path.display());
+        None
+    }
+
+    /// An 8-bit RGB picture, decoded by none of our code.
+    pub(crate) fn open(path: &Path) -> Raster {
+        let picture = image::open(path).expect("a readable picture").into_rgb8();
+        let size = Size::new(picture.width(), picture.height());
+        Raster::new(size, Channels::Rgb, Samples::U8(picture.into_raw()))
+    }
+}
