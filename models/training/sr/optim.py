@@ -1,0 +1,80 @@
+"""Muon for the 3x3 convolutions, Adam for the rest, the learning-rate schedule, and the moving average of weights.
+
+Muon (Jordan et al., 2024) replaces the momentum of a weight matrix by its nearest orthogonal one. Here a convolution
+(out, in, k, k) counts as the matrix (out, in*k*k), and the update is scaled to Adam's usual size, so that one rate
+serves both. What it gains here is measured in models/README.md.
+"""
+import math
+
+import torch
+
+
+def orthogonalise(m, steps=5):
+    """(N, rows, cols) -> about U Vt of each, by the quintic iteration; singular values land in 0.7..1.2."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    m = m / (m.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    tall = m.shape[1] > m.shape[2]
+    if tall:
+        m = m.transpose(1, 2)
+    for _ in range(steps):
+        s = m @ m.transpose(1, 2)
+        m = a * m + (b * s + c * s @ s) @ m
+    return m.transpose(1, 2) if tall else m
+
+
+class Muon(torch.optim.Optimizer):
+    """For parameters of two or more dimensions; those of equal shape are worked on as one stack."""
+
+    def __init__(self, params, lr, momentum=0.95):
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            stacks = {}
+            for p in group["params"]:
+                if p.grad is not None:
+                    stacks.setdefault(p.shape, []).append(p)
+            for shape, params in stacks.items():
+                moves = []
+                for p in params:
+                    state = self.state[p]
+                    mean = state.setdefault("momentum", torch.zeros_like(p))
+                    mean.lerp_(p.grad, 1 - group["momentum"])
+                    moves.append(p.grad.lerp(mean, group["momentum"]).reshape(shape[0], -1))
+                moves = orthogonalise(torch.stack(moves))
+                size = 0.2 * math.sqrt(max(moves.shape[1:]))
+                for p, move in zip(params, moves):
+                    p.sub_(move.reshape(shape), alpha=group["lr"] * size)
+
+
+def make_optimizers(network, kind, lr):
+    """A list of optimizers that together hold every parameter. `kind`: "adam", or "muon" for it and Adam."""
+    muon, adam = [], []
+    for p in network.parameters():
+        wide = p.ndim == 4 and p.shape[2] > 1 and p.shape[1] > 3 and p.shape[0] >= 16
+        (muon if kind == "muon" and wide else adam).append(p)
+    made = [torch.optim.Adam(adam, lr=lr, betas=(0.9, 0.99))] if adam else []
+    return made + ([Muon(muon, lr=lr)] if muon else [])
+
+
+def rate_factor(progress, step, warmup_steps, floor):
+    """Share of the peak rate: linear over the first steps, then a cosine from 1 to `floor` over progress 0..1."""
+    warm = min(1.0, (step + 1) / max(1, warmup_steps))
+    return warm * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+class MovingAverage:
+    """Exponential moving average of parameters; the decay ramps up so that early averages do not keep the start."""
+
+    def __init__(self, network, decay):
+        self.decay, self.steps = decay, 0
+        self.shadow = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network):
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        names = list(self.shadow)
+        current = network.state_dict()
+        torch._foreach_lerp_([self.shadow[k] for k in names], [current[k].detach() for k in names], 1 - decay)
