@@ -3,6 +3,8 @@
 pub mod bicubic;
 pub mod onnx;
 pub mod runtime;
+pub mod start;
+pub mod threads;
 
 use std::collections::HashMap;
 

@@ -1,0 +1,76 @@
+#!/bin/sh
+# Fetches the pinned ONNX Runtime library into .runtime/, once. versions.lock says which; pip checks the hash.
+# Nothing is installed: `pip download` is allowed on systems whose Python is managed by the distribution, too.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+lock=$root/runtime/versions.lock
+version=$(sed -n 's/^onnxruntime==\([0-9.]*\).*/\1/p' "$lock")
+target=$root/.runtime/onnxruntime-$version
+
+fail() {
+    printf 'make runtime: %s\n' "$1" >&2
+    exit 1
+}
+
+case $(uname -s)-$(uname -m) in
+    Linux-x86_64) platform=manylinux_2_28_x86_64 library=libonnxruntime.so ;;
+    Linux-aarch64) platform=manylinux_2_28_aarch64 library=libonnxruntime.so ;;
+    Darwin-arm64) platform=macosx_14_0_arm64 library=libonnxruntime.dylib ;;
+    *) fail "there is no pinned ONNX Runtime for $(uname -s) on $(uname -m); build ONNX Runtime $version and name its
+library with --runtime (UPSCALER_RUNTIME)" ;;
+esac
+
+[ ! -f "$target/$library" ] || exit 0
+[ ! -e "$target" ] || fail "$target holds no $library; remove it and try again"
+
+command -v python3 >/dev/null 2>&1 || fail "python3 is missing and is needed to fetch ONNX Runtime $version; install it
+(Debian, Ubuntu: apt install python3 python3-pip; Fedora: dnf install python3 python3-pip; macOS: xcode-select --install)"
+
+mkdir -p "$root/.runtime"
+work=$(mktemp -d "$root/.runtime/fetch.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+pip=python3
+if ! python3 -m pip --version >/dev/null 2>&1; then
+    # Python without pip: its own copy of pip in a throw-away environment will do.
+    python3 -m venv "$work/venv" >/dev/null 2>&1 || fail "python3 has neither pip nor venv, and one of them is needed
+to fetch ONNX Runtime $version; install one (Debian, Ubuntu: apt install python3-pip; Fedora: dnf install python3-pip)"
+    pip=$work/venv/bin/python
+fi
+
+printf 'fetching ONNX Runtime %s for %s\n' "$version" "$platform" >&2
+"$pip" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    --implementation cp --python-version 3.11 --platform "$platform" --dest "$work" --requirement "$lock" ||
+    fail "pip could not download ONNX Runtime $version (its words are above). Without a network: copy the wheel into a
+folder on this machine and run PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER make runtime, or name a library that is here with
+--runtime (UPSCALER_RUNTIME)"
+
+# The library under the name that the loader asks for, and the licences that it may be passed on with; in place in one
+# step, so that a fetch that was cut off leaves nothing that looks like a library.
+python3 - "$work" "$library" "$target" <<'PYTHON'
+import pathlib
+import re
+import sys
+import zipfile
+
+work, library, target = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+(wheel,) = work.glob("onnxruntime-*.whl")
+stem, suffix = library.split(".", 1)
+wanted = re.compile(rf"onnxruntime/capi/{stem}\.(?:{suffix}(?:\.[0-9.]+)?|[0-9.]+\.{suffix})")
+out = work / "out"
+out.mkdir()
+with zipfile.ZipFile(wheel) as archive:
+    (member,) = (name for name in archive.namelist() if wanted.fullmatch(name))
+    (out / library).write_bytes(archive.read(member))
+    for notice in ("LICENSE", "ThirdPartyNotices.txt"):
+        (out / notice).write_bytes(archive.read(f"onnxruntime/{notice}"))
+try:
+    out.rename(target)
+except OSError:  # another run was faster
+    if not (target / library).is_file():
+        raise
+PYTHON
+printf 'ONNX Runtime %s is in %s\n' "$version" "${target#"$root"/}" >&2

@@ -1,0 +1,220 @@
+//! From networks to warm engines: what each worker gets before the port opens.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::config::{EngineSettings, Precision, Provider};
+use crate::engine::bicubic::Bicubic;
+use crate::engine::onnx::OnnxEngine;
+use crate::engine::runtime::{self, RuntimeError};
+use crate::engine::{EngineError, EngineSet, TileEngine};
+use crate::registry::{Kind, Network, NetworkId, Registry};
+use crate::units::{Scale, TileShape};
+
+/// Why the engines cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There are networks to run, but nothing to run them.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A network cannot be read, or did not stand its first run.
+    #[error("model '{model}' at scale {scale} cannot be served: {reason}")]
+    Network {
+        /// The model.
+        model: String,
+        /// Its scale.
+        scale: Scale,
+        /// What is wrong.
+        reason: EngineError,
+    },
+}
+
+/// One tile shape of a network that has run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Warm {
+    /// The network.
+    pub network: NetworkId,
+    /// The shape.
+    pub shape: TileShape,
+    /// Measured on the largest batch.
+    pub seconds_per_tile: f64,
+}
+
+/// What an engine is to run on.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Execution provider.
+    pub provider: Provider,
+    /// Arithmetic.
+    pub precision: Precision,
+    /// ONNX Runtime library, if named; see [`runtime::load`].
+    pub runtime: Option<&'a Path>,
+    /// Intra-op threads.
+    pub threads: usize,
+}
+
+impl<'a> From<&'a EngineSettings> for Wanted<'a> {
+    fn from(settings: &'a EngineSettings) -> Self {
+        Self {
+            provider: settings.provider,
+            precision: settings.precision,
+            runtime: settings.runtime.as_deref(),
+            threads: settings.threads,
+        }
+    }
+}
+
+/// The engines of one worker: one for every network of the registry. ONNX Runtime is loaded if a network needs it,
+/// so that a server of the built-in bicubic alone does without.
+pub fn build_worker<'a>(registry: &Registry, wanted: impl Into<Wanted<'a>>) -> Result<EngineSet, StartError> {
+    let wanted = wanted.into();
+    let build = |network: &Network| -> Result<Box<dyn TileEngine>, StartError> {
+        Ok(match &network.kind {
+            Kind::Bicubic => Box::new(Bicubic::new(network.scale)),
+            Kind::Onnx { .. } => Box::new(open(network, wanted)?),
+        })
+    };
+    registry.networks().iter().map(|network| Ok((network.id, build(network)?))).collect()
+}
+
+/// The session of one network, for those who want it by itself: `eval --whole` and the bench.
+///
+/// # Panics
+/// If the network is built in: it has no session.
+pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<OnnxEngine, StartError> {
+    let Kind::Onnx { path, range, .. } = &network.kind else {
+        panic!("'{}' is built in and has no session", network.model)
+    };
+    let wanted = wanted.into();
+    let runtime = runtime::load(wanted.runtime)?;
+    match (wanted.provider, wanted.precision) {
+        (Provider::Auto | Provider::Cpu, Precision::Auto | Precision::Fp32) => {
+            OnnxEngine::open(runtime, path, network.scale, *range, wanted.threads)
+        }
+    }
+    .map_err(|reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason })
+}
+
+/// Runs every engine on each of its tile shapes, at a batch of one and at the largest, and says how long a tile took.
+/// A network of another scale than it declares, or whose values are not finite, ends the start here.
+pub fn warm_up(engines: &mut EngineSet, registry: &Registry, batch_max: usize) -> Result<Vec<Warm>, StartError> {
+    let mut warm = Vec::new();
+    for network in registry.networks() {
+        let Some(engine) = engines.get_mut(&network.id) else { continue };
+        for tile in &network.tiles {
+            let seconds_per_tile = run_once(engine.as_mut(), network.scale, tile.shape, batch_max)
+                .map_err(|reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason })?;
+            warm.push(Warm { network: network.id, shape: tile.shape, seconds_per_tile });
+        }
+    }
+    Ok(warm)
+}
+
+fn run_once(engine: &mut dyn TileEngine, scale: Scale, shape: TileShape, batch_max: usize) -> Result<f64, EngineError> {
+    let largest = vec![pattern(shape); batch_max.max(1)];
+    let mut seconds_per_tile = 0.0;
+    for batch in [&largest[..1], &largest[..]] {
+        let begun = Instant::now();
+        let enlarged = engine.upscale(shape, batch)?;
+        seconds_per_tile = begun.elapsed().as_secs_f64() / batch.len() as f64;
+        let factor = scale.factor() as usize;
+        let expected = batch.len() * 3 * shape.pixels() * factor * factor;
+        let actual = enlarged.iter().map(Vec::len).sum();
+        if actual != expected {
+            return Err(EngineError::Shape { expected, actual });
+        }
+    }
+    Ok(seconds_per_tile)
+}
+
+/// A tile with every level from black to white, edges and slopes: a flat one would hide a division by its variance.
+fn pattern(shape: TileShape) -> Vec<f32> {
+    (0..3 * shape.pixels()).map(|i| (i * 37 % 256) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Execution;
+    use crate::engine::runtime::testing;
+    use crate::tiling::TileSpec;
+
+    const WANTED: Wanted<'static> =
+        Wanted { provider: Provider::Auto, precision: Precision::Auto, runtime: None, threads: 1 };
+
+    /// The networks of a fixture folder without the built-in ones.
+    fn fixtures(folder: &str, only: &str) -> Registry {
+        let all =
+            Registry::load(&testing::fixtures().join(folder), &[only.to_owned()]).expect("the fixtures are whole");
+        Registry::new(all.networks().iter().filter(|n| n.model == only).cloned().collect())
+    }
+
+    #[test]
+    fn every_network_gets_an_engine_and_runs_on_each_shape() {
+        if testing::runtime().is_none() {
+            return;
+        }
+        let registry = fixtures("models", "nearest");
+        let mut engines = build_worker(&registry, WANTED).expect("the fixtures are networks");
+        assert_eq!(engines.len(), 2);
+        for engine in engines.values() {
+            assert_eq!(engine.execution(), Execution { provider: "cpu".into(), precision: "fp32".into() });
+        }
+        let warm = warm_up(&mut engines, &registry, 3).expect("the fixtures run");
+        let lanes: Vec<_> = warm.iter().map(|w| (w.network.0, w.shape.side())).collect();
+        assert_eq!(lanes, [(0, 32), (0, 16), (1, 32), (1, 16)]);
+        assert!(warm.iter().all(|w| w.seconds_per_tile > 0.0));
+    }
+
+    #[test]
+    fn a_broken_network_ends_the_start_with_its_name_and_reason() {
+        if testing::runtime().is_none() {
+            return;
+        }
+        for (model, says) in [("dark-is-nan", "non-finite"), ("wrong-scale", "correct `factor`")] {
+            let registry = fixtures("broken", model);
+            let mut engines = build_worker(&registry, WANTED).expect("it can be read");
+            let error = warm_up(&mut engines, &registry, 1).expect_err("it cannot be served").to_string();
+            assert!(error.contains(says) && error.contains(&format!("model '{model}'")), "{error}");
+        }
+        let error = build_worker(&fixtures("broken", "wrong-names"), WANTED).err().expect("its ends are foreign");
+        assert!(error.to_string().contains("model 'wrong-names' at scale 2"), "{error}");
+    }
+
+    /// Gives one value too few for the scale.
+    struct Short;
+
+    impl TileEngine for Short {
+        fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+            Ok(vec![vec![0.0; 3 * shape.pixels() * 4 - 1]; tiles.len()])
+        }
+
+        fn execution(&self) -> Execution {
+            Execution { provider: "builtin".into(), precision: "fp32".into() }
+        }
+    }
+
+    #[test]
+    fn any_engine_is_held_to_its_scale() {
+        let registry = Registry::new(vec![Network {
+            id: NetworkId(0),
+            model: "short".into(),
+            scale: Scale::new(2).expect("2 is a scale"),
+            tiles: vec![TileSpec { shape: TileShape::square(16), halo: 2 }],
+            kind: Kind::Bicubic,
+            parameters: 0,
+        }]);
+        let mut engines = EngineSet::from([(NetworkId(0), Box::new(Short) as Box<dyn TileEngine>)]);
+        let error = warm_up(&mut engines, &registry, 1).expect_err("a value is missing");
+        assert!(matches!(error, StartError::Network { reason: EngineError::Shape { .. }, .. }), "{error}");
+    }
+
+    #[test]
+    fn the_pattern_has_every_level() {
+        let mut seen = [false; 256];
+        for level in pattern(TileShape::square(16)) {
+            seen[level as usize] = true;
+        }
+        assert!(seen.iter().all(|s| *s));
+    }
+}
