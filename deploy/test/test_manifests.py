@@ -184,15 +184,13 @@ class Manifests:
     def test_every_setting_is_one_of_the_server(self):
         source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.rs"))
         known = set(re.findall(r'env = "(UPSCALER_[A-Z_]+)"', source))
-        if not known:
-            self.skipTest("the server has no settings yet")
+        self.assertGreater(len(known), 20)
         self.assertLessEqual(settings(self.documents).keys(), known)
 
     def test_every_probe_is_a_route_of_the_contract(self):
-        contract = ROOT / "openapi.yaml"
-        if not contract.exists():
-            self.skipTest("the server has no contract yet")
-        paths = yaml.safe_load(contract.read_text())["paths"]
+        paths = yaml.safe_load((ROOT / "openapi.yaml").read_text())["paths"]
+        if not paths:
+            self.skipTest("the contract has no paths yet")
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             self.assertIn("get", paths[container(self.documents)[probe]["httpGet"]["path"]])
 
