@@ -1,10 +1,10 @@
 //! What enlarges one batch of tiles: the trait [`TileEngine`], ONNX Runtime behind it, and the built-in bicubic.
 
+pub mod bench;
 pub mod bicubic;
 pub mod onnx;
 pub mod runtime;
 pub mod start;
-pub mod threads;
 
 use std::collections::HashMap;
 

@@ -179,6 +179,7 @@ pub(crate) mod testing {
     const REQUIRE: &str = "UPSCALER_TEST_REQUIRE_RUNTIME";
 
     /// The library, or a word about why the test ends here.
+    #[expect(clippy::disallowed_methods, reason = "a test has no settings to read it from")]
     pub(crate) fn runtime() -> Option<&'static Runtime> {
         match load(None) {
             Ok(runtime) => Some(runtime),

@@ -1,0 +1,51 @@
+# The commands of this repository; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test runtime test-training bench crates lint nextest docs
+SHELL := /bin/sh
+
+# More arguments for `make run` and `make bench`, e.g. `make run ARGS="--workers 2"`.
+ARGS ?=
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## Lists these commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: runtime crates ## Builds in release and serves on 127.0.0.1:8080.
+	cargo build --release --locked --bin san-upscaler
+	exec $(TARGET_DIR)/release/san-upscaler serve $(ARGS)
+
+test: runtime lint docs nextest ## Format, clippy, rustdoc and every Rust test, the library fetched first.
+
+test-training: ## The tests of models/training, in a Python environment of their own.
+	models/training/test.sh
+
+bench: runtime crates ## The bare session's speed; more with ARGS="--help".
+	cargo bench --locked --bench session -- $(ARGS)
+
+runtime: ## Fetches the pinned ONNX Runtime into .runtime/, once.
+	@runtime/fetch.sh
+
+# Says what is missing before cargo fails in the middle of a build.
+crates:
+	@command -v cargo >/dev/null 2>&1 || { \
+		echo "make: cargo is missing; install Rust with rustup, which reads rust-toolchain.toml" >&2; exit 1; }
+	@cargo fetch --locked --quiet --target "$$(rustc -vV | sed -n 's/^host: //p')" || { \
+		echo "make: the crates in Cargo.lock could not be fetched (cargo's words are above); that needs a network once," >&2; \
+		echo "      or a folder made by 'cargo vendor' on a machine that has one" >&2; exit 1; }
+
+lint: crates
+	cargo fmt --all --check
+	cargo clippy --all-targets --locked -- -D warnings
+
+docs: crates
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
+
+# With the variable, a test that finds no ONNX Runtime fails instead of being skipped.
+nextest: export UPSCALER_TEST_REQUIRE_RUNTIME := 1
+nextest: runtime crates
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --locked && cargo test --doc --locked --quiet; \
+	else \
+		echo "make: cargo-nextest is not installed, so cargo's own runner is used; it has no time limit for a test" >&2; \
+		cargo test --locked; \
+	fi

@@ -1,0 +1,107 @@
+//! Bare session speed: `cargo bench --bench session -- --model san-light --scale 4 --batch 1,4,8`.
+//!
+//! Prints one JSON object a tile shape and batch. `useful_input_pixels_per_second` counts what a tile adds to a large
+//! picture, the overlap with its neighbours left out: that is what a service's rate is to be held against.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use san_upscaler::config::{Precision, Provider};
+use san_upscaler::engine::TileEngine;
+use san_upscaler::engine::bench::bare_rate;
+use san_upscaler::engine::start::{Wanted, open};
+use san_upscaler::registry::{Kind, Registry};
+use san_upscaler::units::Scale;
+
+#[derive(Parser)]
+#[command(about = "Speed of the bare session on prepared tiles, as JSON lines")]
+struct Arguments {
+    /// Folder of models
+    #[arg(long, default_value = "models")]
+    models: PathBuf,
+    /// Model with an ONNX file
+    #[arg(long, default_value = "san-light")]
+    model: String,
+    /// Its scale
+    #[arg(long, default_value_t = 4)]
+    scale: u8,
+    /// Tiles in a batch; several with commas
+    #[arg(long, value_delimiter = ',', default_value = "1,4,8")]
+    batch: Vec<usize>,
+    /// Sides of tiles; all of the model's if left out
+    #[arg(long, value_delimiter = ',')]
+    side: Vec<u32>,
+    /// Workers, each a thread with a session
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    /// Intra-op threads of each worker; all cores shared out if left out
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Execution provider
+    #[arg(long, value_enum, default_value_t = Provider::Auto)]
+    provider: Provider,
+    /// Arithmetic
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    precision: Precision,
+    /// ONNX Runtime library
+    #[arg(long)]
+    runtime: Option<PathBuf>,
+    /// Seconds for each figure
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// What cargo passes to every bench
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    let registry = Registry::load(&arguments.models, std::slice::from_ref(&arguments.model))?;
+    let scale = Scale::new(arguments.scale).ok_or("--scale must be 1 to 8")?;
+    let network = registry.find(&arguments.model, scale)?;
+    let Kind::Onnx { sha256, .. } = &network.kind else { return Err("a built-in model has no session".into()) };
+    let cores = std::thread::available_parallelism()?.get();
+    let threads = arguments.threads.unwrap_or((cores / arguments.workers.max(1)).max(1));
+    let wanted = Wanted {
+        provider: arguments.provider,
+        precision: arguments.precision,
+        runtime: arguments.runtime.as_deref(),
+        threads,
+    };
+    let mut engines = Vec::new();
+    for _ in 0..arguments.workers.max(1) {
+        engines.push(Box::new(open(network, wanted)?) as Box<dyn TileEngine>);
+    }
+    let execution = engines[0].execution();
+    for tile in &network.tiles {
+        let side = tile.shape.side();
+        if !arguments.side.is_empty() && !arguments.side.contains(&side) {
+            continue;
+        }
+        let useful = f64::from(side - 2 * tile.halo).powi(2);
+        for &batch in &arguments.batch {
+            let rate = bare_rate(&mut engines, tile.shape, batch, Duration::from_secs_f64(arguments.seconds))?;
+            let figures = serde_json::json!({
+                "bench": "session",
+                "model": network.model,
+                "scale": scale,
+                "sha256": sha256,
+                "provider": execution.provider,
+                "precision": execution.precision,
+                "workers": engines.len(),
+                "threads": threads,
+                "side": side,
+                "halo": tile.halo,
+                "batch": batch,
+                "tiles": rate.tiles,
+                "seconds": rate.elapsed.as_secs_f64(),
+                "milliseconds_per_tile": 1e3 / rate.tiles_per_second(),
+                "input_pixels_per_second": rate.tiles_per_second() * tile.shape.pixels() as f64,
+                "useful_input_pixels_per_second": rate.tiles_per_second() * useful,
+            });
+            println!("{figures}");
+        }
+    }
+    Ok(())
+}
