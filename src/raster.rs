@@ -120,12 +120,22 @@ impl Raster {
         &self.samples
     }
 
+    /// The samples, taken out.
+    pub fn into_samples(self) -> Samples {
+        self.samples
+    }
+
     /// Bits per sample.
     pub const fn depth(&self) -> Depth {
         match self.samples {
             Samples::U8(_) => Depth::Eight,
             Samples::U16(_) => Depth::Sixteen,
         }
+    }
+
+    /// Memory that the samples take.
+    pub fn bytes(&self) -> u64 {
+        self.samples.len() as u64 * self.depth().bytes() as u64
     }
 
     /// One sample in 8-bit levels, 0.0..=255.0, whatever the depth (a 16-bit sample is divided by 257).
@@ -139,5 +149,27 @@ impl Raster {
             Samples::U8(v) => f32::from(v[at]),
             Samples::U16(v) => f32::from(v[at]) / 257.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_in_8_bits_whatever_the_depth() {
+        let eight = Raster::new(Size::new(1, 2), Channels::GrayAlpha, Samples::U8(vec![0, 1, 128, 255]));
+        let sixteen = Raster::new(Size::new(1, 2), Channels::GrayAlpha, Samples::U16(vec![0, 257, 32896, 65535]));
+        for (y, channel, level) in [(0, 0, 0.0), (0, 1, 1.0), (1, 0, 128.0), (1, 1, 255.0_f32)] {
+            assert!((eight.level(0, y, channel) - level).abs() < 1e-6);
+            assert!((sixteen.level(0, y, channel) - level).abs() < 1e-4);
+        }
+        assert_eq!((eight.bytes(), sixteen.bytes()), (4, 8));
+    }
+
+    #[test]
+    #[should_panic(expected = "needs exactly its samples")]
+    fn a_miscount_does_not_go_on() {
+        Raster::new(Size::new(2, 2), Channels::Rgb, Samples::U8(vec![0; 11]));
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! The kind of an upload is read from its bytes, never from a header or a file name.
 
+mod container;
 pub mod decode;
 pub mod encode;
+mod icc;
 pub mod limits;
+pub mod orientation;
 pub mod probe;
+mod sniff;
 
 use serde::Serialize;
 
@@ -84,3 +88,6 @@ pub enum CodecError {
         remedy: &'static str,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! Reads the header of an upload: kind, size, channels, depth, orientation. Decodes no pixel.
 
-use crate::codec::{CodecError, InputFormat, InputLimits};
+use crate::codec::container::{Header, jpeg, png, webp};
+use crate::codec::orientation::Orientation;
+use crate::codec::{CodecError, InputFormat, InputLimits, icc, sniff};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -15,12 +17,54 @@ pub struct Probe {
     pub channels: Channels,
     /// Bits per sample after decoding.
     pub depth: Depth,
-    /// ICC profile of the source, carried over unchanged.
+    /// ICC profile of the source, carried over unchanged; absent where it does not parse or does not fit the channels.
     pub icc: Option<Vec<u8>>,
+    /// How the stored pixels are turned to have `size`.
+    pub orientation: Orientation,
+    /// Bytes that `decode` holds at most beside the decoded pixels.
+    pub working_bytes: u64,
+}
+
+impl Probe {
+    /// Memory of the decoded pixels.
+    pub const fn raster_bytes(&self) -> u64 {
+        self.size.pixels() * (self.channels.count() * self.depth.bytes()) as u64
+    }
+
+    /// Memory that `decode` holds at its peak: the pixels and what the decoder needs beside them. Falls to
+    /// [`Self::raster_bytes`] when it returns. The upload itself is not in it.
+    pub const fn decoded_bytes(&self) -> u64 {
+        self.raster_bytes().saturating_add(self.working_bytes)
+    }
 }
 
 /// Reads the header and refuses what is over `limits`. `bytes` may be the whole upload or a beginning of it that
 /// holds the whole header.
-pub fn probe(_bytes: &[u8], _limits: &InputLimits) -> Result<Probe, CodecError> {
-    unimplemented!("codec helper")
+pub fn probe(bytes: &[u8], limits: &InputLimits) -> Result<Probe, CodecError> {
+    let format = sniff::sniff(bytes)?;
+    let header = match format {
+        InputFormat::Png => png::header(bytes)?,
+        InputFormat::Jpeg => jpeg::header(bytes)?,
+        InputFormat::WebP => webp::header(bytes)?,
+    };
+    limits.check_input(header.stored)?;
+    Ok(judged(format, header))
+}
+
+fn judged(format: InputFormat, header: Header) -> Probe {
+    let Header { stored, channels, depth, orientation, icc, working_bytes } = header;
+    let mut probe = Probe {
+        format,
+        size: orientation.upright(stored),
+        channels,
+        depth,
+        icc: icc.and_then(|profile| icc::plausible(&profile, channels)),
+        orientation,
+        working_bytes,
+    };
+    // Turning by a quarter needs a second picture, when the decoder has let go of what it held.
+    if orientation.swaps_sides() {
+        probe.working_bytes = working_bytes.max(probe.raster_bytes());
+    }
+    probe
 }

@@ -1,0 +1,27 @@
+//! What the headers of each format say, read without decoding and without trusting a length: every slice is checked
+//! against the bytes at hand, and nothing is allocated by a number that a header claims.
+
+pub mod jpeg;
+pub mod png;
+pub mod webp;
+
+use crate::codec::orientation::Orientation;
+use crate::raster::{Channels, Depth};
+use crate::units::Size;
+
+/// What a header says, before limits are applied and the profile is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Size as stored, before the orientation is applied.
+    pub stored: Size,
+    /// Channels after decoding.
+    pub channels: Channels,
+    /// Depth after decoding.
+    pub depth: Depth,
+    /// EXIF orientation.
+    pub orientation: Orientation,
+    /// Embedded ICC profile, not yet judged.
+    pub icc: Option<Vec<u8>>,
+    /// Bytes that the decoder holds at most beside the decoded pixels.
+    pub working_bytes: u64,
+}

@@ -1,0 +1,282 @@
+//! PNG (W3C PNG, third edition): its chunks, and of them those that pixels depend on.
+
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+
+use flate2::read::ZlibDecoder;
+
+use super::Header;
+use crate::codec::CodecError;
+use crate::codec::icc;
+use crate::codec::orientation::Orientation;
+use crate::raster::{Channels, Depth};
+use crate::units::Size;
+
+const SIGNATURE: usize = 8;
+
+/// One chunk, or the beginning of it where the file breaks off.
+#[derive(Clone, Copy)]
+struct Chunk<'a> {
+    kind: [u8; 4],
+    /// From the length field to the checksum, as far as it is there.
+    raw: &'a [u8],
+    /// What the length field says.
+    length: usize,
+}
+
+impl<'a> Chunk<'a> {
+    fn data(&self) -> &'a [u8] {
+        let data = self.raw.get(8..).unwrap_or_default();
+        &data[..data.len().min(self.length)]
+    }
+
+    /// Whether it is all there and its checksum is right.
+    fn is_intact(&self) -> bool {
+        let Some(stored) = self.raw.get(8 + self.length..).and_then(<[u8]>::first_chunk) else { return false };
+        let mut crc = flate2::Crc::new();
+        crc.update(&self.raw[4..8 + self.length]);
+        crc.sum() == u32::from_be_bytes(*stored)
+    }
+
+    /// By the case of its first letter, as the standard has it.
+    const fn is_critical(&self) -> bool {
+        self.kind[0].is_ascii_uppercase()
+    }
+}
+
+/// The chunks of a file up to `IEND` or to where it breaks off.
+#[derive(Clone)]
+struct Chunks<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Chunks<'a> {
+    fn new(file: &'a [u8]) -> Self {
+        Self { rest: file.get(SIGNATURE..).unwrap_or_default() }
+    }
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let length = u32::from_be_bytes(*self.rest.first_chunk()?) as usize;
+        let kind = *self.rest.get(4..)?.first_chunk()?;
+        let end = length.saturating_add(12).min(self.rest.len());
+        let (raw, rest) = self.rest.split_at(end);
+        self.rest = if kind == *b"IEND" { &[] } else { rest };
+        Some(Chunk { kind, raw, length })
+    }
+}
+
+/// Colour types of the standard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Colour {
+    Gray,
+    Rgb,
+    Palette,
+    GrayAlpha,
+    Rgba,
+}
+
+impl Colour {
+    /// `None` if the standard does not have this pair.
+    fn new(kind: u8, bits: u8) -> Option<Self> {
+        Some(match (kind, bits) {
+            (0, 1 | 2 | 4 | 8 | 16) => Self::Gray,
+            (2, 8 | 16) => Self::Rgb,
+            (3, 1 | 2 | 4 | 8) => Self::Palette,
+            (4, 8 | 16) => Self::GrayAlpha,
+            (6, 8 | 16) => Self::Rgba,
+            _ => return None,
+        })
+    }
+
+    const fn channels(self, transparency: bool) -> Channels {
+        match (self, transparency) {
+            (Self::Gray, false) => Channels::Gray,
+            (Self::Gray, true) | (Self::GrayAlpha, _) => Channels::GrayAlpha,
+            (Self::Rgb | Self::Palette, false) => Channels::Rgb,
+            (Self::Rgb | Self::Palette, true) | (Self::Rgba, _) => Channels::Rgba,
+        }
+    }
+}
+
+/// Which chunks pixels depend on. Header and decoder both ask it, so that they cannot disagree on transparency.
+#[derive(Clone, Copy)]
+struct Selection {
+    colour: Colour,
+    palette: bool,
+    transparency: bool,
+    pixels: bool,
+}
+
+impl Selection {
+    const fn new(colour: Colour) -> Self {
+        Self { colour, palette: false, transparency: false, pixels: false }
+    }
+
+    /// Whether the next chunk counts. A `tRNS` that is too short, too late or the second one does not.
+    fn takes(&mut self, chunk: &Chunk) -> bool {
+        match &chunk.kind {
+            b"tRNS" => {
+                let fits = match self.colour {
+                    Colour::Gray => (2..=256).contains(&chunk.length),
+                    Colour::Rgb => (6..=256).contains(&chunk.length),
+                    Colour::Palette => self.palette && (1..=256).contains(&chunk.length),
+                    Colour::GrayAlpha | Colour::Rgba => false,
+                };
+                let takes = fits && !self.transparency && !self.pixels;
+                self.transparency |= takes;
+                takes
+            }
+            b"PLTE" => {
+                self.palette = true;
+                true
+            }
+            b"IDAT" => {
+                self.pixels = true;
+                true
+            }
+            _ => chunk.is_critical(),
+        }
+    }
+}
+
+struct ImageHeader {
+    size: Size,
+    bits: u8,
+    colour: Colour,
+}
+
+fn image_header(chunks: &mut Chunks) -> Result<ImageHeader, CodecError> {
+    let damaged = |what: &str| CodecError::Damaged(format!("the PNG's header {what}; send the file again"));
+    let chunk = chunks.next().ok_or_else(|| damaged("is cut off"))?;
+    if chunk.kind == *b"CgBI" {
+        return Err(CodecError::Unsupported(
+            "the PNG is in Apple's own variant (CgBI); convert it to a standard PNG".into(),
+        ));
+    }
+    if chunk.kind != *b"IHDR" || chunk.length != 13 {
+        return Err(damaged("is not at its place"));
+    }
+    if chunk.raw.len() < 12 + 13 {
+        return Err(damaged("is cut off"));
+    }
+    if !chunk.is_intact() {
+        return Err(damaged("has a wrong checksum"));
+    }
+    let [w0, w1, w2, w3, h0, h1, h2, h3, bits, kind, ..] = *chunk.data() else {
+        return Err(damaged("is cut off"));
+    };
+    let size = Size::new(u32::from_be_bytes([w0, w1, w2, w3]), u32::from_be_bytes([h0, h1, h2, h3]));
+    if size.width == 0 || size.height == 0 {
+        return Err(damaged("has a side of zero"));
+    }
+    let colour = Colour::new(kind, bits)
+        .ok_or_else(|| damaged(&format!("has colour type {kind} with {bits} bits, which does not exist")))?;
+    Ok(ImageHeader { size, bits, colour })
+}
+
+/// What the chunks say. A file that breaks off after its `IHDR` is judged by what is there.
+pub fn header(file: &[u8]) -> Result<Header, CodecError> {
+    let mut chunks = Chunks::new(file);
+    let ImageHeader { size, bits, colour } = image_header(&mut chunks)?;
+    let mut selection = Selection::new(colour);
+    let mut profile = None;
+    let mut orientation = None;
+    for chunk in chunks {
+        selection.takes(&chunk);
+        match &chunk.kind {
+            b"acTL" if !selection.pixels && frames(&chunk) > 1 => {
+                return Err(CodecError::Unsupported(
+                    "the PNG is animated (APNG); send a single frame as a still image".into(),
+                ));
+            }
+            b"iCCP" if profile.is_none() && !selection.pixels && chunk.is_intact() => profile = inflate(chunk.data()),
+            b"eXIf" if orientation.is_none() && chunk.is_intact() => {
+                orientation = Some(Orientation::from_exif(chunk.data()));
+            }
+            _ => {}
+        }
+    }
+    let depth = if bits == 16 { Depth::Sixteen } else { Depth::Eight };
+    let channels = colour.channels(selection.transparency);
+    Ok(Header {
+        stored: size,
+        channels,
+        depth,
+        orientation: orientation.unwrap_or_default(),
+        icc: profile,
+        working_bytes: working_bytes(size, channels, depth),
+    })
+}
+
+fn frames(animation: &Chunk) -> u32 {
+    animation.data().first_chunk().map_or(0, |n| u32::from_be_bytes(*n))
+}
+
+/// The profile of an `iCCP` chunk: name, zero, method zero, zlib stream. Inflates no more than a profile may have.
+fn inflate(data: &[u8]) -> Option<Vec<u8>> {
+    let name = data.iter().take(80).position(|b| *b == 0)?;
+    let [0, stream @ ..] = &data[name + 1..] else { return None };
+    let mut profile = Vec::new();
+    let mut bounded = ZlibDecoder::new(stream).take(icc::MAX_BYTES as u64 + 1);
+    bounded.read_to_end(&mut profile).ok()?;
+    (profile.len() <= icc::MAX_BYTES).then_some(profile)
+}
+
+/// The decoder inflates into a window of at least 128 KiB and four rows, doubled as it grows, and unfilters row by
+/// row; 256 KiB more are its tables and buffers.
+fn working_bytes(size: Size, channels: Channels, depth: Depth) -> u64 {
+    let row = u64::from(size.width) * (channels.count() * depth.bytes()) as u64;
+    2 * (4 * row + (128 << 10)) + 2 * row + (256 << 10)
+}
+
+/// The file without the chunks that no pixel depends on. So no text, profile or note can cost memory or fail a
+/// decode; they are skipped by their length.
+pub struct Essential<'a> {
+    chunks: Chunks<'a>,
+    selection: Selection,
+    current: &'a [u8],
+}
+
+impl<'a> Essential<'a> {
+    /// Fails where [`header`] would.
+    pub fn new(file: &'a [u8]) -> Result<Self, CodecError> {
+        let ImageHeader { colour, .. } = image_header(&mut Chunks::new(file))?;
+        let current = file.get(..SIGNATURE).unwrap_or_default();
+        Ok(Self { chunks: Chunks::new(file), selection: Selection::new(colour), current })
+    }
+}
+
+impl Read for Essential<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(out)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl BufRead for Essential<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.current.is_empty() {
+            match self.chunks.next() {
+                Some(chunk) if self.selection.takes(&chunk) => self.current = chunk.raw,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(self.current)
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.current = &self.current[n..];
+    }
+}
+
+/// The `png` crate asks for it and never seeks.
+impl Seek for Essential<'_> {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

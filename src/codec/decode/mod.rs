@@ -1,0 +1,32 @@
+//! Pixels of an upload, turned upright.
+
+mod jpeg;
+mod png;
+mod webp;
+
+use crate::codec::{CodecError, InputFormat, Probe};
+use crate::raster::Raster;
+use crate::units::Size;
+
+/// Decodes the whole upload. The result has the size, channels and depth that `probe` promised; a file that breaks
+/// off or lies is [`CodecError::Damaged`], never a gray rest.
+pub fn decode(bytes: &[u8], probe: &Probe) -> Result<Raster, CodecError> {
+    let stored =
+        if probe.orientation.swaps_sides() { Size::new(probe.size.height, probe.size.width) } else { probe.size };
+    let samples = match probe.format {
+        InputFormat::Png => png::decode(bytes, stored, probe)?,
+        InputFormat::Jpeg => jpeg::decode(bytes, stored, probe)?,
+        InputFormat::WebP => webp::decode(bytes, stored, probe)?,
+    };
+    Ok(probe.orientation.apply(Raster::new(stored, probe.channels, samples)))
+}
+
+/// Number of samples of the stored picture.
+fn sample_count(stored: Size, probe: &Probe) -> usize {
+    stored.pixels() as usize * probe.channels.count()
+}
+
+/// The error of a file whose pixels do not decode. What the library says is for developers; clients get one text.
+fn damaged(format: &str) -> CodecError {
+    CodecError::Damaged(format!("the {format} is damaged or breaks off; send the file again"))
+}

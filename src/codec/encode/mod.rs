@@ -1,0 +1,111 @@
+//! Rows of the enlarged picture to the bytes of a file, as they come.
+//!
+//! PNG and JPEG hold a band and a few rows; lossless WebP has global statistics and so holds the picture. An encoder
+//! library that is dropped half-way may still write the end of a file (PNG's does); all of them write through a
+//! [`Sink`] that is shut once anything has failed, so that half a picture never looks whole.
+
+mod jpeg;
+mod png;
+mod rows;
+mod sink;
+mod webp;
+
+use std::io::Write;
+
+use crate::codec::{CodecError, OutputFormat};
+use crate::raster::{Channels, Depth, Raster};
+use crate::units::Size;
+use rows::Rows;
+use sink::Sink;
+
+/// Longest side of a WebP picture (RFC 9649).
+const WEBP_SIDE: u32 = 16_383;
+/// Longest side of a JPEG picture (T.81).
+const JPEG_SIDE: u32 = 65_535;
+/// Longest side of a PNG picture (third edition, 7.1).
+const PNG_SIDE: u32 = i32::MAX as u32;
+
+/// What is written.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// File format.
+    pub format: OutputFormat,
+    /// Size of the whole picture.
+    pub size: Size,
+    /// Channels of the bands that will come.
+    pub channels: Channels,
+    /// Depth of the bands that will come.
+    pub depth: Depth,
+    /// ICC profile to embed.
+    pub icc: Option<Vec<u8>>,
+}
+
+impl Target {
+    /// Whether this format can hold the picture (WebP: 16383 a side; JPEG: 65535), before any work is done.
+    pub fn check(&self) -> Result<(), CodecError> {
+        let (limit, remedy) = match self.format {
+            OutputFormat::Png => (PNG_SIDE, "take a smaller scale"),
+            OutputFormat::Jpeg => (JPEG_SIDE, "take a smaller scale, or ask for PNG"),
+            OutputFormat::WebP => (WEBP_SIDE, "take a smaller scale, or ask for PNG or JPEG"),
+        };
+        let side = self.size.width.max(self.size.height);
+        if side <= limit {
+            return Ok(());
+        }
+        Err(CodecError::TooLarge {
+            name: "output_side",
+            what: "longest side after enlarging",
+            limit: u64::from(limit),
+            actual: u64::from(side),
+            remedy,
+        })
+    }
+
+    /// Memory that encoding holds beyond the band at hand.
+    pub fn buffered_bytes(&self) -> u64 {
+        let row = u64::from(self.size.width) * (self.channels.count() * self.depth.bytes()) as u64;
+        let profile = self.icc.as_ref().map_or(0, Vec::len) as u64;
+        let buffers = sink::CAPACITY as u64 + 2 * profile;
+        match self.format {
+            OutputFormat::Png => png::buffered_bytes(row) + buffers,
+            OutputFormat::Jpeg => jpeg::buffered_bytes(self.size.width) + buffers,
+            OutputFormat::WebP => webp::buffered_bytes(self) + buffers,
+        }
+    }
+}
+
+/// Why encoding ended early. For operators; the client sees a cut connection or a 500.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// Nobody reads any more, or the disk is full.
+    #[error("writing failed: {0}")]
+    Write(#[from] std::io::Error),
+    /// The bands ended before the picture was whole, because the work above failed.
+    #[error("the picture broke off after row {0}")]
+    BrokeOff(u32),
+    /// The encoder refused.
+    #[error("encoding failed: {0}")]
+    Encoder(String),
+}
+
+/// Encodes bands (in order, full width, together exactly the picture) into `out` until the picture is whole.
+/// Blocking: runs on its own thread, pulling from an iterator that waits for the next band.
+pub fn encode(
+    target: &Target,
+    bands: &mut dyn Iterator<Item = Raster>,
+    out: &mut dyn Write,
+) -> Result<(), EncodeError> {
+    target.check().map_err(|error| EncodeError::Encoder(error.to_string()))?;
+    let sink = Sink::new(out);
+    let rows = Rows::new(target, bands);
+    let done = match target.format {
+        OutputFormat::Png => png::encode(target, rows, &sink),
+        OutputFormat::Jpeg => jpeg::encode(target, rows, &sink),
+        OutputFormat::WebP => webp::encode(target, rows, &sink),
+    };
+    // What the reader did explains what the encoder says of it.
+    match sink.finish() {
+        Err(error) => Err(EncodeError::Write(error)),
+        Ok(()) => done,
+    }
+}
