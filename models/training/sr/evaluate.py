@@ -1,12 +1,17 @@
 """PSNR and SSIM of a network on the test sets, whole pictures or tiled as the service does.
 
-    python -m sr.evaluate MODEL.onnx --scale 4 [--tile 64 --halo 8] [--ensemble] [--sets Set5 Set14 BSD100]
+    python -m sr.evaluate ../san-light/x4.onnx --scale 4 --tile 64 --halo 8 --sets Set5 Set14 BSD100
 """
+import argparse
+
 import numpy as np
 import torch
 
 from .data import test_pairs
+from .export import run, session
 from .metrics import psnr_ssim_y
+from .tiling import ensembled, padded, tiled
+from .upsample import BicubicUpsample
 
 
 def to_uint8(sr):
@@ -37,3 +42,45 @@ def evaluate(upscale, name, scale, kind="BI", root=None):
     if not figures:
         raise FileNotFoundError(f"test set {name}: no pictures")
     return tuple(float(v) for v in np.mean(figures, axis=0))
+
+
+def arguments(argv=None):
+    parser = argparse.ArgumentParser(prog="sr.evaluate", description=__doc__.split("\n\n")[0])
+    parser.add_argument("model", help="an exported .onnx, or bicubic")
+    parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
+    parser.add_argument("--tile", type=int, default=0, help="LR pixels a side; 0: the whole picture at once (default)")
+    parser.add_argument("--halo", type=int, default=8, help="LR pixels (default 8)")
+    parser.add_argument("--ensemble", action="store_true", help="x8 self-ensemble")
+    parser.add_argument("--degradation", default="BI", choices=("BI", "BD"))
+    parser.add_argument("--sets", nargs="+", default=["Set5", "Set14", "BSD100"])
+    parser.add_argument("--threads", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+def onnx_upscaler(args):
+    """The function that the command line asks for."""
+    if args.model == "bicubic":
+        network = BicubicUpsample(args.scale)
+        return lambda planes: network(torch.from_numpy(planes)).numpy()
+    made = session(args.model, args.threads)
+
+    def upscale(planes):
+        return run(made, planes)
+
+    if args.tile:
+        upscale = tiled(upscale, args.scale, args.tile, args.halo)
+    else:
+        upscale = padded(upscale, args.scale, 16)
+    return ensembled(upscale) if args.ensemble else upscale
+
+
+def main(argv=None):
+    args = arguments(argv)
+    upscale = onnx_upscaler(args)
+    for name in args.sets:
+        psnr, ssim = evaluate(upscale, name, args.scale, args.degradation)
+        print(f"{name}\tx{args.scale}\t{psnr:.3f}\t{ssim:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,12 +4,14 @@
     python -m sr.train configs/san-light.toml --scale 3 --init-from ../san-light/x4.onnx --rate 2e-4
 
 A run lives in its own folder: `last.pt` (everything that resuming needs), `log.jsonl` (one object a report) and
-`curve.png`. Starting again with the same folder resumes. The figures logged on the way are of the moving average;
-the last weights are the result, whatever the figures on the way said: no test picture chooses among them.
+`curve.png`. Starting again with the same folder resumes; SIGTERM ends it with a checkpoint. The figures logged on the
+way are of the moving average; its last state is the result, whatever those figures said: no test picture chooses.
 """
 import argparse
 import json
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -115,6 +117,24 @@ class Run:
         return loss
 
 
+class StopRequest:
+    """SIGINT or SIGTERM ends the run after the step at hand, with a checkpoint; a second one ends it at once."""
+
+    def __init__(self):
+        self.asked, self.before = False, {}
+        if threading.current_thread() is threading.main_thread():
+            self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def _ask(self, *_):
+        self.asked = True
+        self.restore()
+
+    def restore(self):
+        """Back to the handlers that were there before."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
 def train(run, crops, quiet=False):
     """Run to the end of the budget, reporting, saving and drawing the curve on the way."""
     t = run.config.train
@@ -122,9 +142,10 @@ def train(run, crops, quiet=False):
     log = open(run.folder / "log.jsonl", "a", encoding="utf-8")
     bar = tqdm(total=1.0, initial=min(1.0, run.progress()), disable=quiet, unit="run", mininterval=5, maxinterval=30,
                bar_format="{percentage:5.1f}% {bar} {elapsed}<{remaining} {postfix}")
+    stop = StopRequest()
     losses, saved, since = [], time.monotonic(), run.step
     clock = last = time.monotonic()
-    while run.progress() < 1 and (t.minutes > 0 or run.step < t.steps):
+    while run.progress() < 1 and (t.minutes > 0 or run.step < t.steps) and not stop.asked:
         losses.append(run.train_step(crops))
         now = time.monotonic()
         run.seconds += now - last
@@ -143,6 +164,7 @@ def train(run, crops, quiet=False):
         if t.eval_set and run.step % t.eval_every == 0:
             last = time.monotonic()  # evaluation is not training time
     bar.close()
+    stop.restore()
     run.save()
 
 

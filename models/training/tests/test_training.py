@@ -1,5 +1,8 @@
 """The trainer: ten steps, resuming, seeds, configuration, optimizers, weights taken over."""
 import json
+import os
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -69,6 +72,15 @@ def test_resuming_goes_on_where_it_stopped(setup):
     assert again.rng.bit_generator.state != run.rng.bit_generator.state
 
 
+def test_a_signal_ends_the_run_with_a_checkpoint(setup):
+    folder, go = setup
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    run = go("--steps", "100000", "--eval-every", "1000000", out="long")
+    assert 0 < run.step < 100000 and (folder / "long" / "last.pt").exists()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_equal_seeds_draw_equal_patches_and_weights(setup):
     _, go = setup
     a, b, c = go(out="a"), go(out="b"), go("--seed", "2", out="c")
@@ -124,6 +136,12 @@ def test_configuration_errors_name_the_key(tmp_path, text, message):
 
 
 def test_orthogonalise():
+    m = torch.randn(2, 6, 30, dtype=torch.float64)
+    plain = m / m.norm(dim=(1, 2), keepdim=True)
+    for _ in range(5):
+        s = plain @ plain.transpose(1, 2)
+        plain = 3.4445 * plain + (-4.7750 * s + 2.0315 * s @ s) @ plain
+    assert torch.allclose(orthogonalise(m), plain, atol=1e-6)
     for shape in ((3, 8, 20), (3, 20, 8)):
         values = torch.linalg.svdvals(orthogonalise(torch.randn(shape), 8))
         assert (values > 0.6).all() and (values < 1.3).all()

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# The replication of SAN's claim (see sr/replicate.py), long: hours on two cores. Resumes; arguments are passed on.
+set -euo pipefail
+cd "$(dirname -- "${BASH_SOURCE[0]}")"
+python=${TRAINING_PYTHON:-.venv/bin/python}
+command -v "$python" >/dev/null || { echo "replicate: no $python; run models/training/test.sh once" >&2; exit 1; }
+OMP_NUM_THREADS=1 exec "$python" -m sr.replicate "$@"

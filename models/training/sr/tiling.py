@@ -1,0 +1,87 @@
+"""A whole picture through a network that takes tiles, as the service does it, to measure what tiling costs.
+
+Tiles of one shape cover the picture in even steps, the outer ones flush with its border. Neighbours overlap by at
+least twice the halo and are cross-faded linearly over `halo` pixels around the middle of their overlap, so that what
+a tile says within half a halo of its inner edge is never used. A smaller picture is mirrored up to the tile.
+"""
+from math import ceil
+
+import numpy as np
+
+
+def starts(length, tile, halo):
+    """First LR pixel of each tile along an axis; neighbours overlap by at least 2*halo."""
+    if length <= tile:
+        return [0]
+    count = ceil((length - 2 * halo) / (tile - 2 * halo))
+    return [i * (length - tile) // (count - 1) for i in range(count)]
+
+
+def weights_along(places, tile, halo, scale):
+    """One array of tile*scale weights a tile; where tiles overlap, they sum to 1."""
+    rise = (np.arange(halo * scale) + 0.5) / (halo * scale)
+    made = [np.ones(tile * scale) for _ in places]
+    for i in range(len(places) - 1):
+        fade = (places[i] + places[i + 1] + tile) // 2 - halo // 2
+        left, right = (fade - places[i]) * scale, (fade - places[i + 1]) * scale
+        made[i][left : left + len(rise)] *= 1 - rise
+        made[i][left + len(rise) :] = 0
+        made[i + 1][right : right + len(rise)] *= rise
+        made[i + 1][:right] = 0
+    return made
+
+
+def mirror_to(planes, height, width):
+    """(1, C, H, W) extended at the bottom and right by mirroring, as often as it takes."""
+    _, _, h, w = planes.shape
+    pad = ((0, 0), (0, 0), (0, max(0, height - h)), (0, max(0, width - w)))
+    return np.pad(planes, pad, mode="symmetric")
+
+
+def tiled(upscale, scale, tile, halo, batch=4):
+    """Wrap `upscale` (B, 3, tile, tile) -> (B, 3, s*tile, s*tile) into one for whole pictures (1, 3, H, W)."""
+
+    def whole(planes):
+        _, _, h, w = planes.shape
+        planes = mirror_to(planes, tile, tile)
+        height, width = planes.shape[2:]
+        rows, columns = starts(height, tile, halo), starts(width, tile, halo)
+        down, across = (weights_along(v, tile, halo, scale) for v in (rows, columns))
+        places = [(i, j) for i in range(len(rows)) for j in range(len(columns))]
+        total = np.zeros((3, height * scale, width * scale))
+        for first in range(0, len(places), batch):
+            some = places[first : first + batch]
+            cut = [planes[:, :, rows[i] : rows[i] + tile, columns[j] : columns[j] + tile] for i, j in some]
+            for (i, j), sr in zip(some, upscale(np.concatenate(cut))):
+                y, x = rows[i] * scale, columns[j] * scale
+                total[:, y : y + tile * scale, x : x + tile * scale] += sr * np.outer(down[i], across[j])
+        return total[None, :, : h * scale, : w * scale].astype(np.float32)
+    return whole
+
+
+def padded(upscale, scale, multiple):
+    """Wrap `upscale` so that any size is mirrored up to a multiple and cut back."""
+
+    def whole(planes):
+        _, _, h, w = planes.shape
+        full = mirror_to(planes, ceil(h / multiple) * multiple, ceil(w / multiple) * multiple)
+        return upscale(full)[:, :, : h * scale, : w * scale]
+
+    return whole
+
+
+def ensembled(upscale):
+    """x8 self-ensemble: the mean, in float, over the flips and turns (Timofte et al., CVPR 2016)."""
+
+    def mean(planes):
+        total = 0.0
+        for turn in range(4):
+            for flip in (False, True):
+                x = np.rot90(planes, turn, (2, 3))
+                x = np.ascontiguousarray(x[..., ::-1] if flip else x)
+                y = upscale(x)
+                y = y[..., ::-1] if flip else y
+                total = total + np.rot90(y, -turn, (2, 3))
+        return total / 8
+
+    return mean

@@ -1,0 +1,74 @@
+"""The committed models: what model.toml says is what the files are, and they run."""
+import tomllib
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import MODELS, drawn_picture
+
+from sr.evaluate import evaluate, to_planes
+from sr.export import run, session
+from sr.manifest import problems, stamp
+from sr.tiling import tiled
+from sr.upsample import BicubicUpsample
+
+FOLDERS = sorted(p.parent for p in MODELS.glob("*/model.toml"))
+ENTRIES = [(f, s) for f in FOLDERS for s in tomllib.loads((f / "model.toml").read_text())["scale"]]
+NAMES = [f"{f.name} x{s['factor']}" for f, s in ENTRIES]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: f.name)
+def test_manifest_is_true(folder):
+    assert problems(folder) == []
+
+
+@pytest.mark.parametrize("folder, scale", ENTRIES, ids=NAMES)
+def test_every_tile_shape_runs_alone_and_in_a_batch(folder, scale, rng):
+    made = session(folder / scale["file"], 2)
+    for tile in tomllib.loads((folder / "model.toml").read_text())["tile"]:
+        side = tile["width"]
+        drawn = to_planes(drawn_picture(side, rng))
+        flat = np.full_like(drawn, 200)
+        noise = rng.uniform(0, 255, drawn.shape).astype(np.float32)
+        together = run(made, np.concatenate([drawn, flat, noise]))
+        assert together.shape == (3, 3, side * scale["factor"], side * scale["factor"])
+        assert np.isfinite(together).all()
+        assert np.abs(run(made, drawn)[0] - together[0]).max() / 255 < 1e-5
+        # A trained network keeps a flat colour and lies near bicubic on a drawn picture.
+        assert np.abs(together[1] - 200).max() < 3
+        bicubic = BicubicUpsample(scale["factor"])(torch.from_numpy(drawn)).numpy()[0]
+        assert np.abs(together[0] - bicubic).mean() < 12
+
+
+@pytest.mark.parametrize("folder, scale", ENTRIES, ids=NAMES)
+def test_no_machine_path_stands_in_the_file(folder, scale):
+    model = onnx.load(folder / scale["file"])
+    onnx.checker.check_model(model, full_check=True)
+    assert b"site-packages" not in (folder / scale["file"]).read_bytes()
+    assert [v.name for v in (*model.graph.input, *model.graph.output)] == ["lr", "sr"]
+
+
+@pytest.mark.parametrize("folder, scale", ENTRIES, ids=NAMES)
+def test_the_stated_figure_of_set5_is_reached(folder, scale, data):
+    stated = scale.get("psnr_y", {}).get("Set5")
+    if stated is None:
+        pytest.skip(f"{folder.name} x{scale['factor']} states no figure")
+    made = session(folder / scale["file"], 2)
+    psnr, _ = evaluate(tiled(lambda x: run(made, x), scale["factor"], 64, 8), "Set5", scale["factor"], root=data)
+    assert abs(psnr - stated) < 0.01
+
+
+def test_stamp_corrects_a_manifest(tmp_path):
+    if not ENTRIES:
+        pytest.skip("no committed model")
+    source, scale = ENTRIES[-1]
+    folder = tmp_path / source.name
+    folder.mkdir()
+    for name in [s["file"] for f, s in ENTRIES if f == source]:
+        (folder / name).write_bytes((source / name).read_bytes())
+    text = (source / "model.toml").read_text().replace(scale["sha256"], "0" * 64)
+    (folder / "model.toml").write_text(text)
+    assert any("sha256" in p for p in problems(folder))
+    stamp(folder)
+    assert problems(folder) == [] and (folder / "model.toml").read_text() == (source / "model.toml").read_text()

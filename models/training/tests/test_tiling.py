@@ -1,0 +1,69 @@
+"""Tiling and the self-ensemble, with upscalers whose right answer is known."""
+import numpy as np
+import pytest
+import torch
+from conftest import drawn_picture
+
+from sr.evaluate import evaluate, to_planes, to_uint8
+from sr.tiling import ensembled, mirror_to, padded, starts, tiled, weights_along
+from sr.upsample import BicubicUpsample
+
+
+def nearest(planes):
+    return planes.repeat(2, 2).repeat(2, 3)
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 47, 48, 49, 100, 333])
+def test_tiles_cover_and_weights_sum_to_one(length):
+    places = starts(length, 32, 8)
+    assert places[0] == 0 and places[-1] == max(0, length - 32)
+    assert all(b - a <= 16 for a, b in zip(places, places[1:]))
+    total = np.zeros(max(32, length) * 3)
+    for start, weight in zip(places, weights_along(places, 32, 8, 3)):
+        total[start * 3 : (start + 32) * 3] += weight
+    assert np.allclose(total, 1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (32, 32), (50, 77)])
+def test_a_local_upscaler_cannot_tell_tiles(size, rng):
+    planes = rng.uniform(0, 255, (1, 3, *size)).astype(np.float32)
+    assert np.allclose(tiled(nearest, 2, 32, 4)(planes), nearest(planes), atol=1e-3)
+    assert np.array_equal(padded(nearest, 2, 16)(planes), nearest(planes))
+
+
+def test_bicubic_in_tiles_equals_bicubic_inside(rng):
+    planes = to_planes(drawn_picture(80, rng))
+    network = BicubicUpsample(2)
+
+    def upscale(x):
+        return network(torch.from_numpy(np.ascontiguousarray(x))).numpy()
+
+    assert np.allclose(tiled(upscale, 2, 32, 8)(planes), upscale(planes), atol=1e-2)
+
+
+def test_ensemble_of_an_equivariant_upscaler_changes_nothing(rng):
+    planes = rng.uniform(0, 255, (1, 3, 6, 9)).astype(np.float32)
+    assert np.allclose(ensembled(nearest)(planes), nearest(planes), atol=1e-4)
+
+
+def test_ensemble_removes_a_bias_to_one_side():
+    planes = np.zeros((1, 3, 4, 4), np.float32)
+
+    def slanted(x):
+        return nearest(x) + np.linspace(-1, 1, 8, dtype=np.float32)
+
+    assert np.abs(ensembled(slanted)(planes)).max() < 1e-6
+
+
+def test_mirroring_reaches_many_times_the_size():
+    assert mirror_to(np.ones((1, 3, 2, 1)), 9, 16).shape == (1, 3, 9, 16)
+
+
+def test_rounding():
+    assert to_uint8(np.array([[[-3.0]], [[0.5]], [[254.5]]])).ravel().tolist() == [0, 1, 255]
+
+
+def test_bicubic_reaches_its_published_figures(data):
+    network = BicubicUpsample(4)
+    psnr, ssim = evaluate(lambda p: network(torch.from_numpy(p)).numpy(), "Set5", 4, root=data)
+    assert abs(psnr - 28.42) < 0.03 and abs(ssim - 0.8104) < 0.001
