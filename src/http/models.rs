@@ -1,21 +1,23 @@
 //! `GET /v1/models` and `GET /v1/limits`: what can be asked for, and how much of it.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Serialize;
 
 use super::App;
+use super::upload::Budget;
 use crate::engine::Execution;
-use crate::registry::{Kind, Network};
+use crate::registry::{ModelInfo, ScaleInfo};
 use crate::tiling::TileSpec;
-use crate::units::Scale;
 
 /// The answer of `GET /v1/models`.
 #[derive(Debug, Serialize)]
 pub struct Models {
     /// Name of the model that runs where none is asked for.
     pub default: String,
-    /// Every model, in the order of the registry.
+    /// Every model, by name, the built-in bicubic last.
     pub models: Vec<Model>,
 }
 
@@ -24,6 +26,20 @@ pub struct Models {
 pub struct Model {
     /// As in `model=`.
     pub name: String,
+    /// One line.
+    pub title: String,
+    /// What it is good for.
+    pub description: String,
+    /// SPDX identifier of the weights' licence.
+    pub license: String,
+    /// Where the network was published.
+    pub paper: String,
+    /// Training data.
+    pub trained_on: String,
+    /// How it was trained.
+    pub training: String,
+    /// Tile shapes, largest first.
+    pub tiles: Vec<TileSpec>,
     /// One entry for each scale.
     pub scales: Vec<AtScale>,
 }
@@ -31,43 +47,36 @@ pub struct Model {
 /// One network.
 #[derive(Debug, Serialize)]
 pub struct AtScale {
-    /// As in `scale=`.
-    pub scale: Scale,
-    /// Trainable parameters; 0 for what was not trained.
-    pub parameters: u64,
-    /// SHA-256 of the model file; absent for what is built in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    /// Tile shapes, largest first.
-    pub tiles: Vec<TileSpec>,
+    /// What its manifest says.
+    #[serde(flatten)]
+    pub info: ScaleInfo,
     /// What really runs it.
     pub execution: Option<Execution>,
 }
 
 /// Lists every model.
 pub async fn models(State(app): State<App>) -> Json<Models> {
-    let mut models: Vec<Model> = Vec::new();
-    for network in app.pipeline.registry.networks() {
-        let scale = at_scale(network, app.pipeline.executions.get(network.id.0));
-        match models.iter_mut().find(|model| model.name == network.model) {
-            Some(model) => model.scales.push(scale),
-            None => models.push(Model { name: network.model.clone(), scales: vec![scale] }),
-        }
-    }
+    let models = app.pipeline.registry.models().iter().map(|info| model(&app, info)).collect();
     Json(Models { default: app.settings.engine.model.clone(), models })
 }
 
-fn at_scale(network: &Network, execution: Option<&Execution>) -> AtScale {
-    let sha256 = match &network.kind {
-        Kind::Bicubic => None,
-        Kind::Onnx { sha256, .. } => Some(sha256.clone()),
-    };
-    AtScale {
-        scale: network.scale,
-        parameters: network.parameters,
-        sha256,
-        tiles: network.tiles.clone(),
-        execution: execution.cloned(),
+fn model(app: &App, info: &ModelInfo) -> Model {
+    let info = info.clone();
+    let scales = info.scales.into_iter().map(|scale| {
+        let network = app.pipeline.registry.find(&info.name, scale.scale).ok();
+        let execution = network.and_then(|network| app.pipeline.executions.get(network.id.0)).cloned();
+        AtScale { info: scale, execution }
+    });
+    Model {
+        scales: scales.collect(),
+        name: info.name,
+        title: info.title,
+        description: info.description,
+        license: info.license,
+        paper: info.paper,
+        trained_on: info.trained_on,
+        training: info.training,
+        tiles: info.tiles,
     }
 }
 
@@ -88,10 +97,12 @@ pub struct Limits {
     pub queue_tiles: usize,
     /// Memory of all requests under way.
     pub memory_bytes: u64,
+    /// Bytes of all uploads being read.
+    pub upload_bytes: u64,
 }
 
 /// Lists every limit.
-pub async fn limits(State(app): State<App>) -> Json<Limits> {
+pub async fn limits(State(app): State<App>, Extension(budget): Extension<Arc<Budget>>) -> Json<Limits> {
     let settings = &app.settings;
     Json(Limits {
         body_bytes: settings.max_body_bytes,
@@ -101,5 +112,6 @@ pub async fn limits(State(app): State<App>) -> Json<Limits> {
         deadline_seconds: settings.deadline.as_secs_f64(),
         queue_tiles: settings.engine.scheduler.queue_tiles,
         memory_bytes: settings.engine.scheduler.queue_bytes,
+        upload_bytes: budget.limit(),
     })
 }

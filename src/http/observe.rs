@@ -31,6 +31,9 @@ pub const REQUEST_ID: &str = "x-request-id";
 /// Status of a request whose client left; nginx's number, known to whoever reads such logs.
 const CLIENT_GONE: u16 = 499;
 
+/// The one route that answers with pictures.
+const PICTURES: &str = "/v1/upscale";
+
 /// What is known about one request; handlers reach it as an extension and add to it.
 #[derive(Debug)]
 pub struct Record {
@@ -142,6 +145,14 @@ impl End {
         }
         self.metrics.requests.with_label_values(&[record.route, &status.to_string()]).inc();
         self.metrics.request_duration.with_label_values(&[record.route]).observe(took.as_secs_f64());
+        if record.route == PICTURES {
+            let received = record.bytes_in.load(Ordering::Relaxed);
+            self.metrics.body_bytes.with_label_values(&["input"]).inc_by(received);
+            // With a code, what was sent is a problem document.
+            if record.code.get().is_none() {
+                self.metrics.body_bytes.with_label_values(&["output"]).inc_by(self.bytes_out);
+            }
+        }
         let asked = record.asked.get();
         // The level is part of a log statement's static data, hence one statement a level.
         macro_rules! line {

@@ -191,13 +191,11 @@ struct Given(Vec<(String, String)>);
 
 impl Given {
     fn read(uri: &Uri, faults: &mut Faults) -> Self {
-        let pairs = match Query::<Vec<(String, String)>>::try_from_uri(uri) {
-            Ok(Query(pairs)) => pairs,
-            Err(_) => {
-                faults.add("query", uri.query().unwrap_or_default(), "name=value pairs joined by '&'");
-                Vec::new()
-            }
+        let unreadable = |_| {
+            faults.add("query", uri.query().unwrap_or_default(), "name=value pairs joined by '&'");
+            Vec::new()
         };
+        let pairs: Vec<(String, String)> = Query::try_from_uri(uri).map_or_else(unreadable, |Query(pairs)| pairs);
         let mut given: Vec<(String, String)> = Vec::new();
         for (name, value) in pairs {
             if !PARAMETERS.contains(&name.as_str()) {
@@ -216,5 +214,126 @@ impl Given {
 
     fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use axum::http::header::ACCEPT;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::registry::{Kind, Network, NetworkId};
+    use crate::tiling::TileSpec;
+    use crate::units::TileShape;
+
+    fn registry() -> Registry {
+        let tiles = vec![TileSpec { shape: TileShape::square(64), halo: 4 }];
+        let networks = [("big", 2), ("big", 4), ("small", 3)].map(|(model, scale)| Network {
+            id: NetworkId(0),
+            model: model.into(),
+            scale: Scale::new(scale).expect("a scale"),
+            tiles: tiles.clone(),
+            kind: Kind::Bicubic,
+            parameters: 0,
+        });
+        Registry::new(networks.into())
+    }
+
+    fn asked(query: &str, accept: Option<&'static str>, wants: Wants) -> Result<Options, Problem> {
+        let uri: Uri = format!("/v1/upscale?{query}").parse().expect("a URI");
+        let mut headers = HeaderMap::new();
+        headers.extend(accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
+        let defaults = Defaults { model: "big", deadline: Duration::from_secs(300) };
+        options(&uri, &headers, wants, &defaults, &registry())
+    }
+
+    fn faults(query: &str) -> Vec<(String, String)> {
+        let problem = asked(query, None, Wants::Picture).expect_err("a problem");
+        assert_eq!(problem.code, Code::InvalidParameter);
+        problem.faults.into_iter().map(|fault| (fault.parameter, fault.detail)).collect()
+    }
+
+    #[test]
+    fn nothing_asked_for_is_the_default_of_everything() {
+        let options = asked("", None, Wants::Picture).expect("options");
+        assert_eq!((options.model.as_str(), options.scale.factor(), options.ensemble), ("big", 4, false));
+        assert_eq!((options.format, options.deadline), (OutputFormat::Png, Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn everything_asked_for_is_heard() {
+        let options = asked("scale=3&model=small&ensemble=true&format=webp&deadline=0.5", None, Wants::Picture);
+        let options = options.expect("options");
+        assert_eq!((options.model.as_str(), options.scale.factor(), options.ensemble), ("small", 3, true));
+        assert_eq!((options.format, options.deadline), (OutputFormat::WebP, Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn a_scale_must_be_one_that_the_model_has() {
+        for (query, expected) in [
+            ("scale=3", "model 'big' has no scale 3; it has 2, 4"),
+            ("scale=2.5", "scale is '2.5'; it must be one of 2, 4, which model 'big' has"),
+            ("scale=0", "scale is '0'; it must be one of 2, 4, which model 'big' has"),
+            ("scale=9", "scale is '9'; it must be one of 2, 4, which model 'big' has"),
+            ("scale=", "scale is ''; it must be one of 2, 4, which model 'big' has"),
+            ("model=small", "model 'small' has no scale 4; it has 3"),
+        ] {
+            assert_eq!(faults(query), [("scale".to_owned(), expected.to_owned())], "{query}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let query = "scael=2&scale=2&scale=4&model=none&ensemble=1&format=gif&deadline=0&x=%0A";
+        let parameters: Vec<String> = faults(query).into_iter().map(|(parameter, _)| parameter).collect();
+        assert_eq!(parameters, ["scael", "scale", "x", "model", "ensemble", "format", "deadline"]);
+    }
+
+    #[test]
+    fn a_deadline_is_a_plain_number_within_the_servers() {
+        for good in ["300", "0.001", "1.", "299.999"] {
+            assert!(asked(&format!("deadline={good}"), None, Wants::Picture).is_ok(), "{good}");
+        }
+        for bad in
+            ["300.001", "0", "0.0", "-1", "%2B1", "1e2", "inf", "NaN", "", ".", "1.2.3", "99999999999999999999999"]
+        {
+            assert_eq!(faults(&format!("deadline={bad}")).len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn format_goes_before_accept_and_a_plan_may_be_asked_for_as_json() {
+        let format = |query, accept, wants| asked(query, Some(accept), wants).map(|options| options.format);
+        assert_eq!(format("", "image/webp", Wants::Picture), Ok(OutputFormat::WebP));
+        assert_eq!(format("format=jpeg", "image/avif", Wants::Picture), Ok(OutputFormat::Jpeg));
+        assert_eq!(format("", "application/json", Wants::Plan), Ok(OutputFormat::Png));
+        for (accept, wants) in [("image/avif", Wants::Plan), ("application/json", Wants::Picture)] {
+            let problem = format("", accept, wants).expect_err("a problem");
+            assert_eq!(problem.code, Code::NotAcceptable, "{accept}");
+        }
+        let both = asked("scale=3", Some("image/avif"), Wants::Picture).expect_err("a problem");
+        assert_eq!(both.code, Code::InvalidParameter, "a wrong query is told before a wrong header");
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_is_passed_over(query in "[ -\"$-~]{0,40}") {
+            // Whatever comes is either understood in full or refused with a text that fits on a few lines.
+            let Ok(uri) = format!("/v1/upscale?{}", query.replace(['<', '>', '"', ' ', '{', '}', '`', '^', '|', '\\'], "")).parse::<Uri>() else {
+                return Ok(());
+            };
+            let defaults = Defaults { model: "big", deadline: Duration::from_secs(300) };
+            match options(&uri, &HeaderMap::new(), Wants::Picture, &defaults, &registry()) {
+                Ok(_) => prop_assert!(uri.query().unwrap_or_default().split('&').all(|pair| {
+                    pair.is_empty() || PARAMETERS.contains(&pair.split('=').next().unwrap_or_default())
+                })),
+                Err(problem) => {
+                    prop_assert!(!problem.faults.is_empty());
+                    prop_assert!(problem.detail.bytes().all(|b| b.is_ascii_graphic() || b == b' ' || !b.is_ascii()));
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Which paths there are, and what every request passes through.
 
 use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -15,6 +17,7 @@ use super::observe::{self, REQUEST_ID};
 use super::problem::{Code, Problem};
 use super::upload::Budget;
 use super::{App, docs, health, models, plan, playground, upscale};
+use crate::telemetry::Metrics;
 
 /// One path and its one method.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +71,7 @@ fn routed<'a>(routes: impl Iterator<Item = &'a Route>) -> Router<App> {
 /// The layers, from the inside out. Each sees what the ones within it made.
 fn layered(router: Router<App>, app: App) -> Router {
     let budget = Budget::new(app.settings.max_body_bytes);
+    let metrics = Arc::clone(&app.metrics);
     let router = router
         .fallback(|| async { no_such_path() })
         .method_not_allowed_fallback(method_not_allowed)
@@ -75,7 +79,7 @@ fn layered(router: Router<App>, app: App) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(Extension(budget))
         // Within everything that writes headers, so that the answer to a panic has them too.
-        .layer(CatchPanicLayer::custom(panicked));
+        .layer(CatchPanicLayer::custom(move |payload: Box<dyn Any + Send>| panicked(&*payload, &metrics)));
     let router = match cors(&app.settings.cors_origins) {
         // Outside of what may refuse: a page may read the problem only if it carries the headers as well. It answers
         // preflights itself, and they too shall be seen by what follows.
@@ -112,7 +116,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static(REQUEST_ID)])
         .expose_headers(shown)
-        .max_age(std::time::Duration::from_secs(3600));
+        .max_age(Duration::from_hours(1));
     Some(layer)
 }
 
@@ -130,12 +134,13 @@ async fn method_not_allowed(request: Request) -> Problem {
 }
 
 /// The message of a panic is for the log: it may name anything.
-fn panicked(payload: Box<dyn Any + Send>) -> Response {
+fn panicked(payload: &(dyn Any + Send), metrics: &Metrics) -> Response {
     let message = payload
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     error!(message, "a handler panicked");
+    metrics.panics.with_label_values(&["http"]).inc();
     Problem::internal().into_response()
 }

@@ -42,6 +42,11 @@ impl Budget {
     pub fn new(max_body_bytes: usize) -> Arc<Self> {
         Arc::new(Self { limit: (max_body_bytes as u64).saturating_mul(BODIES), held: AtomicU64::new(0) })
     }
+
+    /// Bytes of all uploads being read at most.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
 }
 
 /// What one upload holds of the budget; dropping it gives it back.
@@ -196,7 +201,7 @@ impl Upload {
         let chunks = stream::unfold(self, async |upload| upload.next().await.transpose().map(|item| (item, upload)));
         let mut form = multer::Multipart::new(chunks.map(|item| item.map_err(Refused)), boundary);
         let mut picture: Option<(String, Bytes)> = None;
-        while let Some(field) = form.next_field().await.map_err(broken_form)? {
+        while let Some(field) = form.next_field().await.map_err(|error| broken_form(&error))? {
             let name = field.name().unwrap_or_default().to_owned();
             if !FIELDS.contains(&name.as_str()) {
                 return Err(Problem::new(
@@ -212,7 +217,7 @@ impl Upload {
                 let detail = format!("the form has files in '{first}' and in '{name}'; send exactly one");
                 return Err(Problem::new(Code::InvalidForm, detail));
             }
-            picture = Some((name, field.bytes().await.map_err(broken_form)?));
+            picture = Some((name, field.bytes().await.map_err(|error| broken_form(&error))?));
         }
         picture.map(|(_, bytes)| bytes).ok_or_else(|| {
             Problem::new(Code::InvalidForm, format!("the form has no file; send one in {}", FIELDS.join(" or ")))
@@ -262,8 +267,8 @@ impl Upload {
 #[error("the upload was refused")]
 struct Refused(Problem);
 
-fn broken_form(error: multer::Error) -> Problem {
-    let detail = match &error {
+fn broken_form(error: &multer::Error) -> Problem {
+    let detail = match error {
         multer::Error::StreamReadFailed(cause) => match cause.downcast_ref::<Refused>() {
             Some(Refused(problem)) => return problem.clone(),
             None => "the upload broke off",
