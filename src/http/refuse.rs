@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::error;
 
 use super::problem::{Code, Fault, Problem};
+use super::request;
 use crate::codec::CodecError;
 use crate::pipeline::PipelineError;
 use crate::registry::LookupError;
@@ -36,13 +37,16 @@ impl From<LookupError> for Problem {
     }
 }
 
-/// A model or scale that is not there, as a wrong parameter.
+/// A model or scale that is not there, as a wrong parameter. A name that is not one of ours is shown with care.
 pub fn fault(error: &LookupError) -> Fault {
-    let parameter = match error {
-        LookupError::UnknownModel { .. } => "model",
-        LookupError::UnsupportedScale { .. } => "scale",
+    let (parameter, detail) = match error {
+        LookupError::UnknownModel { name, known } => {
+            let shown = LookupError::UnknownModel { name: request::shown(name), known: known.clone() };
+            ("model", shown.to_string())
+        }
+        LookupError::UnsupportedScale { .. } => ("scale", error.to_string()),
     };
-    Fault { parameter: parameter.into(), detail: error.to_string() }
+    Fault { parameter: parameter.into(), detail }
 }
 
 impl From<Refusal> for Problem {
