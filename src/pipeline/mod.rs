@@ -3,7 +3,15 @@
 //! [`Pipeline::plan`] answers from the header alone; [`Pipeline::upscale`] walks the way for HTTP and the command
 //! line alike; [`Pipeline::upscale_raster`] walks its middle for `eval`.
 
+mod alpha;
+mod body;
+mod ensemble;
+mod etag;
+mod finish;
 pub mod plan;
+#[cfg(test)]
+mod tests;
+mod turn;
 pub mod walk;
 
 use std::sync::Arc;
@@ -11,16 +19,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 pub use plan::Plan;
 
-use crate::codec::{CodecError, InputLimits, OutputFormat};
+use crate::codec::{self, CodecError, InputLimits, OutputFormat};
 use crate::engine::Execution;
-use crate::raster::Raster;
+use crate::raster::{Raster, Samples};
 use crate::registry::{LookupError, Registry};
-use crate::scheduler::{Refusal, Scheduler};
+use crate::scheduler::{Refusal, Scheduler, Ticket};
 use crate::telemetry::Metrics;
+use crate::telemetry::metrics::Stage;
 use crate::units::Scale;
+use plan::{Prepared, depth_of, probe_of};
+use walk::{Clock, Walk};
 
 /// What a client may choose; everything else is the server's.
 #[derive(Clone, Debug)]
@@ -46,7 +60,7 @@ pub struct Timings {
     pub queue: Duration,
     /// From the first tile submitted to the last one back, less `queue`; zero while tiles are out.
     pub infer: Duration,
-    /// Time the encoder computed; zero while it runs.
+    /// Time that joining tiles and encoding rows computed; zero while they run.
     pub encode: Duration,
 }
 
@@ -97,24 +111,174 @@ pub struct Pipeline {
     pub executions: Vec<Execution>,
     /// Counters and histograms.
     pub metrics: Arc<Metrics>,
-    /// Decode, blend and encode compute at most this many at a time.
+    /// Decode, blend and encode compute at most this many at a time. Never closed.
     pub compute: Arc<tokio::sync::Semaphore>,
 }
 
 impl Pipeline {
     /// What `upscale` would do with a file that begins with `bytes`, or the error it would give.
-    pub fn plan(&self, _bytes: &[u8], _options: &Options) -> Result<Plan, PipelineError> {
-        unimplemented!("pipeline helper")
+    pub fn plan(&self, bytes: &[u8], options: &Options) -> Result<Plan, PipelineError> {
+        let prepared = self.examine(bytes, options, Instant::now() + options.deadline)?;
+        match self.scheduler.estimate(&prepared.demand).1 {
+            Some(refusal) => Err(refusal.into()),
+            None => Ok(prepared.plan),
+        }
     }
 
     /// Enlarges one file. Returns when the whole answer is ready or its first [`walk::THRESHOLD`] bytes are; until
-    /// then a failure is an error, after it the body breaks off.
-    pub async fn upscale(self: &Arc<Self>, _bytes: Bytes, _options: Options) -> Result<Answer, PipelineError> {
-        unimplemented!("pipeline helper")
+    /// then a failure is an error, after it the body breaks off. Dropping the future cancels the work.
+    pub async fn upscale(self: &Arc<Self>, bytes: Bytes, options: Options) -> Result<Answer, PipelineError> {
+        let deadline = Instant::now() + options.deadline;
+        let prepared = self.examine(&bytes, &options, deadline)?;
+        let ticket = self.scheduler.admit(prepared.demand.clone())?;
+        let answer = self.answer(bytes, prepared, ticket, &options, deadline);
+        timeout_at(deadline, answer).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
     }
 
-    /// Enlarges decoded pixels, whole in memory: for measuring.
-    pub async fn upscale_raster(self: &Arc<Self>, _image: Raster, _options: Options) -> Result<Raster, PipelineError> {
-        unimplemented!("pipeline helper")
+    /// Enlarges decoded pixels, whole in memory and in their own depth: for measuring. The format does not matter.
+    /// Dropping the future cancels the work.
+    pub async fn upscale_raster(self: &Arc<Self>, image: Raster, options: Options) -> Result<Raster, PipelineError> {
+        let deadline = Instant::now() + options.deadline;
+        let probe = probe_of(image.size(), image.channels(), image.depth());
+        let options = Options { format: OutputFormat::Png, ..options };
+        let prepared = self.prepare(probe, 0, &options, image.depth(), deadline)?;
+        let ticket = self.scheduler.admit(prepared.demand.clone())?;
+        let work = async {
+            let (ticket, (picture, alpha)) = self.compute(move || (ticket, alpha::survey(image))).await?;
+            let target = prepared.target.clone();
+            let walk = self.walk(&prepared, picture, alpha, ticket, Arc::default());
+            let samples = walk.run(move |rows| Ok(gathered(rows, target.depth))).await?;
+            Ok(Raster::new(target.size, target.channels, samples))
+        };
+        timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
     }
+
+    fn examine(&self, bytes: &[u8], options: &Options, deadline: Instant) -> Result<Prepared, PipelineError> {
+        // A wrong parameter is told before a wrong picture: it is the cheaper one to put right.
+        self.registry.find(&options.model, options.scale)?;
+        let probe = codec::probe(bytes, &self.limits)?;
+        let depth = depth_of(&probe, options.format);
+        self.prepare(probe, bytes.len(), options, depth, deadline)
+    }
+
+    /// Decodes, then starts the task that outlives this call, and waits for its first bytes.
+    async fn answer(
+        self: &Arc<Self>,
+        bytes: Bytes,
+        prepared: Prepared,
+        ticket: Ticket,
+        options: &Options,
+        deadline: Instant,
+    ) -> Result<Answer, PipelineError> {
+        let clock = Arc::new(Clock::default());
+        let plan = prepared.plan.clone();
+        // The ticket goes along, so that the budget is not given back while a decoder that nobody waits for runs.
+        let decode = {
+            let (plan, clock) = (plan.clone(), Arc::clone(&clock));
+            move || {
+                let began = Instant::now();
+                let picture = codec::decode::decode(&bytes, &plan.probe)?;
+                clock.decoded(began.elapsed());
+                let etag = etag::etag(&bytes, &plan);
+                drop(bytes);
+                Ok::<_, CodecError>((ticket, etag, alpha::survey(picture)))
+            }
+        };
+        let (ticket, etag, (picture, alpha)) = self.compute(decode).await??;
+        self.observe(Stage::Decode, clock.timings().decode);
+
+        let target = prepared.target.clone();
+        let walk = self.walk(&prepared, picture, alpha, ticket, Arc::clone(&clock));
+        let body::Answering { writer, verdict, start, body } = body::answering();
+        let (pipeline, counted, allowed) = (Arc::clone(self), plan.clone(), options.deadline);
+        let run = async move {
+            let encoded = walk.run(move |mut rows| {
+                let mut out = writer.on(rows.turn.clone(), clock);
+                codec::encode::encode(&target, &mut rows, &mut out)?;
+                Ok(out.finish()?)
+            });
+            let result = tokio::select! {
+                result = timeout_at(deadline, encoded) => result.unwrap_or(Err(PipelineError::Deadline(allowed))),
+                () = verdict.abandoned() => Err(PipelineError::Internal("the client left".into())),
+            };
+            if result.is_ok() {
+                pipeline.count(&counted);
+            }
+            verdict.is(result);
+        };
+        tokio::spawn(run.in_current_span());
+
+        let start = start.await.map_err(|_| PipelineError::Internal("the work ended without a word".into()))??;
+        Ok(Answer { plan, etag, timings: start.timings, length: start.length, body })
+    }
+
+    fn walk(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+        picture: Raster,
+        alpha: alpha::Alpha,
+        ticket: Ticket,
+        clock: Arc<Clock>,
+    ) -> Walk {
+        Walk {
+            pipeline: Arc::clone(self),
+            picture: Arc::new(picture),
+            alpha,
+            grid: prepared.grid,
+            scale: prepared.plan.scale,
+            depth: prepared.target.depth,
+            copies: prepared.copies,
+            ticket,
+            clock,
+        }
+    }
+
+    /// Runs `job` on a blocking thread, in its turn.
+    async fn compute<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PipelineError> {
+        let turn = Arc::clone(&self.compute).acquire_owned().await;
+        let turn = turn.map_err(|_| PipelineError::Internal("the compute pool is closed".into()))?;
+        let span = tracing::Span::current();
+        let job = move || {
+            let _turn = turn;
+            span.in_scope(job)
+        };
+        tokio::task::spawn_blocking(job).await.map_err(|error| panicked(&self.metrics, &error))
+    }
+
+    fn observe(&self, stage: Stage, took: Duration) {
+        self.metrics.stage_duration.with_label_values(&[stage.name()]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a picture that was answered in full.
+    fn count(&self, plan: &Plan) {
+        for (direction, size) in [("input", plan.input), ("output", plan.output)] {
+            self.metrics.pixels.with_label_values(&[direction, &plan.model]).inc_by(size.pixels());
+        }
+    }
+}
+
+/// A job on a blocking thread did not end: it panicked, or the runtime is going down.
+fn panicked(metrics: &Metrics, error: &JoinError) -> PipelineError {
+    if error.is_panic() {
+        metrics.panics.with_label_values(&["pipeline"]).inc();
+        // The panic hook wrote where and why.
+        return PipelineError::Internal("a stage of the pipeline panicked".into());
+    }
+    PipelineError::Internal(error.to_string())
+}
+
+/// All rows in one.
+fn gathered(rows: walk::Rows, depth: crate::raster::Depth) -> Samples {
+    let mut all = match depth {
+        crate::raster::Depth::Eight => Samples::U8(Vec::new()),
+        crate::raster::Depth::Sixteen => Samples::U16(Vec::new()),
+    };
+    for band in rows {
+        match (&mut all, band.into_samples()) {
+            (Samples::U8(all), Samples::U8(more)) => all.extend(more),
+            (Samples::U16(all), Samples::U16(more)) => all.extend(more),
+            _ => unreachable!("rows have the depth that was asked for"),
+        }
+    }
+    all
 }

@@ -1,11 +1,16 @@
 //! What will be done with a picture, told from its header.
 
 use serde::Serialize;
+use tokio::time::Instant;
 
-use crate::codec::{InputFormat, OutputFormat, Probe};
+use super::{Options, Pipeline, PipelineError, alpha, body, ensemble, walk};
+use crate::codec::encode::Target;
+use crate::codec::{CodecError, InputFormat, OutputFormat, Probe};
 use crate::engine::Execution;
-use crate::registry::NetworkId;
-use crate::tiling::TileSpec;
+use crate::raster::{Channels, Depth};
+use crate::registry::{Kind, NetworkId};
+use crate::scheduler::{Demand, Lane};
+use crate::tiling::{Grid, TileSpec};
 use crate::units::{Scale, Size};
 
 /// The answer of `POST /v1/plan`, and what `upscale` goes by.
@@ -44,4 +49,98 @@ pub struct Plan {
     /// What the header said.
     #[serde(skip)]
     pub probe: Probe,
+}
+
+/// A plan with what it takes to carry it out.
+pub(super) struct Prepared {
+    pub(super) plan: Plan,
+    pub(super) grid: Grid,
+    pub(super) target: Target,
+    pub(super) demand: Demand,
+    /// Orientations in which each tile runs: 1 or 8.
+    pub(super) copies: usize,
+}
+
+/// What a picture of `probe` costs in memory: the larger of what decoding and enlarging hold beside the upload and
+/// the decoded picture. Decoding is counted a second time over, for turning it upright.
+fn bytes_held(probe: &Probe, upload: usize, grid: &Grid, target: &Target, scale: Scale, copies: usize) -> u64 {
+    let pixels = probe.size.pixels();
+    let decoded = pixels * (probe.channels.count() * probe.depth.bytes()) as u64;
+    let marks = if probe.channels.has_alpha() { pixels * alpha::SURVEY_BYTES } else { 0 };
+    let line = u64::from(target.size.width) * (target.channels.count() * target.depth.bytes()) as u64;
+    // Rows leave in bands of at most 1 MiB of levels, or of one row.
+    let band = line.max(1 << 20);
+    let enlarging = grid.blend_bytes(scale)
+        + walk::tiles_held(grid, scale, copies)
+        + band
+        + target.buffered_bytes()
+        + body::HELD_BYTES as u64;
+    upload as u64 + decoded + (decoded + marks).max(enlarging)
+}
+
+impl Pipeline {
+    /// Everything that the header and the options decide. Does not ask the queue.
+    pub(super) fn prepare(
+        &self,
+        probe: Probe,
+        upload: usize,
+        options: &Options,
+        depth: Depth,
+        deadline: Instant,
+    ) -> Result<Prepared, PipelineError> {
+        let network = self.registry.find(&options.model, options.scale)?;
+        let output = probe.size.scaled(options.scale);
+        if output.pixels() > self.limits.output_pixels {
+            return Err(PipelineError::Codec(CodecError::TooLarge {
+                name: "output_pixels",
+                what: "number of pixels after enlarging",
+                limit: self.limits.output_pixels,
+                actual: output.pixels(),
+                remedy: "ask for a smaller scale, or send a smaller image",
+            }));
+        }
+        let target =
+            Target { format: options.format, size: output, channels: probe.channels, depth, icc: probe.icc.clone() };
+        target.check()?;
+
+        let grid = Grid::new(probe.size, &network.tiles);
+        let copies = if options.ensemble { ensemble::ORIENTATIONS } else { 1 };
+        let tiles = grid.len() * copies;
+        let bytes = bytes_held(&probe, upload, &grid, &target, options.scale, copies);
+        let demand = Demand { lane: Lane { network: network.id, shape: grid.spec().shape }, tiles, bytes, deadline };
+        let plan = Plan {
+            model: network.model.clone(),
+            scale: options.scale,
+            ensemble: options.ensemble,
+            input_format: probe.format,
+            output_format: options.format,
+            input: probe.size,
+            output,
+            tile: grid.spec(),
+            tiles,
+            estimated_seconds: self.scheduler.estimate(&demand).0.as_secs_f64(),
+            model_sha256: match &network.kind {
+                Kind::Bicubic => None,
+                Kind::Onnx { sha256, .. } => Some(sha256.clone()),
+            },
+            execution: self.executions[network.id.0].clone(),
+            bytes,
+            network: network.id,
+            probe,
+        };
+        Ok(Prepared { plan, grid, target, demand, copies })
+    }
+}
+
+/// Depth of the answer: 16 bits are kept where the format has them.
+pub(super) fn depth_of(probe: &Probe, format: OutputFormat) -> Depth {
+    match (probe.depth, format) {
+        (Depth::Sixteen, OutputFormat::Png) => Depth::Sixteen,
+        _ => Depth::Eight,
+    }
+}
+
+/// What a header would say of pixels that never had one.
+pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
+    Probe { format: InputFormat::Png, size, channels, depth, icc: None }
 }

@@ -1,0 +1,171 @@
+//! Transparency: what becomes of the alpha plane, and of the colours that nobody sees.
+//!
+//! Colour under fully transparent pixels is garbage, and an enlargement would mix it into the visible edge: a halo on
+//! black or on white. So the visible colours are first extended outwards, layer by layer, each new pixel taking the
+//! mean of its neighbours in the layers before. The plane itself is enlarged by bicubic, not by the network, which
+//! never saw one; where it is the same everywhere it stays so without a pass.
+
+use crate::raster::{Raster, Samples};
+use crate::units::Size;
+
+/// Bytes per pixel that [`survey`] may hold beside a picture with alpha: a mark, and the places of two layers.
+pub(super) const SURVEY_BYTES: u64 = 5;
+
+/// What the alpha plane of a picture is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Alpha {
+    /// There is none.
+    None,
+    /// One level everywhere.
+    Uniform(f32),
+    /// A plane to enlarge.
+    Plane,
+}
+
+/// Looks at the alpha plane, and extends the colours of a picture that is transparent in part.
+pub(super) fn survey(picture: Raster) -> (Raster, Alpha) {
+    if !picture.channels().has_alpha() {
+        return (picture, Alpha::None);
+    }
+    let (size, channels, step) = (picture.size(), picture.channels(), picture.channels().count());
+    let first = picture.level(0, 0, step - 1);
+    let (samples, uniform) = match picture.into_samples() {
+        Samples::U8(mut v) => {
+            let uniform = extend(&mut v, size, step);
+            (Samples::U8(v), uniform)
+        }
+        Samples::U16(mut v) => {
+            let uniform = extend(&mut v, size, step);
+            (Samples::U16(v), uniform)
+        }
+    };
+    (Raster::new(size, channels, samples), if uniform { Alpha::Uniform(first) } else { Alpha::Plane })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    /// No colour yet.
+    Clear,
+    /// In the layer at hand.
+    Pending,
+    /// Has a colour that others may take.
+    Coloured,
+}
+
+/// Whether alpha is the same everywhere; if not, every fully transparent pixel gets a colour.
+fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
+    samples: &mut [T],
+    size: Size,
+    step: usize,
+) -> bool {
+    let alpha = step - 1;
+    if samples.chunks_exact(step).all(|pixel| pixel[alpha] == samples[alpha]) {
+        return true;
+    }
+    let clear = |pixel: &[T]| if pixel[alpha] == T::default() { Mark::Clear } else { Mark::Coloured };
+    let mut marks: Vec<Mark> = samples.chunks_exact(step).map(clear).collect();
+    let mut layer = Vec::new();
+    for at in 0..marks.len() {
+        let next_to_colour = |marks: &[Mark]| neighbours(at, size).any(|n| marks[n] == Mark::Coloured);
+        if marks[at] == Mark::Clear && next_to_colour(&marks) {
+            marks[at] = Mark::Pending;
+            layer.push(at as u32);
+        }
+    }
+    while !layer.is_empty() {
+        for &at in &layer {
+            let at = at as usize;
+            for channel in 0..alpha {
+                let (mut sum, mut count) = (0_u32, 0);
+                for neighbour in neighbours(at, size).filter(|&n| marks[n] == Mark::Coloured) {
+                    sum += samples[neighbour * step + channel].into();
+                    count += 1;
+                }
+                samples[at * step + channel] = T::try_from((sum + count / 2) / count).unwrap_or_default();
+            }
+        }
+        let mut next = Vec::new();
+        for &at in &layer {
+            marks[at as usize] = Mark::Coloured;
+        }
+        for &at in &layer {
+            for neighbour in neighbours(at as usize, size) {
+                if marks[neighbour] == Mark::Clear {
+                    marks[neighbour] = Mark::Pending;
+                    next.push(neighbour as u32);
+                }
+            }
+        }
+        layer = next;
+    }
+    false
+}
+
+/// The up to eight pixels around one.
+fn neighbours(at: usize, size: Size) -> impl Iterator<Item = usize> {
+    let (width, height) = (size.width as usize, size.height as usize);
+    let (x, y) = (at % width, at / width);
+    let rows = y.saturating_sub(1)..=(y + 1).min(height - 1);
+    rows.flat_map(move |row| (x.saturating_sub(1)..=(x + 1).min(width - 1)).map(move |column| row * width + column))
+        .filter(move |&neighbour| neighbour != at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raster::Channels;
+
+    fn surveyed(width: u32, height: u32, channels: Channels, samples: Vec<u8>) -> (Vec<u8>, Alpha) {
+        let (picture, alpha) = survey(Raster::new(Size::new(width, height), channels, Samples::U8(samples)));
+        match picture.into_samples() {
+            Samples::U8(v) => (v, alpha),
+            Samples::U16(_) => unreachable!("8 bit in, 8 bit out"),
+        }
+    }
+
+    #[test]
+    fn without_alpha_nothing_happens() {
+        assert_eq!(surveyed(2, 1, Channels::Gray, vec![1, 2]), (vec![1, 2], Alpha::None));
+    }
+
+    #[test]
+    fn uniform_alpha_is_told_and_touches_no_colour() {
+        let clear = vec![9, 8, 7, 0, 1, 2, 3, 0];
+        assert_eq!(surveyed(2, 1, Channels::Rgba, clear.clone()), (clear, Alpha::Uniform(0.0)));
+        let opaque = vec![9, 255, 7, 255];
+        assert_eq!(surveyed(2, 1, Channels::GrayAlpha, opaque.clone()), (opaque, Alpha::Uniform(255.0)));
+    }
+
+    #[test]
+    fn visible_colours_reach_every_clear_pixel_and_stay_themselves() {
+        // One red and one nearly clear blue pixel at the ends of a line of garbage.
+        let mut samples = vec![255, 0, 0, 255];
+        samples.extend([[13, 200, 77, 0]; 4].concat());
+        samples.extend([0, 0, 255, 1]);
+        let (out, alpha) = surveyed(6, 1, Channels::Rgba, samples);
+        assert_eq!(alpha, Alpha::Plane);
+        let (red, blue) = ([255, 0, 0], [0, 0, 255]);
+        let colours: Vec<&[u8]> = out.chunks_exact(4).map(|pixel| &pixel[..3]).collect();
+        assert_eq!(colours, [red, red, red, blue, blue, blue]);
+        assert_eq!(out.iter().skip(3).step_by(4).copied().collect::<Vec<_>>(), [255, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_layer_takes_the_mean_of_the_layers_before() {
+        // 3 x 3, corners 10 20 / 30 41, the rest clear: the centre sees all four, an edge two.
+        let gray = |level: u8| [level, 255];
+        let clear = [99, 0];
+        let samples = [gray(10), clear, gray(20), clear, clear, clear, gray(30), clear, gray(41)].concat();
+        let (out, _) = surveyed(3, 3, Channels::GrayAlpha, samples);
+        let levels: Vec<u8> = out.iter().step_by(2).copied().collect();
+        assert_eq!(levels, [10, 15, 20, 20, 25, 31, 30, 36, 41]);
+    }
+
+    #[test]
+    fn sixteen_bits_are_extended_too() {
+        let picture = Raster::new(Size::new(2, 1), Channels::GrayAlpha, Samples::U16(vec![60_000, 65_535, 1, 0]));
+        let (picture, alpha) = survey(picture);
+        assert_eq!(alpha, Alpha::Plane);
+        assert_eq!(picture.samples(), &Samples::U16(vec![60_000, 65_535, 60_000, 0]));
+    }
+}

@@ -1,0 +1,28 @@
+//! The entity tag of an answer: what determines its bytes, hashed.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::Plan;
+
+/// 128 bits of SHA-256 over the upload, the options, the model, what runs it, and the version of this program.
+pub(super) fn etag(upload: &[u8], plan: &Plan) -> String {
+    let made_by = (
+        env!("CARGO_PKG_VERSION"),
+        &plan.model,
+        &plan.model_sha256,
+        plan.scale,
+        plan.ensemble,
+        plan.output_format,
+        &plan.execution,
+    );
+    let mut hash = Sha256::new();
+    // A debug text keeps the fields apart: no two sets of them have the same.
+    hash.update(format!("{made_by:?}\n"));
+    hash.update(upload);
+    hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut tag, byte| {
+        let _ = write!(tag, "{byte:02x}");
+        tag
+    })
+}

@@ -1,0 +1,153 @@
+//! From blended levels to the samples of the answer: rounding, clamping, gray, alpha.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::alpha::Alpha;
+use crate::engine::bicubic::Kernel;
+use crate::raster::{Channels, Depth, Raster, Samples};
+use crate::tiling::Band;
+use crate::units::{Scale, Size};
+
+/// Makes rows of the answer out of bands.
+#[derive(Debug)]
+pub(super) struct Finish {
+    picture: Arc<Raster>,
+    alpha: Alpha,
+    scale: Scale,
+    depth: Depth,
+    kernel: Kernel,
+}
+
+impl Finish {
+    /// For bands of this picture at this scale; rows will have `depth`.
+    pub(super) fn new(picture: Arc<Raster>, alpha: Alpha, scale: Scale, depth: Depth) -> Self {
+        Self { picture, alpha, scale, depth, kernel: Kernel::new(scale) }
+    }
+
+    /// The rows of one band, rounded half up.
+    pub(super) fn rows(&self, band: &Band) -> Raster {
+        let width = self.picture.size().width * self.scale.factor();
+        let alpha = match self.alpha {
+            Alpha::None => Vec::new(),
+            Alpha::Uniform(level) => vec![level; width as usize * band.rows as usize],
+            Alpha::Plane => self.alpha_rows(band.y..band.y + band.rows),
+        };
+        let samples = match self.depth {
+            Depth::Eight => Samples::U8(interleaved(self.picture.channels(), band, &alpha, |level| {
+                (level + 0.5).clamp(0.0, 255.0) as u8
+            })),
+            Depth::Sixteen => Samples::U16(interleaved(self.picture.channels(), band, &alpha, |level| {
+                (level * 257.0 + 0.5).clamp(0.0, 65_535.0) as u16
+            })),
+        };
+        Raster::new(Size::new(width, band.rows), self.picture.channels(), samples)
+    }
+
+    fn alpha_rows(&self, rows: Range<u32>) -> Vec<f32> {
+        let size = self.picture.size();
+        let (width, channel) = (size.width as usize, self.picture.channels().count() - 1);
+        let needed = self.kernel.depends_on(&rows, size.height);
+        let level = |y| (0..size.width).map(move |x| (x, y));
+        let plane: Vec<f32> = needed.clone().flat_map(level).map(|(x, y)| self.picture.level(x, y, channel)).collect();
+        let mut out = vec![0.0; rows.len() * width * self.scale.factor() as usize];
+        let row = |y: u32| &plane[(y - needed.start) as usize * width..][..width];
+        self.kernel.enlarge(size, row, rows, &mut out);
+        out
+    }
+}
+
+/// Interleaves the planes of a band. A gray picture went through the network three times over; its three answers are
+/// weighted as BT.601 weighs the primaries, so that luma is kept, and by differences, so that equal planes stay exact.
+fn interleaved<T: Copy + Default>(channels: Channels, band: &Band, alpha: &[f32], sample: impl Fn(f32) -> T) -> Vec<T> {
+    let plane = band.planes.len() / 3;
+    let (red, rest) = band.planes.split_at(plane);
+    let (green, blue) = rest.split_at(plane);
+    let colours = red.iter().zip(green).zip(blue);
+    let luma = |((&r, &g), &b): ((&f32, &f32), &f32)| g + 0.299 * (r - g) + 0.114 * (b - g);
+    let mut out = vec![T::default(); plane * channels.count()];
+    match channels {
+        Channels::Gray => {
+            out.iter_mut().zip(colours).for_each(|(out, levels)| *out = sample(luma(levels)));
+        }
+        Channels::GrayAlpha => {
+            for ((out, levels), &alpha) in out.as_chunks_mut::<2>().0.iter_mut().zip(colours).zip(alpha) {
+                *out = [sample(luma(levels)), sample(alpha)];
+            }
+        }
+        Channels::Rgb => {
+            for (out, ((&r, &g), &b)) in out.as_chunks_mut::<3>().0.iter_mut().zip(colours) {
+                *out = [sample(r), sample(g), sample(b)];
+            }
+        }
+        Channels::Rgba => {
+            for ((out, ((&r, &g), &b)), &alpha) in out.as_chunks_mut::<4>().0.iter_mut().zip(colours).zip(alpha) {
+                *out = [sample(r), sample(g), sample(b), sample(alpha)];
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finish(picture: Raster, alpha: Alpha, scale: u8, depth: Depth) -> Finish {
+        Finish::new(Arc::new(picture), alpha, Scale::new(scale).expect("a scale"), depth)
+    }
+
+    fn one(levels: [f32; 3]) -> Band {
+        Band { y: 0, rows: 1, planes: levels.to_vec() }
+    }
+
+    fn pixel(channels: Channels, levels: [f32; 3], depth: Depth) -> Samples {
+        let picture = Raster::new(Size::new(1, 1), channels, Samples::U8(vec![0; channels.count()]));
+        finish(picture, Alpha::None, 1, depth).rows(&one(levels)).into_samples()
+    }
+
+    #[test]
+    fn levels_are_rounded_half_up_and_clamped() {
+        assert_eq!(pixel(Channels::Rgb, [-3.0, 0.49, 0.5], Depth::Eight), Samples::U8(vec![0, 0, 1]));
+        assert_eq!(pixel(Channels::Rgb, [254.5, 255.4, 900.0], Depth::Eight), Samples::U8(vec![255, 255, 255]));
+        assert_eq!(pixel(Channels::Rgb, [-1.0, 1.0, 256.0], Depth::Sixteen), Samples::U16(vec![0, 257, 65_535]));
+    }
+
+    #[test]
+    fn gray_keeps_luma_and_equal_planes_are_exact() {
+        assert_eq!(pixel(Channels::Gray, [80.5, 80.5, 80.5], Depth::Eight), Samples::U8(vec![81]));
+        // 0.299 * 100 + 0.587 * 110 + 0.114 * 90 = 104.73
+        assert_eq!(pixel(Channels::Gray, [100.0, 110.0, 90.0], Depth::Eight), Samples::U8(vec![105]));
+    }
+
+    #[test]
+    fn uniform_alpha_stays_to_the_bit() {
+        for alpha in [0, 1, 32_768, 65_535_u16] {
+            let picture = Raster::new(Size::new(1, 1), Channels::GrayAlpha, Samples::U16(vec![5, alpha]));
+            let level = picture.level(0, 0, 1);
+            let rows = finish(picture, Alpha::Uniform(level), 1, Depth::Sixteen).rows(&one([7.0; 3]));
+            assert_eq!(rows.samples(), &Samples::U16(vec![7 * 257, alpha]));
+        }
+    }
+
+    #[test]
+    fn the_alpha_plane_is_enlarged_by_bands_and_its_flat_parts_stay_exact() {
+        // Left half clear, right half opaque, 12 x 9.
+        let samples = (0..9).flat_map(|_| (0..12).flat_map(|x| [50, 60, 70, if x < 6 { 0 } else { 255 }])).collect();
+        let picture = Raster::new(Size::new(12, 9), Channels::Rgba, Samples::U8(samples));
+        let finish = finish(picture, Alpha::Plane, 3, Depth::Eight);
+        let rows = |y: u32, rows: u32| {
+            let band = Band { y, rows, planes: vec![128.0; 3 * 36 * rows as usize] };
+            match finish.rows(&band).into_samples() {
+                Samples::U8(v) => v,
+                Samples::U16(_) => unreachable!("8 bit was asked for"),
+            }
+        };
+        let whole = rows(0, 27);
+        let parts = [rows(0, 1), rows(1, 4), rows(5, 15), rows(20, 7)].concat();
+        assert!(whole == parts, "bands do not show");
+        let alpha: Vec<u8> = whole.iter().skip(3).step_by(4).copied().take(36).collect();
+        assert!(alpha[..12].iter().all(|&a| a == 0) && alpha[24..].iter().all(|&a| a == 255));
+        assert!(alpha[17] > 0 && alpha[17] < 128 && alpha[18] > 128 && alpha[18] < 255, "{alpha:?}");
+    }
+}
