@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::{Options, Pipeline, PipelineError, alpha, body, ensemble, walk};
 use crate::codec::encode::Target;
+use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, OutputFormat, Probe};
 use crate::engine::Execution;
 use crate::raster::{Channels, Depth};
@@ -61,12 +62,10 @@ pub(super) struct Prepared {
     pub(super) copies: usize,
 }
 
-/// What a picture of `probe` costs in memory: the larger of what decoding and enlarging hold beside the upload and
-/// the decoded picture. Decoding is counted a second time over, for turning it upright.
+/// What a picture of `probe` costs in memory at most: its upload, and the dearest of decoding it, looking at its alpha
+/// and enlarging it.
 fn bytes_held(probe: &Probe, upload: usize, grid: &Grid, target: &Target, scale: Scale, copies: usize) -> u64 {
-    let pixels = probe.size.pixels();
-    let decoded = pixels * (probe.channels.count() * probe.depth.bytes()) as u64;
-    let marks = if probe.channels.has_alpha() { pixels * alpha::SURVEY_BYTES } else { 0 };
+    let marks = if probe.channels.has_alpha() { probe.size.pixels() * alpha::SURVEY_BYTES } else { 0 };
     let line = u64::from(target.size.width) * (target.channels.count() * target.depth.bytes()) as u64;
     // Rows leave in bands of at most 1 MiB of levels, or of one row.
     let band = line.max(1 << 20);
@@ -75,7 +74,7 @@ fn bytes_held(probe: &Probe, upload: usize, grid: &Grid, target: &Target, scale:
         + band
         + target.buffered_bytes()
         + body::HELD_BYTES as u64;
-    upload as u64 + decoded + (decoded + marks).max(enlarging)
+    upload as u64 + probe.decoded_bytes().max(probe.raster_bytes() + marks.max(enlarging))
 }
 
 impl Pipeline {
@@ -142,5 +141,6 @@ pub(super) fn depth_of(probe: &Probe, format: OutputFormat) -> Depth {
 
 /// What a header would say of pixels that never had one.
 pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
-    Probe { format: InputFormat::Png, size, channels, depth, icc: None }
+    let orientation = Orientation::Upright;
+    Probe { format: InputFormat::Png, size, channels, depth, icc: None, orientation, working_bytes: 0 }
 }
