@@ -1,1 +1,117 @@
-//! What becomes of a request that nobody waits for.
+//! What becomes of a request that nobody waits for: the [`Ticket`] and its end.
+//!
+//! A ticket that is dropped takes its queued tiles along, at once. What runs is not interrupted (an engine cannot be),
+//! and its budget comes back when its batch is done, so that no permit is free while its work is not.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, timeout_at};
+
+use super::ledger::Tile;
+use super::queue::FlowId;
+use super::shared::Shared;
+use crate::engine::EngineError;
+
+/// Why an admitted request gets no more tiles.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TileError {
+    /// The engine failed on a tile of this request, or on the others of its batch that are this request's own; `Arc`,
+    /// since it may be told to several.
+    #[error("{0}")]
+    Engine(Arc<EngineError>),
+    /// The engine panicked; the worker goes on.
+    #[error("the engine panicked on a batch")]
+    Panicked,
+    /// The deadline passed; what waited was dropped.
+    #[error("the deadline passed before all tiles were done")]
+    Expired,
+    /// The scheduler was stopped hard.
+    #[error("the scheduler was stopped")]
+    Stopped,
+}
+
+/// One tile that came back.
+#[derive(Debug)]
+pub struct Finished {
+    /// As given to [`Ticket::submit`].
+    pub index: usize,
+    /// Planar RGB, 3 × (side·scale)² levels.
+    pub samples: Vec<f32>,
+    /// How long it waited in the queue.
+    pub queued: Duration,
+    /// How long its batch ran.
+    pub ran: Duration,
+}
+
+/// An admitted request. Dropping it drops its queued tiles at once and gives its budget back when the last of its
+/// running tiles is done.
+pub struct Ticket {
+    shared: Arc<Shared>,
+    flow: FlowId,
+    deadline: Instant,
+    results: UnboundedReceiver<Result<Finished, TileError>>,
+    /// Once failed, always failed.
+    failed: Option<TileError>,
+}
+
+impl Ticket {
+    pub(super) const fn new(
+        shared: Arc<Shared>,
+        flow: FlowId,
+        deadline: Instant,
+        results: UnboundedReceiver<Result<Finished, TileError>>,
+    ) -> Self {
+        Self { shared, flow, deadline, results, failed: None }
+    }
+
+    /// Queues one tile: planar RGB, 3 × side² levels in 0.0..=255.0. The caller bounds how many it has under way; the
+    /// budget was paid at admission. After a failure the tile is dropped: [`finished`](Self::finished) has the error.
+    ///
+    /// # Panics
+    /// If more tiles are submitted than were admitted.
+    pub fn submit(&self, index: usize, samples: Vec<f32>) {
+        let tile = Tile { index, samples, since: Instant::now() };
+        let outcome = self.shared.change(|ledger| match ledger.submit(self.flow, tile) {
+            Ok(effects) => (effects, true),
+            Err(_) => Default::default(),
+        });
+        assert!(outcome, "a request may submit no more tiles than it was admitted with");
+        self.shared.wake();
+    }
+
+    /// The next tile that is done, in whatever order they finish: to be called once for each tile submitted. Fails
+    /// once for all when a tile failed or the deadline passes, even while all workers are busy. Cancel-safe. Needs a
+    /// Tokio runtime with its timer.
+    pub async fn finished(&mut self) -> Result<Finished, TileError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let error = match timeout_at(self.deadline, self.results.recv()).await {
+            Ok(Some(Ok(finished))) => return Ok(finished),
+            Ok(Some(Err(error))) => error,
+            // The ledger keeps the sender as long as the ticket lives.
+            Ok(None) => TileError::Stopped,
+            Err(_) => {
+                self.shared.change(|ledger| (ledger.fail(self.flow, TileError::Expired), ()));
+                TileError::Expired
+            }
+        };
+        self.failed = Some(error.clone());
+        Err(error)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.shared.change(|ledger| (ledger.cancel(self.flow), ()));
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("flow", &self.flow).field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}

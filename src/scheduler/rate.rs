@@ -1,1 +1,147 @@
-//! The measured tile rate of each lane, and what follows from it: estimates and Retry-After.
+//! The measured rate of each lane: seconds of one worker for one tile.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Lane;
+
+/// Weight of a new batch in the moving average: a lasting change is believed after some ten batches.
+const WEIGHT: f64 = 0.2;
+
+/// One batch moves the average as if it were at most this many times slower or faster: a batch that waited for a
+/// page fault or a busy neighbour is no reason to turn requests away.
+const STEP: f64 = 4.0;
+
+/// What a pixel is taken to cost in the fair queue while its lane is not measured: between the 5 µs (OpenVINO bf16) and
+/// 24 µs (CPU fp32) that a light SAN took on two cores. Estimates never use it.
+const UNMEASURED_NANOS_PER_PIXEL: u64 = 10_000;
+
+/// Seconds per tile of every lane that has been measured or seeded.
+#[derive(Clone, Debug, Default)]
+pub struct Rates {
+    lanes: HashMap<Lane, Rate>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    seconds: f64,
+    /// One batch so far, and nothing seeded: first batches allocate, so the second may replace it outright.
+    first: bool,
+}
+
+impl Rates {
+    /// Takes a time measured elsewhere; ignored unless it is positive and finite.
+    pub fn seed(&mut self, lane: Lane, seconds: f64) {
+        if seconds.is_finite() && seconds > 0.0 {
+            self.lanes.insert(lane, Rate { seconds, first: false });
+        }
+    }
+
+    /// Takes the time of one batch.
+    pub fn record(&mut self, lane: Lane, tiles: usize, ran: Duration) {
+        if tiles == 0 {
+            return;
+        }
+        let sample = (ran.as_secs_f64() / tiles as f64).max(1e-9);
+        self.lanes
+            .entry(lane)
+            .and_modify(|rate| {
+                rate.seconds = if rate.first {
+                    rate.seconds.min(sample)
+                } else {
+                    let sample = sample.clamp(rate.seconds / STEP, rate.seconds * STEP);
+                    rate.seconds + WEIGHT * (sample - rate.seconds)
+                };
+                rate.first = false;
+            })
+            .or_insert(Rate { seconds: sample, first: true });
+    }
+
+    /// Seconds of one worker for one tile; `None` until measured or seeded.
+    pub fn seconds(&self, lane: Lane) -> Option<f64> {
+        self.lanes.get(&lane).map(|rate| rate.seconds)
+    }
+
+    /// Cost of a tile for the fair queue, in nanoseconds, 1 to 10¹².
+    pub fn cost(&self, lane: Lane) -> u64 {
+        let nanos = match self.seconds(lane) {
+            Some(seconds) => (seconds * 1e9) as u64,
+            None => lane.shape.pixels() as u64 * UNMEASURED_NANOS_PER_PIXEL,
+        };
+        nanos.clamp(1, 1_000_000_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::registry::NetworkId;
+    use crate::units::TileShape;
+
+    const LANE: Lane = Lane { network: NetworkId(0), shape: TileShape::square(64) };
+
+    fn near(rates: &Rates, seconds: f64) -> bool {
+        rates.seconds(LANE).is_some_and(|s| (s - seconds).abs() < 0.05 * seconds)
+    }
+
+    #[test]
+    fn unknown_until_measured() {
+        let mut rates = Rates::default();
+        assert_eq!(rates.seconds(LANE), None);
+        assert_eq!(rates.cost(LANE), 40_960_000);
+        rates.record(LANE, 0, Duration::from_secs(1));
+        assert_eq!(rates.seconds(LANE), None);
+        rates.record(LANE, 4, Duration::from_secs(1));
+        assert_eq!(rates.seconds(LANE), Some(0.25));
+        assert_eq!(rates.cost(LANE), 250_000_000);
+    }
+
+    #[test]
+    fn a_slow_first_batch_is_forgotten_by_the_second() {
+        let mut rates = Rates::default();
+        rates.record(LANE, 1, Duration::from_secs(30));
+        rates.record(LANE, 1, Duration::from_millis(20));
+        assert!(near(&rates, 0.02));
+    }
+
+    #[test]
+    fn one_slow_batch_moves_little_and_a_lasting_change_wins() {
+        let mut rates = Rates::default();
+        rates.seed(LANE, 0.02);
+        rates.record(LANE, 1, Duration::from_secs(60));
+        assert!(rates.seconds(LANE).is_some_and(|s| s <= 0.02 * 1.61));
+        for _ in 0..40 {
+            rates.record(LANE, 4, Duration::from_millis(400));
+        }
+        assert!(near(&rates, 0.1));
+    }
+
+    #[test]
+    fn senseless_seeds_are_ignored() {
+        let mut rates = Rates::default();
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            rates.seed(LANE, seconds);
+        }
+        assert_eq!(rates.seconds(LANE), None);
+        rates.seed(LANE, 0.5);
+        assert_eq!(rates.seconds(LANE), Some(0.5));
+    }
+
+    proptest! {
+        #[test]
+        fn rate_stays_within_what_was_measured(batches in prop::collection::vec((1..16_usize, 0..10_000_u64), 1..50)) {
+            let mut rates = Rates::default();
+            let (mut low, mut high) = (f64::MAX, 0.0_f64);
+            for (tiles, millis) in batches {
+                let sample = (millis as f64 / 1e3 / tiles as f64).max(1e-9);
+                (low, high) = (low.min(sample), high.max(sample));
+                rates.record(LANE, tiles, Duration::from_millis(millis));
+                let rate = rates.seconds(LANE).expect("measured");
+                prop_assert!(rate >= low * 0.999 && rate <= high * 1.001);
+                prop_assert!(rates.cost(LANE) >= 1);
+            }
+        }
+    }
+}

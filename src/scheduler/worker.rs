@@ -1,1 +1,23 @@
 //! One OS thread with its engines: pull, run, deliver.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use super::batch;
+use super::shared::Shared;
+use crate::engine::EngineSet;
+
+/// Starts the worker `number`, which owns `engines` until the scheduler is stopped.
+pub(super) fn spawn(number: usize, engines: EngineSet, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    Builder::new().name(format!("upscale-worker-{number}")).spawn(move || work(engines, &shared))
+}
+
+fn work(mut engines: EngineSet, shared: &Shared) {
+    while let Some(batch) = shared.next_batch() {
+        let engine = engines.get_mut(&batch.lane.network).map(|engine| &mut **engine);
+        let wanted = |flow| shared.read(|ledger| ledger.wanted(flow));
+        let report = batch::run(engine, batch.lane.shape, batch.jobs, wanted);
+        shared.settle(batch.lane, report);
+    }
+}

@@ -1,0 +1,351 @@
+//! Who is admitted and what is owed to whom: every change of the scheduler's state, one function each.
+//!
+//! No threads, locks or clocks here: time is an argument, and what a change makes necessary outside (results to send,
+//! tiles to free, counts) comes back as [`Effects`], to be carried out when the lock is open again.
+//!
+//! A tile of an admitted request is *unsubmitted*, *queued*, *running* or gone, and holds its part of the budget until
+//! it is gone. A request's bytes are held until its ticket is dropped and no tile of it runs any more.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::admission::{self, Demand, Load, Refusal, Standing, Verdict};
+use super::batch::{Job, Outcome};
+use super::cancel::{Finished, TileError};
+use super::queue::{FairQueue, FlowId};
+use super::rate::Rates;
+use super::{Lane, Limits};
+use crate::registry::NetworkId;
+
+/// Where the results of a request go.
+pub(super) type Results = UnboundedSender<Result<Finished, TileError>>;
+
+/// A tile that waits.
+#[derive(Debug)]
+pub(super) struct Tile {
+    pub(super) index: usize,
+    pub(super) samples: Vec<f32>,
+    pub(super) since: Instant,
+}
+
+/// What became of a tile, as in `upscaler_tiles_total{outcome}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Done,
+    Failed,
+    Cancelled,
+}
+
+/// What is to be done outside the lock.
+#[derive(Debug, Default)]
+#[must_use]
+pub(super) struct Effects {
+    pub(super) messages: Vec<(Results, Result<Finished, TileError>)>,
+    /// Held only so that their memory is freed outside the lock.
+    pub(super) dropped: Vec<Tile>,
+    pub(super) counts: Vec<(NetworkId, Fate, usize)>,
+}
+
+/// Tiles of one lane that run together.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) lane: Lane,
+    pub(super) jobs: Vec<Job>,
+}
+
+/// More tiles were submitted than were admitted.
+#[derive(Debug)]
+pub(super) struct Overdrawn;
+
+#[derive(Debug)]
+struct Entry {
+    demand: Demand,
+    protected: bool,
+    unsubmitted: usize,
+    queued: usize,
+    running: usize,
+    results: Results,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Somebody waits for it.
+    Live,
+    /// Failed; its ticket still holds the bytes.
+    Failed,
+    /// The ticket was dropped.
+    Gone,
+}
+
+impl Entry {
+    fn tiles(&self) -> usize {
+        self.unsubmitted + self.queued + self.running
+    }
+}
+
+/// The state of the scheduler.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    limits: Limits,
+    workers: usize,
+    queue: FairQueue<Tile>,
+    entries: HashMap<FlowId, Entry>,
+    rates: Rates,
+    tiles: usize,
+    bytes: u64,
+    admitted: u64,
+    draining: bool,
+    stopped: bool,
+}
+
+impl Ledger {
+    pub(super) fn new(limits: Limits, workers: usize) -> Self {
+        Self {
+            limits,
+            workers,
+            queue: FairQueue::default(),
+            entries: HashMap::new(),
+            rates: Rates::default(),
+            tiles: 0,
+            bytes: 0,
+            admitted: 0,
+            draining: false,
+            stopped: false,
+        }
+    }
+
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Tiles waiting for a worker.
+    pub(super) const fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Tiles admitted and not gone.
+    pub(super) const fn tiles(&self) -> usize {
+        self.tiles
+    }
+
+    /// Bytes admitted and not given back.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) const fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub(super) fn seed_rate(&mut self, lane: Lane, seconds: f64) {
+        self.rates.seed(lane, seconds);
+    }
+
+    pub(super) fn measured(&mut self, lane: Lane, tiles: usize, ran: Duration) {
+        self.rates.record(lane, tiles, ran);
+    }
+
+    /// What [`admit`](Self::admit) would say.
+    pub(super) fn judge(&self, demand: &Demand, now: Instant) -> Verdict {
+        let standings = self.entries.values().map(|entry| {
+            let seconds = self.rates.seconds(entry.demand.lane).unwrap_or(0.0);
+            Standing {
+                lane: entry.demand.lane,
+                work: entry.tiles() as f64 * seconds,
+                left: admission::seconds_left(entry.demand.deadline, now),
+                protected: entry.protected && entry.state == State::Live,
+                bytes: entry.demand.bytes,
+            }
+        });
+        let standings = standings.collect();
+        let load = Load { standings, tiles: self.tiles, bytes: self.bytes };
+        let mut verdict = admission::judge(demand, now, &self.limits, self.workers, &self.rates, &load);
+        if self.draining {
+            verdict.refusal = Some(Refusal::Draining);
+        }
+        verdict
+    }
+
+    /// Takes a request in, whole, or says why not.
+    pub(super) fn admit(&mut self, demand: Demand, now: Instant, results: Results) -> Result<FlowId, Refusal> {
+        let verdict = self.judge(&demand, now);
+        if let Some(refusal) = verdict.refusal {
+            return Err(refusal);
+        }
+        let flow = FlowId(self.admitted);
+        self.admitted += 1;
+        self.tiles += demand.tiles;
+        self.bytes += demand.bytes;
+        self.queue.open(flow, demand.lane);
+        let entry = Entry {
+            protected: verdict.protected,
+            unsubmitted: demand.tiles,
+            queued: 0,
+            running: 0,
+            results,
+            state: State::Live,
+            demand,
+        };
+        self.entries.insert(flow, entry);
+        Ok(flow)
+    }
+
+    /// Queues a tile. One of a request that has failed is dropped: its ticket has the error.
+    pub(super) fn submit(&mut self, flow: FlowId, tile: Tile) -> Result<Effects, Overdrawn> {
+        let Some(entry) = self.entries.get_mut(&flow).filter(|entry| entry.state == State::Live) else {
+            return Ok(Effects { dropped: vec![tile], ..Effects::default() });
+        };
+        if entry.unsubmitted == 0 {
+            return Err(Overdrawn);
+        }
+        if let Err(tile) = self.queue.push(flow, tile) {
+            return Ok(Effects { dropped: vec![tile], ..Effects::default() });
+        }
+        entry.unsubmitted -= 1;
+        entry.queued += 1;
+        if self.stopped { Ok(self.fail(flow, TileError::Stopped)) } else { Ok(Effects::default()) }
+    }
+
+    /// Hands out the next batch, after dropping what nobody can use any more.
+    pub(super) fn take(&mut self, now: Instant) -> (Option<Batch>, Effects) {
+        let overdue: Vec<FlowId> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.queued > 0 && entry.demand.deadline <= now)
+            .map(|(flow, _)| *flow)
+            .collect();
+        let mut effects = Effects::default();
+        for flow in overdue {
+            effects.add(self.fail(flow, TileError::Expired));
+        }
+        let pulled = self.queue.pull(self.limits.batch_max, |lane| self.rates.cost(lane));
+        let batch = pulled.map(|(lane, tiles)| Batch { lane, jobs: self.begin(tiles, now) });
+        (batch, effects)
+    }
+
+    fn begin(&mut self, tiles: Vec<(FlowId, Tile)>, now: Instant) -> Vec<Job> {
+        let jobs = tiles.into_iter().map(|(flow, tile)| {
+            if let Some(entry) = self.entries.get_mut(&flow) {
+                entry.queued -= 1;
+                entry.running += 1;
+            }
+            let queued = now.saturating_duration_since(tile.since);
+            Job { flow, index: tile.index, samples: tile.samples, queued }
+        });
+        jobs.collect()
+    }
+
+    /// Whether somebody still waits for a request.
+    pub(super) fn wanted(&self, flow: FlowId) -> bool {
+        self.entries.get(&flow).is_some_and(|entry| entry.state == State::Live)
+    }
+
+    /// Takes back the tiles of a batch that is done: results go out, budgets come back.
+    pub(super) fn settle(&mut self, outcomes: Vec<Outcome>) -> Effects {
+        let mut effects = Effects::default();
+        for Outcome { flow, index, queued, ran, result } in outcomes {
+            let Some(entry) = self.entries.get_mut(&flow) else { continue };
+            entry.running -= 1;
+            self.tiles -= 1;
+            let network = entry.demand.lane.network;
+            if entry.state != State::Live {
+                effects.count(network, Fate::Cancelled, 1);
+                self.close(flow);
+                continue;
+            }
+            match result {
+                Ok(samples) => {
+                    effects.count(network, Fate::Done, 1);
+                    effects.messages.push((entry.results.clone(), Ok(Finished { index, samples, queued, ran })));
+                }
+                Err(error) => {
+                    effects.count(network, Fate::Failed, 1);
+                    effects.add(self.fail(flow, error));
+                }
+            }
+        }
+        effects
+    }
+
+    /// The ticket is gone: nobody waits for what is left of the request.
+    pub(super) fn cancel(&mut self, flow: FlowId) -> Effects {
+        let effects = self.clear(flow);
+        if let Some(entry) = self.entries.get_mut(&flow) {
+            entry.state = State::Gone;
+        }
+        self.close(flow);
+        effects
+    }
+
+    /// The request gets no more tiles; the ticket is told why, unless it was told before.
+    pub(super) fn fail(&mut self, flow: FlowId, error: TileError) -> Effects {
+        let mut effects = self.clear(flow);
+        if let Some(entry) = self.entries.get_mut(&flow).filter(|entry| entry.state == State::Live) {
+            entry.state = State::Failed;
+            effects.messages.push((entry.results.clone(), Err(error)));
+        }
+        effects
+    }
+
+    /// From now on nothing is admitted.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// From now on nothing is admitted, and nothing that waits is run.
+    pub(super) fn stop(&mut self) -> Effects {
+        self.draining = true;
+        self.stopped = true;
+        let waiting: Vec<FlowId> =
+            self.entries.iter().filter(|(_, entry)| entry.queued > 0).map(|(flow, _)| *flow).collect();
+        let mut effects = Effects::default();
+        for flow in waiting {
+            effects.add(self.fail(flow, TileError::Stopped));
+        }
+        effects
+    }
+
+    /// Drops what a request has not running, and gives its tiles back to the budget.
+    fn clear(&mut self, flow: FlowId) -> Effects {
+        let mut effects = Effects::default();
+        let Some(entry) = self.entries.get_mut(&flow) else { return effects };
+        effects.dropped.extend(self.queue.close(flow));
+        effects.count(entry.demand.lane.network, Fate::Cancelled, effects.dropped.len());
+        self.tiles -= entry.unsubmitted + entry.queued;
+        entry.unsubmitted = 0;
+        entry.queued = 0;
+        effects
+    }
+
+    /// Forgets a request and gives its bytes back, if its ticket is gone and none of its tiles runs.
+    fn close(&mut self, flow: FlowId) {
+        if let Some(entry) = self.entries.get(&flow)
+            && entry.state == State::Gone
+            && entry.running == 0
+        {
+            self.bytes -= entry.demand.bytes;
+            self.entries.remove(&flow);
+        }
+    }
+}
+
+impl Effects {
+    fn add(&mut self, other: Self) {
+        self.messages.extend(other.messages);
+        self.dropped.extend(other.dropped);
+        self.counts.extend(other.counts);
+    }
+
+    fn count(&mut self, network: NetworkId, fate: Fate, tiles: usize) {
+        if tiles > 0 {
+            self.counts.push((network, fate, tiles));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,423 @@
+//! The whole scheduler, threads included. Engines wait for orders from the test, so nothing here depends on speed.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use futures::FutureExt;
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::{EngineError, Execution, TileEngine};
+use crate::registry::{Kind, Network};
+use crate::units::Scale;
+
+const LANE: Lane = Lane { network: NetworkId(0), shape: TileShape::square(1) };
+const LIMITS: Limits = Limits { batch_max: 2, batch_delay: Duration::ZERO, queue_tiles: 20, queue_bytes: 1000 };
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Run,
+    Fail,
+    Panic,
+}
+
+/// Shows each batch and waits for an order.
+struct Gated {
+    shown: Sender<Vec<f32>>,
+    orders: Receiver<Order>,
+}
+
+impl TileEngine for Gated {
+    fn upscale(&mut self, _: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+        self.shown.send(tiles.iter().map(|tile| tile[0]).collect()).expect("the test watches");
+        match self.orders.recv_timeout(PATIENCE).expect("the test gives an order") {
+            Order::Run => Ok(tiles.to_vec()),
+            Order::Fail => Err(EngineError::Runtime("as ordered".to_owned())),
+            Order::Panic => panic!("as ordered"),
+        }
+    }
+
+    fn execution(&self) -> Execution {
+        Execution { provider: "test".to_owned(), precision: "fp32".to_owned() }
+    }
+}
+
+/// The other end of a [`Gated`] engine.
+struct Gate {
+    batches: Receiver<Vec<f32>>,
+    orders: Sender<Order>,
+}
+
+impl Gate {
+    fn new() -> (Self, EngineSet) {
+        let ((shown, batches), (orders, received)) = (channel(), channel());
+        let engine: Box<dyn TileEngine> = Box::new(Gated { shown, orders: received });
+        (Self { batches, orders }, EngineSet::from([(NetworkId(0), engine)]))
+    }
+
+    /// Waits until a batch is on the engine.
+    fn batch(&self) -> Vec<f32> {
+        self.batches.recv_timeout(PATIENCE).expect("a batch comes")
+    }
+
+    fn order(&self, order: Order) {
+        self.orders.send(order).expect("the engine waits");
+    }
+}
+
+fn registry() -> Registry {
+    Registry::new(vec![Network {
+        id: NetworkId(0),
+        model: "mock".to_owned(),
+        scale: Scale::new(1).expect("1 is a scale"),
+        tiles: Vec::new(),
+        kind: Kind::Bicubic,
+        parameters: 0,
+    }])
+}
+
+struct Bench {
+    scheduler: Scheduler,
+    metrics: Metrics,
+    gates: Vec<Gate>,
+}
+
+impl Bench {
+    fn new(limits: Limits, workers: usize) -> Self {
+        let metrics = Metrics::new();
+        let (gates, engines): (Vec<_>, Vec<_>) = (0..workers).map(|_| Gate::new()).unzip();
+        let scheduler = Scheduler::start(limits, engines, &registry(), &metrics).expect("threads");
+        Self { scheduler, metrics, gates }
+    }
+
+    fn demand(tiles: usize, left: Duration) -> Demand {
+        Demand { lane: LANE, tiles, bytes: 10, deadline: Instant::now() + left }
+    }
+
+    /// Admits a request of these tiles and submits them all.
+    fn request(&self, tiles: &[u16]) -> Ticket {
+        let ticket = self.scheduler.admit(Self::demand(tiles.len(), PATIENCE)).expect("there is room");
+        for (index, value) in tiles.iter().enumerate() {
+            ticket.submit(index, vec![f32::from(*value)]);
+        }
+        ticket
+    }
+
+    /// A request whose only tile is on the engine of the first worker, so that all that follows waits.
+    fn plug(&self) -> Ticket {
+        let plug = self.request(&[0]);
+        assert_eq!(self.gates[0].batch(), [0.0]);
+        plug
+    }
+
+    fn figures(&self) -> (i64, i64, i64) {
+        let metrics = &self.metrics;
+        assert_eq!(metrics.admitted_tiles.get(), self.scheduler.admitted_tiles() as i64);
+        (metrics.queued_tiles.get(), metrics.admitted_tiles.get(), metrics.inflight_bytes.get())
+    }
+
+    fn fates(&self) -> [u64; 3] {
+        ["done", "failed", "cancelled"].map(|fate| self.metrics.tiles.with_label_values(&["mock", "1", fate]).get())
+    }
+}
+
+/// Waits for this many tiles and gives their values.
+async fn receive(ticket: &mut Ticket, tiles: usize) -> Vec<f32> {
+    let mut values = vec![f32::NAN; tiles];
+    for _ in 0..tiles {
+        let finished = ticket.finished().await.expect("no tile fails");
+        values[finished.index] = finished.samples[0];
+    }
+    values
+}
+
+#[test]
+fn a_ticket_may_live_in_any_task() {
+    fn check<T: Send + Sync>() {}
+    fn check_future<T: Send>(_: impl FnOnce(&'static mut Ticket) -> T) {}
+    check::<Ticket>();
+    check::<Scheduler>();
+    check_future(Ticket::finished);
+}
+
+#[tokio::test]
+async fn a_thumbnail_shares_the_next_batch_with_a_poster() {
+    let bench = Bench::new(LIMITS, 1);
+    let mut plug = bench.plug();
+    let mut poster = bench.request(&[1, 2, 3, 4, 5, 6]);
+    let mut thumbnail = bench.request(&[9]);
+    let gate = &bench.gates[0];
+    for want in [vec![1.0, 9.0], vec![2.0, 3.0]] {
+        gate.order(Order::Run);
+        assert_eq!(gate.batch(), want);
+    }
+    assert_eq!(receive(&mut thumbnail, 1).await, [9.0]);
+    for _ in 0..3 {
+        gate.order(Order::Run);
+    }
+    assert_eq!(receive(&mut poster, 6).await, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(receive(&mut plug, 1).await, [0.0]);
+    drop((plug, poster, thumbnail));
+    assert_eq!(bench.figures(), (0, 0, 0));
+    assert_eq!(bench.fates(), [8, 0, 0]);
+    assert_eq!((bench.metrics.batch_tiles.get_sample_count(), bench.metrics.batch_tiles.get_sample_sum()), (5, 8.0));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_frees_its_queued_tiles_at_once() {
+    let bench = Bench::new(LIMITS, 1);
+    let gate = &bench.gates[0];
+    let plug = bench.plug();
+    let poster = bench.request(&[1, 2, 3, 4, 5, 6]);
+    gate.order(Order::Run);
+    assert_eq!(gate.batch(), [1.0, 2.0]);
+    assert_eq!(bench.figures(), (4, 6, 20));
+    drop(poster);
+    assert_eq!(bench.figures(), (0, 2, 20), "what runs keeps its budget");
+    let mut next = bench.request(&[7]);
+    gate.order(Order::Run);
+    assert_eq!(gate.batch(), [7.0], "the very next batch is another's");
+    assert_eq!(bench.figures(), (0, 1, 20));
+    gate.order(Order::Run);
+    receive(&mut next, 1).await;
+    drop((plug, next));
+    assert_eq!(bench.figures(), (0, 0, 0));
+    assert_eq!(bench.fates(), [2, 0, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_a_request_although_all_workers_are_busy() {
+    let bench = Bench::new(LIMITS, 1);
+    let _plug = bench.plug();
+    let mut late = bench.scheduler.admit(Bench::demand(5, Duration::from_secs(2))).expect("there is room");
+    late.submit(0, vec![1.0]);
+    late.submit(1, vec![2.0]);
+    assert_eq!(bench.figures(), (2, 6, 20));
+    let begun = Instant::now();
+    assert!(matches!(late.finished().await, Err(TileError::Expired)));
+    assert_eq!(begun.elapsed(), Duration::from_secs(2));
+    assert_eq!(bench.figures(), (0, 1, 20));
+    assert!(matches!(late.finished().await, Err(TileError::Expired)), "once failed, always failed");
+    late.submit(2, vec![3.0]);
+    assert_eq!(bench.figures(), (0, 1, 20), "a tile too late is dropped");
+    bench.gates[0].order(Order::Run);
+}
+
+#[tokio::test]
+async fn an_overdue_tile_never_reaches_the_engine() {
+    let bench = Bench::new(LIMITS, 1);
+    let mut plug = bench.plug();
+    let mut late = bench.scheduler.admit(Bench::demand(1, Duration::ZERO)).expect("nothing is measured yet");
+    late.submit(0, vec![1.0]);
+    let mut next = bench.request(&[2]);
+    bench.gates[0].order(Order::Run);
+    assert_eq!(bench.gates[0].batch(), [2.0]);
+    bench.gates[0].order(Order::Run);
+    assert!(matches!(late.finished().await, Err(TileError::Expired)));
+    receive(&mut next, 1).await;
+    receive(&mut plug, 1).await;
+    assert_eq!(bench.fates(), [2, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_whole_requests_by_the_seeded_rate() {
+    let bench = Bench::new(LIMITS, 1);
+    bench.scheduler.seed_rate(LANE, 3.0);
+    let hour = Duration::from_secs(3600);
+    let first = bench.scheduler.admit(Bench::demand(15, hour)).expect("room for 20");
+    let demand = Bench::demand(8, hour);
+    let refusal = Refusal::QueueFull { queued: 15, limit: 20, needed: 8, retry_after: Duration::from_secs(9) };
+    assert_eq!(bench.scheduler.estimate(&demand).1, Some(refusal.clone()));
+    assert_eq!(bench.scheduler.admit(demand).err(), Some(refusal));
+    assert_eq!(bench.figures(), (0, 15, 10));
+    let fits = Bench::demand(5, hour);
+    // 5 of its own and 5 of the other's, and two batches of 2.
+    assert_eq!(bench.scheduler.estimate(&fits), (Duration::from_secs(3 * 14), None));
+    let second = bench.scheduler.admit(fits).expect("exactly room");
+    drop((first, second));
+    assert_eq!(bench.figures(), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_batch_and_the_worker_goes_on() {
+    let bench = Bench::new(LIMITS, 1);
+    let gate = &bench.gates[0];
+    let mut unlucky = bench.plug();
+    let mut lucky = bench.request(&[1]);
+    gate.order(Order::Panic);
+    assert!(matches!(unlucky.finished().await, Err(TileError::Panicked)));
+    assert_eq!(gate.batch(), [1.0]);
+    gate.order(Order::Run);
+    assert_eq!(receive(&mut lucky, 1).await, [1.0]);
+    drop((unlucky, lucky));
+    assert_eq!(bench.figures(), (0, 0, 0));
+    assert_eq!(bench.fates(), [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_failed_batch_runs_its_requests_apart() {
+    let bench = Bench::new(LIMITS, 1);
+    let gate = &bench.gates[0];
+    let _plug = bench.plug();
+    let mut bad = bench.request(&[1, 2, 3]);
+    let mut good = bench.request(&[9]);
+    for (order, next) in [(Order::Run, [1.0, 9.0].as_slice()), (Order::Fail, &[1.0]), (Order::Fail, &[9.0])] {
+        gate.order(order);
+        assert_eq!(gate.batch(), next);
+    }
+    gate.order(Order::Run);
+    assert_eq!(receive(&mut good, 1).await, [9.0]);
+    let error = bad.finished().await.err().map(|error| error.to_string());
+    assert_eq!(error.as_deref(), Some("inference failed: as ordered"));
+    assert_eq!(bench.figures(), (0, 0, 30), "its other tiles are dropped");
+    assert_eq!(bench.fates(), [2, 1, 2]);
+}
+
+#[tokio::test]
+async fn two_workers_run_two_batches_at_once() {
+    let bench = Bench::new(LIMITS, 2);
+    let mut first = bench.request(&[1]);
+    let mut second = bench.request(&[2]);
+    let mut both = [bench.gates[0].batch(), bench.gates[1].batch()].concat();
+    both.sort_by(f32::total_cmp);
+    assert_eq!(both, [1.0, 2.0]);
+    for gate in &bench.gates {
+        gate.order(Order::Run);
+    }
+    assert_eq!(receive(&mut first, 1).await, [1.0]);
+    assert_eq!(receive(&mut second, 1).await, [2.0]);
+}
+
+#[tokio::test]
+async fn draining_refuses_newcomers_and_finishes_the_rest() {
+    let bench = Bench::new(LIMITS, 1);
+    let mut admitted = bench.scheduler.admit(Bench::demand(2, PATIENCE)).expect("there is room");
+    bench.scheduler.drain();
+    assert_eq!(bench.scheduler.admit(Bench::demand(1, PATIENCE)).err(), Some(Refusal::Draining));
+    assert_eq!(bench.scheduler.estimate(&Bench::demand(1, PATIENCE)).1, Some(Refusal::Draining));
+    for index in 0..2 {
+        admitted.submit(index, vec![1.0]);
+        bench.gates[0].order(Order::Run);
+    }
+    assert_eq!(receive(&mut admitted, 2).await, [1.0, 1.0]);
+}
+
+#[tokio::test]
+async fn stopping_fails_what_waits_and_joins_the_workers() {
+    let bench = Bench::new(LIMITS, 1);
+    let mut running = bench.plug();
+    let mut waiting = bench.request(&[1]);
+    let scheduler = bench.scheduler.clone();
+    let stopping = thread::spawn(move || scheduler.stop());
+    assert!(matches!(waiting.finished().await, Err(TileError::Stopped)));
+    assert!(!stopping.is_finished(), "a batch runs");
+    bench.gates[0].order(Order::Run);
+    stopping.join().expect("no panic");
+    assert_eq!(receive(&mut running, 1).await, [0.0]);
+    assert!(bench.gates[0].batches.try_recv().is_err());
+    assert_eq!(bench.scheduler.admit(Bench::demand(1, PATIENCE)).err(), Some(Refusal::Draining));
+    bench.scheduler.stop();
+}
+
+#[tokio::test]
+async fn the_last_handle_takes_the_workers_along() {
+    let Bench { scheduler, gates, metrics } = Bench::new(LIMITS, 2);
+    let ticket = scheduler.admit(Bench::demand(1, PATIENCE)).expect("there is room");
+    drop(scheduler.clone());
+    assert_eq!(scheduler.admitted_tiles(), 1);
+    drop(scheduler);
+    for gate in gates {
+        assert!(gate.orders.send(Order::Run).is_err(), "the engine is gone");
+    }
+    drop(ticket);
+    assert_eq!(metrics.admitted_tiles.get(), 0);
+}
+
+#[tokio::test]
+async fn a_worker_waits_for_a_full_batch_no_longer_than_the_delay() {
+    let bench = Bench::new(Limits { batch_delay: Duration::from_secs(3600), ..LIMITS }, 1);
+    let ticket = bench.request(&[1, 2]);
+    assert_eq!(bench.gates[0].batch(), [1.0, 2.0], "full at once");
+    bench.gates[0].order(Order::Run);
+    drop(ticket);
+
+    let bench = Bench::new(Limits { batch_delay: Duration::from_millis(5), ..LIMITS }, 1);
+    let _ticket = bench.request(&[1]);
+    assert_eq!(bench.gates[0].batch(), [1.0], "alone after the delay");
+    bench.gates[0].order(Order::Run);
+}
+
+#[tokio::test]
+async fn waiting_for_a_tile_can_be_given_up_without_losing_it() {
+    let bench = Bench::new(LIMITS, 1);
+    let mut ticket = bench.plug();
+    assert!(ticket.finished().now_or_never().is_none());
+    bench.gates[0].order(Order::Run);
+    assert_eq!(receive(&mut ticket, 1).await, [0.0]);
+}
+
+#[tokio::test]
+#[should_panic(expected = "no more tiles than it was admitted with")]
+async fn submitting_more_than_was_admitted_is_a_bug() {
+    let bench = Bench::new(LIMITS, 0);
+    bench.request(&[1]).submit(1, vec![2.0]);
+}
+
+/// Fails on 1, panics on 2, else gives tiles back.
+struct Moody;
+
+impl TileEngine for Moody {
+    fn upscale(&mut self, _: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+        assert!(tiles.iter().all(|tile| tile[0] != 2.0), "as asked for");
+        match tiles.iter().position(|tile| tile[0] == 1.0) {
+            Some(tile) => Err(EngineError::NonFinite { tile }),
+            None => Ok(tiles.to_vec()),
+        }
+    }
+
+    fn execution(&self) -> Execution {
+        Execution { provider: "test".to_owned(), precision: "fp32".to_owned() }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Success, failure, panic, cancellation and expiry in any mix: every tile has one fate and all counters end at 0.
+    #[test]
+    fn counters_return_to_zero(
+        requests in prop::collection::vec((prop::collection::vec(0..20_u8, 1..12), 0..12_usize, any::<bool>()), 1..20),
+    ) {
+        std::panic::set_hook(Box::new(|_| {}));
+        let metrics = Metrics::new();
+        let engines = || EngineSet::from([(NetworkId(0), Box::new(Moody) as Box<dyn TileEngine>)]);
+        let limits = Limits { queue_tiles: 100, ..LIMITS };
+        let scheduler = Scheduler::start(limits, vec![engines(), engines()], &registry(), &metrics).expect("threads");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut tickets = Vec::new();
+            for (tiles, patience, overdue) in requests {
+                let left = if overdue { Duration::ZERO } else { PATIENCE };
+                let Ok(ticket) = scheduler.admit(Bench::demand(tiles.len(), left)) else { continue };
+                for (index, value) in tiles.iter().enumerate() {
+                    ticket.submit(index, vec![f32::from(*value)]);
+                }
+                tickets.push((ticket, tiles, patience));
+            }
+            for (mut ticket, tiles, patience) in tickets {
+                // Some wait for all tiles, some leave before.
+                for _ in 0..tiles.len().min(patience) {
+                    match ticket.finished().await {
+                        Ok(finished) => assert!(finished.samples[0] == f32::from(tiles[finished.index])),
+                        Err(_) => break,
+                    }
+                }
+            }
+        });
+        scheduler.stop();
+        prop_assert_eq!(scheduler.admitted_tiles(), 0);
+        prop_assert_eq!(metrics.queued_tiles.get(), 0);
+        prop_assert_eq!(metrics.admitted_tiles.get(), 0);
+        prop_assert_eq!(metrics.inflight_bytes.get(), 0);
+    }
+}
