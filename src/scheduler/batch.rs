@@ -158,6 +158,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::panic::resume_unwind;
 
     use super::*;
     use crate::engine::Execution;
@@ -171,7 +172,10 @@ mod tests {
         fn upscale(&mut self, _: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
             let first: Vec<f32> = tiles.iter().map(|tile| tile[0]).collect();
             self.calls.push(first.clone());
-            assert!(!first.iter().any(|v| v.is_nan()), "touchy");
+            if first.iter().any(|v| v.is_nan()) {
+                // As a panic, but nothing is printed.
+                resume_unwind(Box::new("touchy"));
+            }
             match first.iter().position(|v| *v < 0.0) {
                 Some(tile) => Err(EngineError::NonFinite { tile }),
                 None => Ok(tiles.iter().filter(|tile| tile[0] <= 1000.0).cloned().collect()),
