@@ -49,6 +49,24 @@ pub struct Record {
 }
 
 impl Record {
+    fn new(id: String, route: &'static str, method: Method) -> Self {
+        Self {
+            id,
+            route,
+            method,
+            started: Instant::now(),
+            bytes_in: AtomicU64::new(0),
+            asked: OnceLock::new(),
+            tiles: OnceLock::new(),
+            code: OnceLock::new(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_test() -> Self {
+        Self::new("test".into(), PICTURES, Method::POST)
+    }
+
     /// Counts bytes of the upload.
     pub fn received(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -85,16 +103,7 @@ fn request_id(headers: &HeaderMap) -> String {
 /// The outermost layer.
 pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let record = Arc::new(Record {
-        id: request_id(request.headers()),
-        route: route_label(path),
-        method: request.method().clone(),
-        started: Instant::now(),
-        bytes_in: AtomicU64::new(0),
-        asked: OnceLock::new(),
-        tiles: OnceLock::new(),
-        code: OnceLock::new(),
-    });
+    let record = Arc::new(Record::new(request_id(request.headers()), route_label(path), request.method().clone()));
     request.extensions_mut().insert(Arc::clone(&record));
     let span = info_span!("request", request_id = %record.id);
     let end = End::new(Arc::clone(&record), Arc::clone(&app.metrics));

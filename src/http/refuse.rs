@@ -60,7 +60,7 @@ impl From<Refusal> for Problem {
                 .exceeding("memory_bytes", limit, held.saturating_add(needed))
                 .retry_after(retry_after),
             Refusal::Late { estimate, available, retry_after } => Self::new(Code::QueueTooSlow, detail)
-                .exceeding("deadline_seconds", available.as_secs(), estimate.as_secs())
+                .exceeding("deadline_seconds", available.as_secs(), estimate.as_secs_f64().ceil() as u64)
                 .retry_after(retry_after),
             Refusal::TooLarge { limit_name, limit, actual, .. } => {
                 Self::new(Code::WorkTooLarge, detail).exceeding(limit_name, limit, actual)

@@ -284,3 +284,6 @@ fn broken_form(error: &multer::Error) -> Problem {
     };
     Problem::new(Code::InvalidForm, format!("{detail}; send it again as multipart/form-data with one file"))
 }
+
+#[cfg(test)]
+mod tests;
