@@ -1,14 +1,14 @@
 //! Asks a running server whether it is ready; for containers without curl.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use axum::http::Uri;
 use clap::Args as ClapArgs;
 
-use super::Failure;
+use super::{Failure, reachable};
 use crate::config::{Problems, units};
 
 /// Bytes of an answer that are read at most; a health document has a few hundred.
@@ -63,15 +63,8 @@ fn url(text: &str) -> Result<Uri, String> {
 
 /// Readiness at a listening address. One that stands for all interfaces is asked on the loopback.
 fn ready_url(listen: &str) -> Result<Uri, String> {
-    let mut address: SocketAddr =
-        listen.parse().map_err(|_| "not an address and port, like 127.0.0.1:8080".to_owned())?;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    url(&format!("http://{address}/health/ready"))
+    let address: SocketAddr = listen.parse().map_err(|_| "not an address and port, like 127.0.0.1:8080".to_owned())?;
+    url(&format!("http://{}/health/ready", reachable(address)))
 }
 
 /// Status and body of a GET. HTTP/1.0, so that the answer has no chunks to undo and ends with the connection.

@@ -7,14 +7,17 @@ pub mod eval;
 pub mod health;
 pub mod models;
 pub mod serve;
+pub mod signals;
 pub mod start;
 pub mod upscale;
 
+use std::future::Future;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{LogArgs, Problems};
+use crate::config::{LogArgs, Problems, ServeArgs};
 use crate::telemetry::logs;
 
 /// Enlarges images with SAN, the Second-order Attention Network: as an HTTP service and on the command line
@@ -34,6 +37,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Serve over HTTP
+    Serve(ServeArgs),
     /// Ask a running server whether it is ready; exit 0 if it is, else 1
     Health(health::Args),
 }
@@ -44,6 +49,9 @@ pub enum Failure {
     /// Wrong flags or variables.
     #[error(transparent)]
     Settings(#[from] Problems),
+    /// Models, runtime or engines.
+    #[error(transparent)]
+    Start(#[from] start::StartError),
     /// Anything else; the text is whole.
     #[error("{0}")]
     Other(String),
@@ -54,7 +62,7 @@ impl Failure {
     pub fn code(&self) -> ExitCode {
         match self {
             Self::Settings(_) => ExitCode::from(2),
-            Self::Other(_) => ExitCode::FAILURE,
+            Self::Start(_) | Self::Other(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -83,6 +91,31 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     logs::init(cli.log.settings()?);
     match cli.command {
+        Command::Serve(args) => serve::run(&args),
         Command::Health(args) => health::run(&args),
     }
+}
+
+/// Threads of the asynchronous runtime. Nothing computes there, so two keep up with any number of connections, and one
+/// of them may be held up for a moment.
+const ASYNC_THREADS: usize = 2;
+
+/// Runs a command's asynchronous part. What still runs at its end is left behind.
+pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(ASYNC_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Other(format!("no threads can be started: {error}")))?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(result)
+}
+
+/// Where the server can be asked from this machine: an address that stands for all interfaces is none to connect to.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
 }

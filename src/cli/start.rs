@@ -1,1 +1,109 @@
 //! What serve, upscale and eval share: registry, engines, warm-up, scheduler, pipeline.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+use tracing::{debug, info};
+
+use crate::config::EngineSettings;
+use crate::engine::{self, EngineSet, Execution};
+use crate::pipeline::Pipeline;
+use crate::registry::{Kind, LookupError, Network, Registry, RegistryError};
+use crate::scheduler::{Lane, Scheduler};
+use crate::telemetry::Metrics;
+
+/// Why nothing can be enlarged here.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Models are there, but broken; one problem a line.
+    #[error("the models cannot be served:\n{0}")]
+    Registry(#[from] RegistryError),
+    /// The default model is none of them.
+    #[error("--model (UPSCALER_MODEL) is wrong: {0}; name one of them, or put the model's folder into --models")]
+    Model(#[from] LookupError),
+    /// The runtime, or a network on it.
+    #[error(transparent)]
+    Engine(#[from] engine::start::StartError),
+}
+
+/// Loads and warms everything: on return each network has run once on each of its tile shapes, in every worker. Takes
+/// seconds and computes: call it where that is allowed.
+///
+/// ONNX Runtime is not touched where no network needs it.
+pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pipeline>, StartError> {
+    let begun = Instant::now();
+    let registry = Arc::new(Registry::load(&settings.models, &settings.only)?);
+    registry.model(&settings.model)?;
+
+    let (workers, warm) = engines(&registry, settings)?;
+    let executions = executions(&registry, &workers[0]);
+    for (network, execution) in registry.networks().iter().zip(&executions) {
+        let hash = match &network.kind {
+            Kind::Onnx { sha256, .. } => sha256,
+            Kind::Bicubic => "",
+        };
+        let labels = [&network.model, &network.scale.to_string(), &execution.provider, &execution.precision, hash];
+        metrics.model_info.with_label_values(&labels).set(1);
+    }
+
+    let scheduler = Scheduler::start(settings.scheduler.clone(), workers, Arc::clone(&metrics));
+    for (lane, seconds_per_tile) in warm {
+        scheduler.seed_rate(lane, seconds_per_tile);
+    }
+    info!(
+        models = registry.models().iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(","),
+        workers = settings.workers,
+        threads = settings.threads,
+        seconds = begun.elapsed().as_secs_f64(),
+        "models are loaded and warm"
+    );
+    Ok(Arc::new(Pipeline {
+        registry,
+        scheduler,
+        limits: settings.input,
+        executions,
+        metrics,
+        // As many as the engines have: they share the cores by the operating system's turns. Fewer would leave an
+        // engine waiting for tiles while one big picture is encoded.
+        compute: Arc::new(Semaphore::new(settings.workers * settings.threads)),
+    }))
+}
+
+/// A warm engine set for each worker, and how long a tile took in each lane on the slowest of them.
+fn engines(registry: &Registry, settings: &EngineSettings) -> Result<(Vec<EngineSet>, Vec<(Lane, f64)>), StartError> {
+    let mut workers = Vec::with_capacity(settings.workers);
+    let mut rates: Vec<(Lane, f64)> = Vec::new();
+    for worker in 0..settings.workers {
+        let mut engines = engine::start::build_worker(registry, settings)?;
+        let warm = engine::start::warm_up(&mut engines, registry, settings.scheduler.batch_max)?;
+        for lane in &warm {
+            debug!(
+                worker,
+                model = registry.network(lane.network).model,
+                scale = %registry.network(lane.network).scale,
+                tile = %lane.shape,
+                milliseconds_per_tile = lane.seconds_per_tile * 1e3,
+                "warm"
+            );
+        }
+        workers.push(engines);
+        let seen = warm.into_iter().map(|w| (Lane { network: w.network, shape: w.shape }, w.seconds_per_tile));
+        if rates.is_empty() {
+            rates = seen.collect();
+        } else {
+            rates = rates.into_iter().zip(seen).map(|((lane, a), (_, b))| (lane, a.max(b))).collect();
+        }
+    }
+    Ok((workers, rates))
+}
+
+/// What runs each network, by its id.
+///
+/// # Panics
+/// If the set lacks a network: `build_worker` makes an engine for every network of the registry.
+fn executions(registry: &Registry, engines: &EngineSet) -> Vec<Execution> {
+    let one =
+        |network: &Network| engines.get(&network.id).expect("every network has an engine in every worker").execution();
+    registry.networks().iter().map(one).collect()
+}

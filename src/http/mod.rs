@@ -5,7 +5,9 @@
 //! where an error becomes a status.
 
 pub mod accept;
+pub mod connections;
 pub mod docs;
+pub mod front;
 pub mod health;
 pub mod models;
 pub mod observe;

@@ -89,7 +89,7 @@ impl Record {
 }
 
 /// 1 to 64 of `A-Z a-z 0-9 . _ -`: safe in logs, headers and shells. Anything else is replaced, not refused.
-fn request_id(headers: &HeaderMap) -> String {
+pub(super) fn request_id(headers: &HeaderMap) -> String {
     let mut values = headers.get_all(REQUEST_ID).iter();
     let given = values.next().and_then(|value| value.to_str().ok()).filter(|id| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))

@@ -37,8 +37,11 @@ impl Registry {
 }
 
 /// Folders to read, by name. A folder counts as a model if it holds a manifest or an ONNX file, so that scripts may
-/// live beside the models and yet a model that lost its manifest is noticed.
+/// live beside the models and yet a model that lost its manifest is noticed. The built-in bicubic needs no folder.
 fn folders(models: &Path, only: &[String], problems: &mut Vec<String>) -> Vec<PathBuf> {
+    if !only.is_empty() && only.iter().all(|name| name == BICUBIC) {
+        return Vec::new();
+    }
     let entries = match std::fs::read_dir(models) {
         Ok(entries) => entries,
         Err(error) => {

@@ -1,0 +1,283 @@
+//! TCP connections: accepted, timed, and let go one by one when the server ends.
+//!
+//! axum's own `serve` has no header timeout and its graceful shutdown stops accepting at once. Here new connections
+//! are still answered while old ones finish: a client that has not yet heard that this instance ends is told so with
+//! a 503 and `Retry-After`, where a closed port would look like a crash.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use super::front::Front;
+
+/// Bytes of a header at most, all its lines together; hyper's own bound is 400 kB a connection.
+const HEADER_BYTES: usize = 64 << 10;
+/// Requests at once on one HTTP/2 connection. The budgets of queue and memory bind long before.
+const STREAMS: u32 = 64;
+/// An HTTP/2 client that says nothing is asked this often whether it is still there, and has as long to answer.
+const PING: Duration = Duration::from_secs(20);
+/// Where no file descriptor is left, accepting again at once would only spin.
+const AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// The connections of one server; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    header_timeout: Duration,
+    /// Cancelled: connections finish the request under way, then close.
+    closing: CancellationToken,
+    /// Cancelled: nothing is accepted any more.
+    closed: CancellationToken,
+    /// Connections that may carry accepted work.
+    working: TaskTracker,
+    /// Connections that came after `closing`: told that this server ends.
+    late: TaskTracker,
+}
+
+impl Connections {
+    /// None yet. A request's header must be in within `header_timeout`, and so must the next request of a connection
+    /// that is kept alive.
+    pub fn new(header_timeout: Duration) -> Self {
+        Self {
+            header_timeout,
+            closing: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            working: TaskTracker::new(),
+            late: TaskTracker::new(),
+        }
+    }
+
+    /// Accepts until [`Connections::close`].
+    pub async fn accept(self, listener: TcpListener, front: Front) {
+        while let Some(accepted) = self.closed.run_until_cancelled(listener.accept()).await {
+            match accepted {
+                Ok((stream, _)) => self.spawn(stream, front.clone()),
+                Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost before it began"),
+                Err(error) => {
+                    warn!(%error, "no connection can be accepted");
+                    sleep(AFTER_ERROR).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, front: Front) {
+        let this = self.clone();
+        if self.closing.is_cancelled() {
+            self.late.spawn(async move { this.serve(stream, front, Serving::One).await });
+        } else {
+            self.working.spawn(async move { this.serve(stream, front, Serving::Many).await });
+        }
+    }
+
+    async fn serve(self, stream: TcpStream, front: Front, serving: Serving) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "small answers may be late: the connection keeps its delay");
+        }
+        let began = Arc::new(AtomicBool::new(false));
+        let begin = Arc::clone(&began);
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            begin.store(true, Ordering::Relaxed);
+            front.router().oneshot(request.map(Body::new))
+        });
+
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            .max_buf_size(HEADER_BYTES)
+            .keep_alive(serving == Serving::Many);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .max_concurrent_streams(STREAMS);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        // hyper's header timeout begins once it knows the protocol, which it reads from the first bytes: a client
+        // that sends none would stay for good.
+        let mut first = pin!(sleep(self.header_timeout));
+        let mut waits_for_first = true;
+        let mut told = serving == Serving::One;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        debug!(%error, "a connection broke off");
+                    }
+                    return;
+                }
+                () = self.closing.cancelled(), if !told => {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = first.as_mut(), if waits_for_first => {
+                    waits_for_first = false;
+                    if !began.load(Ordering::Relaxed) {
+                        debug!("a connection was closed that sent no request");
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets connections finish the request under way and close; idle ones close at once. Those that come now are
+    /// answered once and closed. Resolves when no connection of before is left.
+    pub fn finish(&self) -> impl Future<Output = ()> + use<'_> {
+        self.closing.cancel();
+        self.working.close();
+        self.working.wait()
+    }
+
+    /// Connections that may carry accepted work.
+    pub fn working(&self) -> usize {
+        self.working.len()
+    }
+
+    /// Accepts no more, and gives those that were told of the end `time` to read it.
+    pub async fn close(&self, time: Duration) {
+        self.closing.cancel();
+        self.closed.cancel();
+        self.late.close();
+        if tokio::time::timeout(time, self.late.wait()).await.is_err() {
+            debug!(connections = self.late.len(), "some did not read that the server ends");
+        }
+    }
+}
+
+/// How many requests a connection may carry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serving {
+    Many,
+    /// The server ends: one answer, then close.
+    One,
+}
+
+/// Errors of `accept` that say nothing about the next connection.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// A server whose `/slow` answers when told to.
+    async fn server(header_timeout: Duration) -> (Connections, SocketAddr, Arc<Notify>) {
+        let gate = Arc::new(Notify::new());
+        let slow = Arc::clone(&gate);
+        let router = Router::new().route("/", get(|| async { "fast" })).route(
+            "/slow",
+            get(move || {
+                let slow = Arc::clone(&slow);
+                async move {
+                    slow.notified().await;
+                    "slow"
+                }
+            }),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let connections = Connections::new(header_timeout);
+        let front = Front::new();
+        front.open(router);
+        tokio::spawn(connections.clone().accept(listener, front));
+        (connections, address, gate)
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("the port is open");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("the server reads");
+        stream
+    }
+
+    /// All that comes until the server closes.
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("text until the end");
+        text
+    }
+
+    /// Until `n` connections work: what a client did is seen by the server a moment later.
+    async fn until_working(connections: &Connections, n: usize) {
+        while connections.working() != n {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_sends_nothing_is_let_go() {
+        let (_connections, address, _) = server(Duration::from_millis(20)).await;
+        let silent = TcpStream::connect(address).await.expect("the port is open");
+        assert_eq!(rest(silent).await, "");
+        let mut half = TcpStream::connect(address).await.expect("the port is open");
+        half.write_all(b"GET / HTTP/1.1\r\nHost:").await.expect("the server reads");
+        assert!(!rest(half).await.contains(" 200 "));
+        let mut preface = TcpStream::connect(address).await.expect("the port is open");
+        preface.write_all(b"PRI * HT").await.expect("the server reads");
+        assert_eq!(rest(preface).await, "", "half of an HTTP/2 greeting");
+    }
+
+    #[tokio::test]
+    async fn a_slow_answer_is_no_slow_header() {
+        let (_connections, address, gate) = server(Duration::from_millis(20)).await;
+        let slow = ask(address, "/slow").await;
+        sleep(Duration::from_millis(60)).await;
+        gate.notify_one();
+        assert!(rest(slow).await.ends_with("slow"));
+    }
+
+    #[tokio::test]
+    async fn a_drain_waits_for_the_request_under_way_and_for_nothing_else() {
+        let (connections, address, gate) = server(LONG).await;
+        let idle = TcpStream::connect(address).await.expect("the port is open");
+        let mut kept = ask(address, "/").await;
+        let mut head = [0; 12];
+        kept.read_exact(&mut head).await.expect("an answer");
+        let slow = ask(address, "/slow").await;
+        until_working(&connections, 3).await;
+
+        let mut finished = pin!(connections.finish());
+        until_working(&connections, 1).await;
+        assert!(rest(idle).await.is_empty(), "closed: it never asked");
+        assert!(rest(kept).await.ends_with("fast"), "closed after its answer");
+        assert!(futures::poll!(finished.as_mut()).is_pending());
+
+        let late = ask(address, "/").await;
+        assert!(rest(late).await.ends_with("fast"), "answered, then closed");
+
+        gate.notify_one();
+        finished.await;
+        assert!(rest(slow).await.ends_with("slow"));
+
+        connections.close(LONG).await;
+        assert!(connections.late.is_empty());
+    }
+}
