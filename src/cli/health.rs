@@ -18,13 +18,13 @@ const ANSWER_MAX: u64 = 64 << 10;
 #[derive(ClapArgs, Clone, Debug)]
 pub struct Args {
     /// What to ask [default: the readiness of the server at --listen]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "UPSCALER_URL", value_name = "URL")]
     pub url: Option<String>,
     /// Where the server listens; the same variable as of `serve`, so that both agree in a container
     #[arg(long, env = "UPSCALER_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: String,
     /// How long to wait for the answer
-    #[arg(long, value_name = "TIME", default_value = "5s")]
+    #[arg(long, env = "UPSCALER_TIMEOUT", value_name = "TIME", default_value = "5s")]
     pub timeout: String,
 }
 

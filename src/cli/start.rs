@@ -25,6 +25,9 @@ pub enum StartError {
     /// The runtime, or a network on it.
     #[error(transparent)]
     Engine(#[from] engine::start::StartError),
+    /// The operating system gives no threads.
+    #[error("the workers' threads cannot be started: {0}; lower --workers, or allow this process more threads")]
+    Threads(#[from] std::io::Error),
 }
 
 /// Loads and warms everything: on return each network has run once on each of its tile shapes, in every worker. Takes
@@ -47,7 +50,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
         metrics.model_info.with_label_values(&labels).set(1);
     }
 
-    let scheduler = Scheduler::start(settings.scheduler.clone(), workers, Arc::clone(&metrics));
+    let scheduler = Scheduler::start(settings.scheduler.clone(), workers, &registry, &metrics)?;
     for (lane, seconds_per_tile) in warm {
         scheduler.seed_rate(lane, seconds_per_tile);
     }
