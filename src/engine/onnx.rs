@@ -125,7 +125,8 @@ fn options(runtime: &Runtime, threads: usize) -> Result<SessionBuilder, ort::Err
         // Threads that spin take the cores from decoding and encoding, and burn a container's quota while idle.
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
-        .with_memory_pattern(false)?)
+        .with_memory_pattern(false)?
+        .with_env_allocators()?)
 }
 
 /// A network from elsewhere is told what its ends must be called, rather than failing at its first tile.
@@ -190,6 +191,27 @@ mod tests {
                 assert!(*large == repeated(small, SIDE, SIDE, 4));
             }
         }
+    }
+
+    #[test]
+    fn workers_share_memory_but_not_results() {
+        let shape = TileShape::square(SIDE as u32);
+        let Some(engines) =
+            [0, 1, 2].map(|_| engine("models/nearest/x4.onnx", 4, 255.0)).into_iter().collect::<Option<Vec<_>>>()
+        else {
+            return;
+        };
+        std::thread::scope(|scope| {
+            for (seed, mut engine) in engines.into_iter().enumerate() {
+                scope.spawn(move || {
+                    let small = tile(seed, SIDE);
+                    for _ in 0..50 {
+                        let large = engine.upscale(shape, std::slice::from_ref(&small)).expect("the fixture runs");
+                        assert!(large[0] == repeated(&small, SIDE, SIDE, 4));
+                    }
+                });
+            }
+        });
     }
 
     #[test]
