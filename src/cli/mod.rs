@@ -38,7 +38,9 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Serve over HTTP
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+    /// List the models: scales, parameters, tiles, and what would run them
+    Models(Box<models::Args>),
     /// Ask a running server whether it is ready; exit 0 if it is, else 1
     Health(health::Args),
 }
@@ -92,6 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     logs::init(cli.log.settings()?);
     match cli.command {
         Command::Serve(args) => serve::run(&args),
+        Command::Models(args) => models::run(&args),
         Command::Health(args) => health::run(&args),
     }
 }
@@ -122,4 +125,33 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
     address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::problems::variable;
+
+    #[test]
+    fn variables_are_called_after_their_flags_and_everything_has_help() {
+        let mut commands = vec![command()];
+        while let Some(command) = commands.pop() {
+            command.clone().debug_assert();
+            for arg in command.get_arguments() {
+                if let (Some(flag), Some(env)) = (arg.get_long(), arg.get_env()) {
+                    assert_eq!(env.to_string_lossy(), variable(flag));
+                }
+                assert!(arg.get_help().is_some(), "{} {} has no help", command.get_name(), arg.get_id());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn all_interfaces_are_asked_on_the_loopback() {
+        let asked = |address: &str| reachable(address.parse().expect("an address")).to_string();
+        assert_eq!(asked("0.0.0.0:1"), "127.0.0.1:1");
+        assert_eq!(asked("[::]:1"), "[::1]:1");
+        assert_eq!(asked("10.0.0.1:1"), "10.0.0.1:1");
+    }
 }

@@ -133,13 +133,14 @@ impl Server {
         self.phase.draining.store(true, Ordering::Release);
 
         info!(requests = self.metrics.inflight_requests.get(), "draining: new requests are refused");
-        let finished = match again {
-            Some(signal) => Err(signal),
-            None => tokio::select! {
+        let finished = if let Some(signal) = again {
+            Err(signal)
+        } else {
+            tokio::select! {
                 () = self.work.finish() => Ok(()),
                 () = sleep_until(begun + self.settings.drain_cap) => Err("--drain-cap"),
                 signal = signals.next() => Err(signal),
-            },
+            }
         };
         if let Err(reason) = finished {
             // Connections without a request lose nothing.

@@ -39,7 +39,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
     let registry = Arc::new(Registry::load(&settings.models, &settings.only)?);
     registry.model(&settings.model)?;
 
-    let (workers, warm) = engines(&registry, settings)?;
+    let Warm { workers, rates } = warm(&registry, settings)?;
     let executions = executions(&registry, &workers[0]);
     for (network, execution) in registry.networks().iter().zip(&executions) {
         let hash = match &network.kind {
@@ -51,7 +51,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
     }
 
     let scheduler = Scheduler::start(settings.scheduler.clone(), workers, &registry, &metrics)?;
-    for (lane, seconds_per_tile) in warm {
+    for (lane, seconds_per_tile) in rates {
         scheduler.seed_rate(lane, seconds_per_tile);
     }
     info!(
@@ -73,8 +73,15 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
     }))
 }
 
-/// A warm engine set for each worker, and how long a tile took in each lane on the slowest of them.
-fn engines(registry: &Registry, settings: &EngineSettings) -> Result<(Vec<EngineSet>, Vec<(Lane, f64)>), StartError> {
+/// Engines that have run.
+struct Warm {
+    /// A set for each worker.
+    workers: Vec<EngineSet>,
+    /// How many seconds a tile took in each lane, on the slowest of them.
+    rates: Vec<(Lane, f64)>,
+}
+
+fn warm(registry: &Registry, settings: &EngineSettings) -> Result<Warm, StartError> {
     let mut workers = Vec::with_capacity(settings.workers);
     let mut rates: Vec<(Lane, f64)> = Vec::new();
     for worker in 0..settings.workers {
@@ -98,14 +105,14 @@ fn engines(registry: &Registry, settings: &EngineSettings) -> Result<(Vec<Engine
             rates = rates.into_iter().zip(seen).map(|((lane, a), (_, b))| (lane, a.max(b))).collect();
         }
     }
-    Ok((workers, rates))
+    Ok(Warm { workers, rates })
 }
 
 /// What runs each network, by its id.
 ///
 /// # Panics
 /// If the set lacks a network: `build_worker` makes an engine for every network of the registry.
-fn executions(registry: &Registry, engines: &EngineSet) -> Vec<Execution> {
+pub fn executions(registry: &Registry, engines: &EngineSet) -> Vec<Execution> {
     let one =
         |network: &Network| engines.get(&network.id).expect("every network has an engine in every worker").execution();
     registry.networks().iter().map(one).collect()

@@ -7,8 +7,6 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -44,7 +42,7 @@ pub struct Connections {
     closed: CancellationToken,
     /// Connections that may carry accepted work.
     working: TaskTracker,
-    /// Connections that came after `closing`: told that this server ends.
+    /// Connections whose first request comes after `closing`: told that this server ends.
     late: TaskTracker,
 }
 
@@ -65,7 +63,7 @@ impl Connections {
     pub async fn accept(self, listener: TcpListener, front: Front) {
         while let Some(accepted) = self.closed.run_until_cancelled(listener.accept()).await {
             match accepted {
-                Ok((stream, _)) => self.spawn(stream, front.clone()),
+                Ok((stream, _)) => drop(tokio::spawn(self.clone().serve(stream, front.clone()))),
                 Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost before it began"),
                 Err(error) => {
                     warn!(%error, "no connection can be accepted");
@@ -75,45 +73,24 @@ impl Connections {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, front: Front) {
-        let this = self.clone();
-        if self.closing.is_cancelled() {
-            self.late.spawn(async move { this.serve(stream, front, Serving::One).await });
-        } else {
-            self.working.spawn(async move { this.serve(stream, front, Serving::Many).await });
-        }
-    }
-
-    async fn serve(self, stream: TcpStream, front: Front, serving: Serving) {
+    async fn serve(self, stream: TcpStream, front: Front) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "small answers may be late: the connection keeps its delay");
         }
-        let began = Arc::new(AtomicBool::new(false));
-        let begin = Arc::clone(&began);
+        let began = CancellationToken::new();
+        let begin = began.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            begin.store(true, Ordering::Relaxed);
+            begin.cancel();
             front.router().oneshot(request.map(Body::new))
         });
-
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout)
-            .max_buf_size(HEADER_BYTES)
-            .keep_alive(serving == Serving::Many);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING)
-            .max_concurrent_streams(STREAMS);
+        let builder = self.builder();
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         // hyper's header timeout begins once it knows the protocol, which it reads from the first bytes: a client
         // that sends none would stay for good.
         let mut first = pin!(sleep(self.header_timeout));
-        let mut waits_for_first = true;
-        let mut told = serving == Serving::One;
+        let mut asked = false;
+        let mut ending = self.closing.is_cancelled();
+        let mut _counted = if ending { self.late.token() } else { self.working.token() };
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -122,23 +99,43 @@ impl Connections {
                     }
                     return;
                 }
-                () = self.closing.cancelled(), if !told => {
-                    told = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = first.as_mut(), if waits_for_first => {
-                    waits_for_first = false;
-                    if !began.load(Ordering::Relaxed) {
-                        debug!("a connection was closed that sent no request");
-                        return;
+                () = self.closing.cancelled(), if !ending => {
+                    ending = true;
+                    if began.is_cancelled() {
+                        connection.as_mut().graceful_shutdown();
+                    } else {
+                        // Its first request may be on the wire: it is told like those that come later.
+                        _counted = self.late.token();
                     }
+                }
+                () = began.cancelled(), if !asked => {
+                    asked = true;
+                    if ending {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                () = first.as_mut(), if !asked => {
+                    debug!("a connection was closed that sent no request");
+                    return;
                 }
             }
         }
     }
 
-    /// Lets connections finish the request under way and close; idle ones close at once. Those that come now are
-    /// answered once and closed. Resolves when no connection of before is left.
+    fn builder(&self) -> auto::Builder<TokioExecutor> {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.header_timeout).max_buf_size(HEADER_BYTES);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .max_concurrent_streams(STREAMS);
+        builder
+    }
+
+    /// Lets connections finish the request under way and close; those between two requests close at once, and those
+    /// whose first request is still to come are answered once. Resolves when nothing is under way that began before.
     pub fn finish(&self) -> impl Future<Output = ()> + use<'_> {
         self.closing.cancel();
         self.working.close();
@@ -161,14 +158,6 @@ impl Connections {
     }
 }
 
-/// How many requests a connection may carry.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Serving {
-    Many,
-    /// The server ends: one answer, then close.
-    One,
-}
-
 /// Errors of `accept` that say nothing about the next connection.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
@@ -178,6 +167,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::Arc;
 
     use axum::Router;
     use axum::routing::get;
@@ -186,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     /// A server whose `/slow` answers when told to.
     async fn server(header_timeout: Duration) -> (Connections, SocketAddr, Arc<Notify>) {
@@ -257,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn a_drain_waits_for_the_request_under_way_and_for_nothing_else() {
         let (connections, address, gate) = server(LONG).await;
-        let idle = TcpStream::connect(address).await.expect("the port is open");
+        let mut idle = TcpStream::connect(address).await.expect("the port is open");
         let mut kept = ask(address, "/").await;
         let mut head = [0; 12];
         kept.read_exact(&mut head).await.expect("an answer");
@@ -266,12 +256,13 @@ mod tests {
 
         let mut finished = pin!(connections.finish());
         until_working(&connections, 1).await;
-        assert!(rest(idle).await.is_empty(), "closed: it never asked");
         assert!(rest(kept).await.ends_with("fast"), "closed after its answer");
         assert!(futures::poll!(finished.as_mut()).is_pending());
 
         let late = ask(address, "/").await;
         assert!(rest(late).await.ends_with("fast"), "answered, then closed");
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the server reads");
+        assert!(rest(idle).await.ends_with("fast"), "its request was on the wire: answered, then closed");
 
         gate.notify_one();
         finished.await;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::App;
 use super::upload::Budget;
 use crate::engine::Execution;
-use crate::registry::{ModelInfo, ScaleInfo};
+use crate::registry::{ModelInfo, Network, Registry, ScaleInfo};
 use crate::tiling::TileSpec;
 
 /// The answer of `GET /v1/models`.
@@ -56,27 +56,33 @@ pub struct AtScale {
 
 /// Lists every model.
 pub async fn models(State(app): State<App>) -> Json<Models> {
-    let models = app.pipeline.registry.models().iter().map(|info| model(&app, info)).collect();
-    Json(Models { default: app.settings.engine.model.clone(), models })
+    let executions = &app.pipeline.executions;
+    let run_by = |network: &Network| executions.get(network.id.0).cloned();
+    Json(Models::of(&app.settings.engine.model, &app.pipeline.registry, run_by))
 }
 
-fn model(app: &App, info: &ModelInfo) -> Model {
-    let info = info.clone();
-    let scales = info.scales.into_iter().map(|scale| {
-        let network = app.pipeline.registry.find(&info.name, scale.scale).ok();
-        let execution = network.and_then(|network| app.pipeline.executions.get(network.id.0)).cloned();
-        AtScale { info: scale, execution }
-    });
-    Model {
-        scales: scales.collect(),
-        name: info.name,
-        title: info.title,
-        description: info.description,
-        license: info.license,
-        paper: info.paper,
-        trained_on: info.trained_on,
-        training: info.training,
-        tiles: info.tiles,
+impl Models {
+    /// The models of a registry; `run_by` says what runs a network, if anything does.
+    pub fn of(default: &str, registry: &Registry, run_by: impl Fn(&Network) -> Option<Execution>) -> Self {
+        let model = |info: &ModelInfo| {
+            let info = info.clone();
+            let scales = info.scales.into_iter().map(|scale| {
+                let execution = registry.find(&info.name, scale.scale).ok().and_then(&run_by);
+                AtScale { info: scale, execution }
+            });
+            Model {
+                scales: scales.collect(),
+                name: info.name,
+                title: info.title,
+                description: info.description,
+                license: info.license,
+                paper: info.paper,
+                trained_on: info.trained_on,
+                training: info.training,
+                tiles: info.tiles,
+            }
+        };
+        Self { default: default.to_owned(), models: registry.models().iter().map(model).collect() }
     }
 }
 
