@@ -49,3 +49,13 @@ nextest: runtime crates
 		echo "make: cargo-nextest is not installed, so cargo's own runner is used; it has no time limit for a test" >&2; \
 		cargo test --locked; \
 	fi
+
+# Deployment: what holds by itself is part of `test`; what needs Prometheus, haproxy and a running server has its own.
+.PHONY: manifests test-deploy
+test: manifests
+
+manifests: ## Kubernetes manifests against their schemas, rules and dashboards against the metrics.
+	@deploy/test/manifests.sh
+
+test-deploy: runtime crates ## Rules, dashboards and a rolling restart on a real server; installs what it needs as root.
+	deploy/test/run.sh

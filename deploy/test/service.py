@@ -1,0 +1,77 @@
+"""Starts and ends what a test needs: servers, Prometheus, a proxy. Everything started in a `Stack` is ended with it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Stack:
+    """Processes by name, each with its log in a folder. Leaving it ends them, the latest first."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.processes = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failure, *_):
+        for name in reversed(list(self.processes)):
+            if failure:
+                print(f"the last lines of {name}:\n{self.log(name)}", file=sys.stderr)
+            try:
+                self.end(name, 20)
+            except TimeoutError as error:
+                print(error, file=sys.stderr)
+
+    def start(self, name, command, **environment):
+        log = open(self.folder / f"{name}.log", "ab")
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("UPSCALER_")}
+        process = subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean | environment
+        )
+        log.close()
+        self.processes[name] = process
+        return process
+
+    def end(self, name, timeout, signal_number=signal.SIGTERM):
+        """Signals, waits, and kills what does not end; the exit status."""
+        process = self.processes.pop(name)
+        if process.poll() is None:
+            process.send_signal(signal_number)
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise TimeoutError(f"{name} did not end within {timeout} s and was killed:\n{self.log(name)}") from None
+
+    def wait_ready(self, name, url, timeout=120):
+        """Until the URL answers 200; fails at once if the process ends before."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self.processes[name].poll() is not None:
+                raise RuntimeError(f"{name} ended at start:\n{self.log(name)}")
+            try:
+                with urllib.request.urlopen(url, timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                pass
+            time.sleep(0.1)
+        raise TimeoutError(f"{name} was not ready within {timeout} s:\n{self.log(name)}")
+
+    def log(self, name):
+        lines = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
+        return "\n".join(lines[-20:])
