@@ -17,7 +17,7 @@ use super::turn::{Stopped, Turn};
 use super::{Pipeline, PipelineError, Timings, ensemble, panicked};
 use crate::codec::encode::EncodeError;
 use crate::raster::{Depth, Raster};
-use crate::scheduler::{Finished, Ticket};
+use crate::scheduler::{Finished, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::tiling::{Blender, Grid, extract};
 use crate::units::Scale;
@@ -165,7 +165,12 @@ impl Walk {
                 submitted += 1;
                 tokio::task::yield_now().await;
             }
-            let finished = self.ticket.finished().await.map_err(|error| Unfed::Failed(internal(&error)))?;
+            let finished = match self.ticket.finished().await {
+                Ok(finished) => finished,
+                // Told by whoever drives the walk: its own timer, for the same instant, knows what was allowed.
+                Err(TileError::Expired) => std::future::pending().await,
+                Err(error) => return Err(Unfed::Failed(internal(&error))),
+            };
             waits.add(finished.queued);
             if waits.count == self.grid.len() * self.copies {
                 let (queue, infer) = waits.end();

@@ -49,6 +49,8 @@ pub(super) struct Report {
     pub(super) calls: Vec<usize>,
     /// Calls that ended in a non-finite value, after what the engine did about it.
     pub(super) nonfinite: u64,
+    /// The engine panicked.
+    pub(super) panicked: bool,
 }
 
 /// Runs the jobs of one batch. `wanted` tells, before a second try, whether anybody still waits for a request.
@@ -67,7 +69,9 @@ pub(super) fn run(
     let Err((jobs, error, ran)) = report.attempt(engine, shape, jobs) else { return report };
     let groups = by_flow(jobs);
     if groups.len() == 1 || matches!(error, TileError::Panicked) {
-        groups.into_iter().for_each(|jobs| report.conclude(jobs, &error, ran));
+        for jobs in groups {
+            report.conclude(jobs, &error, ran);
+        }
         return report;
     }
     tracing::warn!(%error, requests = groups.len(), "a batch failed; running its requests apart");
@@ -110,6 +114,7 @@ impl Report {
             Ok(Err(error)) => TileError::Engine(Arc::new(error)),
             Err(panic) => {
                 tracing::error!(panic = panic_text(&*panic), "the engine panicked on a batch");
+                self.panicked = true;
                 TileError::Panicked
             }
         };
@@ -246,6 +251,7 @@ mod tests {
     #[test]
     fn a_panic_fails_the_batch_and_is_not_tried_again() {
         let (outcomes, report, calls) = outcomes(&[(1, 5.0), (2, f32::NAN)], |_| true);
+        assert!(report.panicked);
         assert!(outcomes.iter().all(|outcome| matches!(outcome.result, Err(TileError::Panicked))));
         assert_eq!((outcomes.len(), calls.len(), report.measured.len()), (2, 1, 0));
     }

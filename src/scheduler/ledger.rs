@@ -105,11 +105,11 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(limits: Limits, workers: usize) -> Self {
         Self {
-            limits,
-            workers,
             queue: FairQueue::default(),
             entries: HashMap::new(),
-            rates: Rates::default(),
+            rates: Rates::new(limits.batch_max),
+            limits,
+            workers,
             tiles: 0,
             bytes: 0,
             admitted: 0,
@@ -222,7 +222,7 @@ impl Ledger {
         for flow in overdue {
             effects.add(self.fail(flow, TileError::Expired));
         }
-        let pulled = self.queue.pull(self.limits.batch_max, |lane| self.rates.cost(lane));
+        let pulled = self.queue.pull(self.limits.batch_max, |lane| self.rates.terms(lane));
         let batch = pulled.map(|(lane, tiles)| Batch { lane, jobs: self.begin(tiles, now) });
         (batch, effects)
     }

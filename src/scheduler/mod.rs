@@ -75,8 +75,13 @@ impl Scheduler {
     ///
     /// # Errors
     /// If the system has no thread to give; those started are joined before.
-    pub fn start(limits: Limits, workers: Vec<EngineSet>, registry: &Registry, metrics: &Metrics) -> io::Result<Self> {
-        let limits = Limits { batch_max: limits.batch_max.max(1), ..limits };
+    pub fn start(
+        mut limits: Limits,
+        workers: Vec<EngineSet>,
+        registry: &Registry,
+        metrics: &Metrics,
+    ) -> io::Result<Self> {
+        limits.batch_max = limits.batch_max.max(1);
         let ledger = Ledger::new(limits, workers.len());
         let shared = Arc::new(Shared::new(ledger, Meters::new(metrics, registry)));
         let scheduler = Self { crew: Arc::new(Crew { shared, threads: Mutex::default() }) };

@@ -1,9 +1,10 @@
-//! The measured rate of each lane: seconds of one worker for one tile.
+//! The measured rate of each lane: seconds of one worker for one tile, and what a full batch gains.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Lane;
+use super::queue::Terms;
 
 /// Weight of a new batch in the moving average: a lasting change is believed after some ten batches.
 const WEIGHT: f64 = 0.2;
@@ -17,9 +18,18 @@ const STEP: f64 = 4.0;
 const UNMEASURED_NANOS_PER_PIXEL: u64 = 10_000;
 
 /// Seconds per tile of every lane that has been measured or seeded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Rates {
+    batch_max: usize,
     lanes: HashMap<Lane, Rate>,
+    /// Seconds of batches of one tile, and of full ones.
+    batches: HashMap<(Lane, Fill), Rate>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fill {
+    One,
+    Full,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +40,11 @@ struct Rate {
 }
 
 impl Rates {
+    /// No rates yet, for batches of at most `batch_max` tiles.
+    pub fn new(batch_max: usize) -> Self {
+        Self { batch_max, lanes: HashMap::new(), batches: HashMap::new() }
+    }
+
     /// Takes a time measured elsewhere; ignored unless it is positive and finite.
     pub fn seed(&mut self, lane: Lane, seconds: f64) {
         if seconds.is_finite() && seconds > 0.0 {
@@ -42,19 +57,15 @@ impl Rates {
         if tiles == 0 {
             return;
         }
-        let sample = (ran.as_secs_f64() / tiles as f64).max(1e-9);
-        self.lanes
-            .entry(lane)
-            .and_modify(|rate| {
-                rate.seconds = if rate.first {
-                    rate.seconds.min(sample)
-                } else {
-                    let sample = sample.clamp(rate.seconds / STEP, rate.seconds * STEP);
-                    rate.seconds + WEIGHT * (sample - rate.seconds)
-                };
-                rate.first = false;
-            })
-            .or_insert(Rate { seconds: sample, first: true });
+        let seconds = ran.as_secs_f64().max(1e-9);
+        let rate = |sample| Rate { seconds: sample, first: true };
+        let sample = seconds / tiles as f64;
+        self.lanes.entry(lane).and_modify(|rate| rate.follow(sample)).or_insert(rate(sample));
+        for fill in [(1, Fill::One), (self.batch_max, Fill::Full)] {
+            if tiles == fill.0 {
+                self.batches.entry((lane, fill.1)).and_modify(|rate| rate.follow(seconds)).or_insert(rate(seconds));
+            }
+        }
     }
 
     /// Seconds of one worker for one tile; `None` until measured or seeded.
@@ -62,13 +73,32 @@ impl Rates {
         self.lanes.get(&lane).map(|rate| rate.seconds)
     }
 
-    /// Cost of a tile for the fair queue, in nanoseconds, 1 to 10¹².
-    pub fn cost(&self, lane: Lane) -> u64 {
+    /// What the fair queue must know: the cost in nanoseconds, and whether riders are cheap. Unknown, they are not, so
+    /// that single tiles run and are measured.
+    pub fn terms(&self, lane: Lane) -> Terms {
         let nanos = match self.seconds(lane) {
             Some(seconds) => (seconds * 1e9) as u64,
             None => lane.shape.pixels() as u64 * UNMEASURED_NANOS_PER_PIXEL,
         };
-        nanos.clamp(1, 1_000_000_000_000)
+        let seconds = |fill| self.batches.get(&(lane, fill)).map(|rate| rate.seconds);
+        // If a batch of n tiles takes a + n·c, a rider costs the newcomers c and saves the engine a/b, b the largest
+        // batch; it is cheap if c < a/b, which in terms of the two that are measured is this.
+        let b = self.batch_max as f64;
+        let riders =
+            seconds(Fill::One).zip(seconds(Fill::Full)).is_some_and(|(one, full)| (b + 1.0) * full < 2.0 * b * one);
+        Terms { cost: nanos.clamp(1, 1_000_000_000_000), riders }
+    }
+}
+
+impl Rate {
+    fn follow(&mut self, sample: f64) {
+        self.seconds = if self.first {
+            self.seconds.min(sample)
+        } else {
+            let sample = sample.clamp(self.seconds / STEP, self.seconds * STEP);
+            self.seconds + WEIGHT * (sample - self.seconds)
+        };
+        self.first = false;
     }
 }
 
@@ -88,19 +118,19 @@ mod tests {
 
     #[test]
     fn unknown_until_measured() {
-        let mut rates = Rates::default();
+        let mut rates = Rates::new(4);
         assert_eq!(rates.seconds(LANE), None);
-        assert_eq!(rates.cost(LANE), 40_960_000);
+        assert_eq!(rates.terms(LANE).cost, 40_960_000);
         rates.record(LANE, 0, Duration::from_secs(1));
         assert_eq!(rates.seconds(LANE), None);
         rates.record(LANE, 4, Duration::from_secs(1));
         assert_eq!(rates.seconds(LANE), Some(0.25));
-        assert_eq!(rates.cost(LANE), 250_000_000);
+        assert_eq!(rates.terms(LANE).cost, 250_000_000);
     }
 
     #[test]
     fn a_slow_first_batch_is_forgotten_by_the_second() {
-        let mut rates = Rates::default();
+        let mut rates = Rates::new(4);
         rates.record(LANE, 1, Duration::from_secs(30));
         rates.record(LANE, 1, Duration::from_millis(20));
         assert!(near(&rates, 0.02));
@@ -108,9 +138,9 @@ mod tests {
 
     #[test]
     fn one_slow_batch_moves_little_and_a_lasting_change_wins() {
-        let mut rates = Rates::default();
+        let mut rates = Rates::new(4);
         rates.seed(LANE, 0.02);
-        rates.record(LANE, 1, Duration::from_secs(60));
+        rates.record(LANE, 1, Duration::from_mins(1));
         assert!(rates.seconds(LANE).is_some_and(|s| s <= 0.02 * 1.61));
         for _ in 0..40 {
             rates.record(LANE, 4, Duration::from_millis(400));
@@ -119,8 +149,20 @@ mod tests {
     }
 
     #[test]
+    fn riders_are_cheap_where_a_full_batch_takes_hardly_longer_than_one_tile() {
+        for (full, cheap) in [(100, true), (159, true), (160, false), (400, false)] {
+            let mut rates = Rates::new(4);
+            rates.record(LANE, 1, Duration::from_millis(100));
+            assert!(!rates.terms(LANE).riders, "not known yet");
+            rates.record(LANE, 2, Duration::from_millis(1));
+            rates.record(LANE, 4, Duration::from_millis(full));
+            assert_eq!(rates.terms(LANE).riders, cheap, "{full} ms");
+        }
+    }
+
+    #[test]
     fn senseless_seeds_are_ignored() {
-        let mut rates = Rates::default();
+        let mut rates = Rates::new(4);
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             rates.seed(LANE, seconds);
         }
@@ -132,15 +174,15 @@ mod tests {
     proptest! {
         #[test]
         fn rate_stays_within_what_was_measured(batches in prop::collection::vec((1..16_usize, 0..10_000_u64), 1..50)) {
-            let mut rates = Rates::default();
+            let mut rates = Rates::new(4);
             let (mut low, mut high) = (f64::MAX, 0.0_f64);
             for (tiles, millis) in batches {
-                let sample = (millis as f64 / 1e3 / tiles as f64).max(1e-9);
+                let sample = (millis as f64 / 1e3).max(1e-9) / tiles as f64;
                 (low, high) = (low.min(sample), high.max(sample));
                 rates.record(LANE, tiles, Duration::from_millis(millis));
                 let rate = rates.seconds(LANE).expect("measured");
                 prop_assert!(rate >= low * 0.999 && rate <= high * 1.001);
-                prop_assert!(rates.cost(LANE) >= 1);
+                prop_assert!(rates.terms(LANE).cost >= 1);
             }
         }
     }

@@ -127,6 +127,7 @@ pub(super) struct Meters {
     admitted_tiles: IntGauge,
     inflight_bytes: IntGauge,
     batch_tiles: Histogram,
+    panics: IntCounter,
     /// By [`NetworkId`].
     networks: Vec<NetworkMeters>,
 }
@@ -156,6 +157,7 @@ impl Meters {
             admitted_tiles: metrics.admitted_tiles.clone(),
             inflight_bytes: metrics.inflight_bytes.clone(),
             batch_tiles: metrics.batch_tiles.clone(),
+            panics: metrics.panics.with_label_values(&["engine"]),
             networks: networks.collect(),
         }
     }
@@ -181,6 +183,7 @@ impl Meters {
         for tiles in &report.calls {
             self.batch_tiles.observe(*tiles as f64);
         }
+        self.panics.inc_by(u64::from(report.panicked));
         if let Some(meters) = self.networks.get(network.0) {
             meters.nonfinite.inc_by(report.nonfinite);
         }

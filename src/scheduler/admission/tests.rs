@@ -1,0 +1,162 @@
+//! Each budget from both sides, and what a refusal says.
+
+use super::*;
+use crate::registry::NetworkId;
+use crate::units::TileShape;
+
+const LANE: Lane = Lane { network: NetworkId(0), shape: TileShape::square(64) };
+const LIMITS: Limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 1000, queue_bytes: 1_000_000 };
+
+/// One second a tile.
+fn rates() -> Rates {
+    let mut rates = Rates::new(4);
+    rates.seed(LANE, 1.0);
+    rates
+}
+
+fn load(standings: &[(f64, f64)]) -> Load {
+    let standing = |(work, left): &(f64, f64)| Standing {
+        lane: LANE,
+        work: *work,
+        left: *left,
+        protected: *work <= 0.5 * left,
+        bytes: 1000 * *work as u64,
+    };
+    Load {
+        standings: standings.iter().map(standing).collect(),
+        tiles: standings.iter().map(|(work, _)| *work as usize).sum(),
+        bytes: standings.iter().map(|(work, _)| 1000 * *work as u64).sum(),
+    }
+}
+
+fn ask(tiles: usize, bytes: u64, seconds: f64, load: &Load) -> Verdict {
+    let now = Instant::now();
+    let demand = Demand { lane: LANE, tiles, bytes, deadline: now + Duration::from_secs_f64(seconds) };
+    judge(&demand, now, &LIMITS, 1, &rates(), load)
+}
+
+fn limit_of(verdict: &Verdict) -> Option<(&'static str, u64, u64)> {
+    match &verdict.refusal {
+        Some(Refusal::TooLarge { limit_name, limit, actual, .. }) => Some((limit_name, *limit, *actual)),
+        _ => None,
+    }
+}
+
+fn retry(verdict: &Verdict) -> Option<u64> {
+    match &verdict.refusal {
+        Some(
+            Refusal::QueueFull { retry_after, .. }
+            | Refusal::MemoryFull { retry_after, .. }
+            | Refusal::Late { retry_after, .. },
+        ) => Some(retry_after.as_secs()),
+        _ => None,
+    }
+}
+
+#[test]
+fn each_budget_alone_from_both_sides() {
+    let idle = load(&[]);
+    assert_eq!(ask(1000, 0, 1e6, &idle).refusal, None);
+    assert_eq!(limit_of(&ask(1001, 0, 1e6, &idle)), Some(("queue_tiles", 1000, 1001)));
+    assert_eq!(ask(1, 1_000_000, 1e6, &idle).refusal, None);
+    assert_eq!(limit_of(&ask(1, 1_000_001, 1e6, &idle)), Some(("memory_bytes", 1_000_000, 1_000_001)));
+    assert_eq!(ask(10, 0, 10.0, &idle).refusal, None);
+    assert_eq!(limit_of(&ask(10, 0, 9.9, &idle)), Some(("deadline_seconds", 9, 10)));
+    assert_eq!(limit_of(&ask(1, 0, 0.0, &idle)), Some(("deadline_seconds", 0, 1)));
+}
+
+#[test]
+fn a_refusal_for_size_reads_well() {
+    let text = ask(10, 0, 2.5, &load(&[])).refusal.map(|r| r.to_string());
+    let want = "the image's 10 tiles would take about 10.0 s even on an idle server, more than the 2.5 s until \
+                the deadline; send a smaller image, choose a faster model or a later deadline";
+    assert_eq!(text.as_deref(), Some(want));
+}
+
+#[test]
+fn a_full_queue_says_when_there_is_room() {
+    let busy = load(&[(400.0, 1e6), (500.0, 1e6)]);
+    assert_eq!(ask(100, 0, 1e6, &busy).refusal, None);
+    // 60 tiles too many, one second each.
+    let full = ask(160, 0, 1e6, &busy);
+    let retry_after = Duration::from_mins(1);
+    assert_eq!(full.refusal, Some(Refusal::QueueFull { queued: 900, limit: 1000, needed: 160, retry_after }));
+}
+
+#[test]
+fn taken_memory_says_which_request_makes_room() {
+    let busy = load(&[(400.0, 1e6), (100.0, 1e6)]);
+    assert_eq!(ask(1, 500_000, 1e6, &busy).refusal, None);
+    // The request of 100 tiles, which shares with the other, is done after 200 s and frees 100,000.
+    assert_eq!(retry(&ask(1, 500_001, 1e6, &busy)), Some(200));
+    assert_eq!(retry(&ask(1, 600_000, 1e6, &busy)), Some(200));
+    assert_eq!(retry(&ask(1, 600_001, 1e6, &busy)), Some(500));
+}
+
+#[test]
+fn a_request_that_would_be_late_behind_the_queue() {
+    let busy = load(&[(100.0, 1e6)]);
+    // 10 of its own, 10 of the other's, and two batches of 4.
+    assert_eq!(ask(10, 0, 28.0, &busy).refusal, None);
+    let late = ask(10, 0, 27.0, &busy);
+    assert_eq!(late.estimate, Duration::from_secs(28));
+    // The other must be down to 9.
+    assert_eq!(retry(&late), Some(91));
+    assert_eq!(
+        late.refusal.map(|r| r.to_string()).as_deref(),
+        Some(
+            "the server is too busy for this request: it would take about 28.0 s and has 27.0 s, and those \
+             admitted before it have deadlines too; try again in 91 s"
+        )
+    );
+}
+
+#[test]
+fn an_admitted_request_is_not_made_late() {
+    // It needs 100 and has 210, so it spares 110.
+    let busy = load(&[(100.0, 210.0)]);
+    assert_eq!(ask(110, 0, 1e6, &busy).refusal, None, "harm is at most what the other needs itself");
+    let busy = load(&[(100.0, 210.0), (60.0, 1e6)]);
+    assert_eq!(ask(50, 0, 1e6, &busy).refusal, None);
+    // Left of the first must be 50 at most: 50 served to both.
+    assert_eq!(retry(&ask(51, 0, 1e6, &busy)), Some(100));
+}
+
+#[test]
+fn a_poster_that_takes_all_its_time_shuts_nobody_out() {
+    let busy = load(&[(290.0, 300.0)]);
+    assert_eq!(ask(40, 0, 300.0, &busy).refusal, None);
+    // Nor does one that is late already.
+    assert_eq!(ask(4, 0, 300.0, &load(&[(40.0, 100.0), (200.0, 1e6), (200.0, 1e6)])).refusal, None);
+}
+
+#[test]
+fn protection_ends_at_half_the_server() {
+    assert!(ask(50, 0, 100.0, &load(&[])).protected);
+    assert!(!ask(51, 0, 100.0, &load(&[])).protected);
+}
+
+#[test]
+fn nothing_is_refused_for_time_before_it_is_measured() {
+    let now = Instant::now();
+    let demand = Demand { lane: LANE, tiles: 1000, bytes: 1, deadline: now };
+    let verdict = judge(&demand, now, &LIMITS, 1, &Rates::new(4), &load(&[]));
+    assert_eq!((verdict.estimate, verdict.refusal), (Duration::ZERO, None));
+    let full = judge(&demand, now, &LIMITS, 1, &Rates::new(4), &Load { tiles: 1, ..load(&[]) });
+    assert_eq!(retry(&full), Some(1));
+}
+
+#[test]
+fn whole_batches_go_to_workers() {
+    // On two workers with batches of 4: one tile is no faster, five take as long as four.
+    for (tiles, want) in [(1, 1.0), (4, 4.0), (5, 4.0), (8, 4.0), (9, 8.0), (17, 12.0)] {
+        assert!((idle_seconds(tiles, 1.0, 4, 2) - want).abs() < 1e-9, "{tiles} tiles");
+    }
+}
+
+#[test]
+fn retry_after_is_whole_seconds_from_one_to_an_hour() {
+    for (seconds, want) in [(0.0, 1), (0.2, 1), (1.0, 1), (1.1, 2), (1e9, 3600)] {
+        assert_eq!(retry_after(seconds), Duration::from_secs(want));
+    }
+}

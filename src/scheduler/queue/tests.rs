@@ -1,0 +1,318 @@
+//! The queue by example, then what holds of it whatever happens.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::registry::NetworkId;
+use crate::units::TileShape;
+
+fn lane(n: usize) -> Lane {
+    Lane { network: NetworkId(n), shape: TileShape::square(64) }
+}
+
+/// Pushes to a flow that is opened if need be.
+fn push(queue: &mut FairQueue<u32>, lane: Lane, flow: u64, tile: u32) {
+    let flow = FlowId(flow);
+    if !queue.flows.contains_key(&flow) {
+        queue.open(flow, lane);
+    }
+    queue.push(flow, tile).expect("open");
+}
+
+fn even(_: Lane) -> Terms {
+    Terms { cost: 1, riders: false }
+}
+
+fn flows_of(batch: &[(FlowId, u32)]) -> Vec<u64> {
+    batch.iter().map(|(flow, _)| flow.0).collect()
+}
+
+#[test]
+fn an_empty_queue_gives_nothing() {
+    let mut queue = FairQueue::<u32>::default();
+    assert!(queue.pull(4, even).is_none());
+    assert!(queue.close(FlowId(1)).is_empty());
+    assert_eq!(queue.push(FlowId(1), 7), Err(7));
+    assert!(queue.is_empty());
+}
+
+/// A queue whose poster, request 1, has had its first turn.
+fn poster() -> FairQueue<u32> {
+    let mut queue = FairQueue::default();
+    for tile in 0..1000 {
+        push(&mut queue, lane(0), 1, tile);
+    }
+    assert_eq!(queue.pull(4, even).map(|(_, b)| flows_of(&b)), Some(vec![1, 1, 1, 1]));
+    queue
+}
+
+#[test]
+fn a_thumbnail_has_the_next_batch() {
+    let mut queue = poster();
+    for tile in 0..6 {
+        push(&mut queue, lane(0), 2, tile);
+    }
+    push(&mut queue, lane(0), 3, 0);
+    // Both newcomers share the first batch, with nobody else; then all take turns.
+    for want in [[2, 3, 2, 2], [1, 2, 1, 2], [1, 2, 1, 1], [1, 1, 1, 1]] {
+        assert_eq!(queue.pull(4, even).map(|(_, b)| flows_of(&b)), Some(want.to_vec()));
+    }
+}
+
+#[test]
+fn tiles_of_a_poster_ride_along_where_that_is_cheap() {
+    let with_riders = |_| Terms { cost: 1, riders: true };
+    for (terms, want) in [(with_riders as fn(Lane) -> Terms, vec![2, 1, 1, 1]), (even, vec![2])] {
+        let mut queue = poster();
+        push(&mut queue, lane(0), 2, 0);
+        assert_eq!(queue.pull(4, terms).map(|(_, b)| flows_of(&b)), Some(want));
+    }
+}
+
+#[test]
+fn newcomers_go_first_in_every_second_batch_only() {
+    let mut queue = poster();
+    let mut order = Vec::new();
+    for flow in 2..6 {
+        push(&mut queue, lane(0), flow, 0);
+        order.extend(queue.pull(1, even).map(|(_, b)| flows_of(&b)));
+    }
+    assert_eq!(order.concat(), [2, 1, 3, 1]);
+}
+
+#[test]
+fn turns_go_on_where_the_last_batch_ended() {
+    let mut queue = FairQueue::default();
+    for flow in 1..=5 {
+        for tile in 0..4 {
+            push(&mut queue, lane(0), flow, tile);
+        }
+    }
+    let mut order = Vec::new();
+    while let Some((_, batch)) = queue.pull(5, even) {
+        order.extend(flows_of(&batch));
+    }
+    assert_eq!(order, [1, 2, 3, 4, 5].repeat(4));
+}
+
+#[test]
+fn tiles_of_a_flow_keep_their_order() {
+    let mut queue = FairQueue::default();
+    for tile in 0..10 {
+        push(&mut queue, lane(0), 1, tile);
+    }
+    let mut seen = Vec::new();
+    while let Some((_, batch)) = queue.pull(3, even) {
+        seen.extend(batch.into_iter().map(|(_, tile)| tile));
+    }
+    assert_eq!(seen, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn lanes_share_time_and_not_batches() {
+    // Lane 0 costs 10 a tile, lane 1 costs 1; one flow each, both never empty.
+    let cost = |l: Lane| if l == lane(0) { 10 } else { 1 };
+    let terms = |l: Lane| Terms { cost: cost(l), riders: false };
+    let mut queue = FairQueue::default();
+    for tile in 0..2000 {
+        push(&mut queue, lane(0), 0, tile);
+        push(&mut queue, lane(1), 1, tile);
+    }
+    let mut time = [0_u64; 2];
+    while time[0] + time[1] < 3000 {
+        let (l, batch) = queue.pull(4, terms).expect("both lanes are full");
+        time[l.network.0] += batch.len() as u64 * cost(l);
+    }
+    assert!(time[0].abs_diff(time[1]) <= 2 * 40, "unequal: {time:?}");
+}
+
+#[test]
+fn a_lane_gets_time_for_each_of_its_requests() {
+    let mut queue = FairQueue::default();
+    for tile in 0..2000 {
+        push(&mut queue, lane(0), 0, tile);
+        for flow in 1..=3 {
+            push(&mut queue, lane(1), flow, tile);
+        }
+    }
+    let mut tiles = HashMap::<u64, usize>::new();
+    for _ in 0..400 {
+        let (_, batch) = queue.pull(4, even).expect("all flows are full");
+        for flow in flows_of(&batch) {
+            *tiles.entry(flow).or_default() += 1;
+        }
+    }
+    let (min, max) = (tiles.values().min().copied(), tiles.values().max().copied());
+    assert!(max.zip(min).is_some_and(|(max, min)| max - min <= 8), "unequal: {tiles:?}");
+}
+
+#[test]
+fn a_newcomer_does_not_pay_for_its_lane() {
+    let mut queue = FairQueue::default();
+    for tile in 0..100 {
+        push(&mut queue, lane(0), 0, tile);
+        push(&mut queue, lane(1), 1, tile);
+    }
+    // The first lane has taken eight tiles for a turn worth one; the second has had its batch.
+    assert_eq!(queue.pull(8, even).map(|(l, _)| l), Some(lane(0)));
+    assert_eq!(queue.pull(8, even).map(|(l, _)| l), Some(lane(1)));
+    push(&mut queue, lane(0), 2, 0);
+    let (_, batch) = queue.pull(8, even).expect("work");
+    assert!(flows_of(&batch).contains(&2));
+}
+
+#[test]
+fn an_idle_lane_saves_up_nothing() {
+    let mut queue = FairQueue::default();
+    push(&mut queue, lane(1), 1, 0);
+    queue.pull(4, even);
+    for tile in 0..100 {
+        push(&mut queue, lane(0), 0, tile);
+    }
+    for _ in 0..10 {
+        queue.pull(4, even);
+    }
+    for tile in 0..100 {
+        push(&mut queue, lane(1), 1, tile);
+    }
+    let order: Vec<usize> = (0..8).filter_map(|_| queue.pull(4, even)).map(|(l, _)| l.network.0).collect();
+    assert_eq!(order.iter().filter(|l| **l == 1).count(), 4, "{order:?}");
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Push { flow: u64, tiles: u32 },
+    Pull { max: usize },
+    Close { flow: u64 },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => (0..12_u64, 1..6_u32).prop_map(|(flow, tiles)| Op::Push { flow, tiles }),
+        4 => (1..6_usize).prop_map(|max| Op::Pull { max }),
+        1 => (0..12_u64).prop_map(|flow| Op::Close { flow }),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, a tile comes out once, is dropped once or still waits; a batch is of one lane and small.
+    #[test]
+    fn nothing_is_lost_or_doubled(ops in prop::collection::vec(op(), 1..200), riders: bool) {
+        let lane_of = |flow: u64| lane((flow % 3) as usize);
+        let terms = |l: Lane| Terms { cost: [1, 7, 1000][l.network.0], riders };
+        let mut queue = FairQueue::default();
+        let mut waiting = HashSet::new();
+        let mut next = 0_u32;
+        for op in ops {
+            match op {
+                Op::Push { flow, tiles } => for _ in 0..tiles {
+                    push(&mut queue, lane_of(flow), flow, next);
+                    waiting.insert((flow, next));
+                    next += 1;
+                },
+                Op::Pull { max } => {
+                    let Some((lane, batch)) = queue.pull(max, terms) else {
+                        prop_assert!(waiting.is_empty());
+                        continue;
+                    };
+                    let in_lane = waiting.iter().filter(|(f, _)| lane_of(*f) == lane).count();
+                    prop_assert!(!batch.is_empty() && batch.len() <= in_lane.min(max));
+                    prop_assert!(batch.len() == in_lane.min(max) || !riders);
+                    for (flow, tile) in batch {
+                        prop_assert_eq!(lane_of(flow.0), lane);
+                        prop_assert!(waiting.remove(&(flow.0, tile)));
+                    }
+                }
+                Op::Close { flow } => {
+                    for tile in queue.close(FlowId(flow)) {
+                        prop_assert!(waiting.remove(&(flow, tile)));
+                    }
+                    prop_assert!(waiting.iter().all(|(f, _)| *f != flow));
+                }
+            }
+            prop_assert_eq!(queue.len(), waiting.len());
+        }
+        while let Some((_, batch)) = queue.pull(4, terms) {
+            for (flow, tile) in batch {
+                prop_assert!(waiting.remove(&(flow.0, tile)));
+            }
+        }
+        prop_assert!(waiting.is_empty() && queue.is_empty());
+    }
+
+    /// In its lane a flow gets a tile in every 2·⌈n/b⌉ batches, although newcomers arrive before every batch.
+    #[test]
+    fn newcomers_do_not_starve_a_flow(
+        others in 0..20_u64, max in 1..6_usize, tiles in 1..8_u32, newcomers in 0..9_u64, riders: bool,
+    ) {
+        let terms = |_| Terms { cost: 1, riders };
+        let mut queue = FairQueue::default();
+        for flow in 0..others {
+            for tile in 0..64 {
+                push(&mut queue, lane(0), flow, tile);
+            }
+        }
+        for tile in 0..tiles {
+            push(&mut queue, lane(0), 1000, tile);
+        }
+        let mut next = 2000;
+        for _ in 0..tiles {
+            // Whoever is in the ring now may go first; who comes later may not.
+            let state = &queue.lanes[&lane(0)];
+            let ring = state.turns.len() + state.newcomers.len();
+            let mut pulls = 0;
+            loop {
+                for _ in 0..newcomers {
+                    push(&mut queue, lane(0), next, 0);
+                    next += 1;
+                }
+                let (_, batch) = queue.pull(max, terms).expect("the flow waits");
+                pulls += 1;
+                if batch.iter().any(|(flow, _)| flow.0 == 1000) {
+                    break;
+                }
+            }
+            prop_assert!(pulls <= 2 * ring.div_ceil(max), "{pulls} batches in a ring of {ring}");
+            if queue.flows[&FlowId(1000)].tiles.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Across lanes a flow with k tiles has them within a bounded time, whatever the other lanes hold or cost.
+    #[test]
+    fn other_lanes_do_not_starve_a_flow(
+        rivals in prop::collection::vec((1..3_usize, 1..50_u64), 1..12),
+        own in 1..50_u64, max in 1..6_usize, tiles in 1..12_u32, costs in (1..50_u64, 1..50_u64),
+        riders: bool,
+    ) {
+        let cost = |l: Lane| [own, costs.0, costs.1][l.network.0];
+        let terms = |l: Lane| Terms { cost: cost(l), riders };
+        let mut queue = FairQueue::default();
+        for (i, (l, n)) in rivals.iter().enumerate() {
+            for tile in 0..(*n as u32) {
+                push(&mut queue, lane(*l), i as u64, tile);
+            }
+        }
+        for tile in 0..tiles {
+            push(&mut queue, lane(0), 1000, tile);
+        }
+        let (mut time, mut got) = (0, 0);
+        while got < tiles {
+            let (l, batch) = queue.pull(max, terms).expect("the flow waits");
+            time += batch.len() as u64 * cost(l);
+            got += batch.iter().filter(|(flow, _)| flow.0 == 1000).count() as u32;
+            // The rivals never run dry.
+            for (flow, _) in batch.iter().filter(|(flow, _)| flow.0 != 1000) {
+                push(&mut queue, l, flow.0, 0);
+            }
+        }
+        let dearest = own.max(costs.0).max(costs.1);
+        let service = u64::from(tiles) * own;
+        let shares = (service + dearest) * rivals.len() as u64;
+        let bound = service + shares + max as u64 * (own + costs.0 + costs.1);
+        prop_assert!(time <= bound, "{time} > {bound}");
+    }
+}
