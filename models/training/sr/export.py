@@ -1,6 +1,7 @@
 """Write a network as ONNX for the service, check it, and keep its entry in model.toml.
 
     python -m sr.export configs/san-light.toml --scale 4 --weights runs/san-light-x4/last.pt --out ../san-light/x4.onnx
+    python -m sr.export --official SAN_BI4X.pt --scale 4 --fp16-storage --out ../san/x4.onnx
 
 Input "lr" (batch, 3, height, width), output "sr" (batch, 3, s*height, s*width), float32 in 0..255, not clamped; batch,
 height and width are free, height and width in multiples of the network's region. Checked before the file is kept:
@@ -19,6 +20,7 @@ from torch import nn
 
 from . import config as configuration
 from .networks import build, count_parameters
+from .san import import_checkpoint
 from .weights import load_matching
 
 OPSET = 18
@@ -115,14 +117,15 @@ def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(prog="sr.export", description=__doc__.split("\n\n")[0])
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
-    parser.add_argument("--weights", type=Path, help="last.pt of a run, .onnx or .npz; left out: random weights")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--fp16-storage", action="store_true", help="weights kept as float16, computed in float32")
-    args = parser.parse_args(argv)
+def official(path, scale):
+    """SAN with the authors' weights; read as plain tensors, since a pickle from elsewhere could run code."""
+    return import_checkpoint(torch.load(path, map_location="cpu", weights_only=True), scale)
+
+
+def configured(args):
+    """The network of a configuration, with every tensor from the weights named, or random ones."""
+    if args.config is None:
+        raise SystemExit("name a configuration, or --official")
     config = configuration.load(args.config)
     torch.manual_seed(config.train.seed)
     network = build(config.network, args.scale).eval()
@@ -130,6 +133,19 @@ def main(argv=None):
         _, left = load_matching(network, args.weights)
         if left:
             raise SystemExit(f"{args.weights}: {left} tensors of the network are missing")
+    return network
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="sr.export", description=__doc__.split("\n\n")[0])
+    parser.add_argument("config", type=Path, nargs="?", help="needed but for --official")
+    parser.add_argument("--official", type=Path, help="state dict of the SAN authors' repository")
+    parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
+    parser.add_argument("--weights", type=Path, help="last.pt of a run, .onnx or .npz; left out: random weights")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--fp16-storage", action="store_true", help="weights kept as float16, computed in float32")
+    args = parser.parse_args(argv)
+    network = official(args.official, args.scale) if args.official else configured(args)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         to_onnx(network, draft, args.fp16_storage)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from conftest import drawn_picture, stir
 
+from sr import export
 from sr.evaluate import to_planes
-from sr.export import CONTROL_FLOW, PARITY, parity, run, session, to_onnx
+from sr.export import CONTROL_FLOW, PARITY, parity, run, session, sha256, to_onnx
 from sr.networks import build
 from sr.weights import load_matching
 
@@ -85,3 +86,12 @@ def test_half_precision_storage_computes_in_float32(tmp_path, rng):
     assert (tmp_path / "half.onnx").stat().st_size < 0.8 * (tmp_path / "full.onnx").stat().st_size
     again = build(SMALL, 2)
     assert load_matching(again, tmp_path / "half.onnx")[1] == 0
+
+
+def test_the_command_exports_an_official_checkpoint(tmp_path, capsys):
+    network = stir(build({"kind": "san", "channels": 16, "groups": 1, "blocks": 1, "reduction": 4}, 2))
+    torch.save(network.state_dict(), tmp_path / "authors.pt")
+    export.main(["--official", str(tmp_path / "authors.pt"), "--scale", "2", "--out", str(tmp_path / "san" / "x2.onnx")])
+    planes = np.full((1, 3, 32, 32), 99, np.float32)
+    assert parity(network, session(tmp_path / "san" / "x2.onnx"), planes) < PARITY
+    assert sha256(tmp_path / "san" / "x2.onnx") in capsys.readouterr().out
