@@ -1,4 +1,7 @@
 //! What the scheduler adds to the engine: the fair queue alone, one admission among many, and a tile's whole round.
+//!
+//! Seen on a busy 2-core machine in the dev profile: 0.14 µs to push a tile and 0.23 µs to pull it, 40 µs to admit a
+//! request beside 200, 15 µs for a tile's round from `submit` to `finished`; a tile of `san-light` takes 20 ms and more.
 
 use std::hint::black_box;
 use std::time::Duration;
