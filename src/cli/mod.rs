@@ -39,6 +39,10 @@ pub struct Cli {
 pub enum Command {
     /// Serve over HTTP
     Serve(Box<ServeArgs>),
+    /// Enlarge files and folders
+    Upscale(Box<upscale::Args>),
+    /// Measure a model on a test set: PSNR and SSIM on luma
+    Eval(Box<eval::Args>),
     /// List the models: scales, parameters, tiles, and what would run them
     Models(Box<models::Args>),
     /// Ask a running server whether it is ready; exit 0 if it is, else 1
@@ -94,6 +98,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     logs::init(cli.log.settings()?);
     match cli.command {
         Command::Serve(args) => serve::run(&args),
+        Command::Upscale(args) => upscale::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Health(args) => health::run(&args),
     }

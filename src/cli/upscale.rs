@@ -1,1 +1,166 @@
 //! Enlarges files and folders.
+//!
+//! Every file goes the way of an HTTP request, through the same pipeline; two are under way at a time, so that one is
+//! read and written while the other keeps the network busy. A file that fails does not end the batch. Results appear
+//! under their names only when they are whole.
+
+mod jobs;
+mod save;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::value_parser;
+use futures::{StreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::jobs::Job;
+use super::signals::Signals;
+use super::{Failure, start};
+use crate::codec::OutputFormat;
+use crate::config::{EngineArgs, Machine};
+use crate::pipeline::{Options, Pipeline, PipelineError};
+use crate::scheduler::Refusal;
+use crate::telemetry::Metrics;
+use crate::units::Scale;
+
+/// Files under way together.
+const TOGETHER: usize = 2;
+/// Nobody waits behind a connection: only what would take a day is not worth beginning.
+const DEADLINE: Duration = Duration::from_hours(24);
+/// How often the bar moves.
+const TICK: Duration = Duration::from_millis(100);
+/// Exit code of a program that was interrupted, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+/// What `upscale` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Images, and folders of images (searched through, names and subfolders kept)
+    #[arg(required = true, value_name = "IN")]
+    pub inputs: Vec<PathBuf>,
+    /// Where to: a file, if one image goes in and the name ends in .png, .jpg or .webp; else a folder
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// How many times larger, 1 to 8, as far as the model has it
+    #[arg(short, long, value_name = "N", default_value = "4", value_parser = value_parser!(u8).range(1..=8))]
+    pub scale: u8,
+    /// Average over the eight orientations of each tile (self-ensemble): eight times the work, a little more detail
+    #[arg(long)]
+    pub ensemble: bool,
+    /// Format of the results [default: as OUT's name says, else png]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<OutputFormat>,
+    /// Models, provider, threads.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// Enlarges everything named. The exit code is 0 if all of it succeeded, 1 if a file failed.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut settings = args.engine.settings(&Machine::here())?;
+    let (format, jobs) = jobs::plan(&args.inputs, &args.output, args.format).map_err(Failure::Other)?;
+    // Nothing else can be asked for here, so nothing else need be loaded.
+    settings.only = vec![settings.model.clone()];
+    let pipeline = start::start(&settings, Arc::new(Metrics::new()))?;
+    let scale =
+        Scale::new(args.scale).ok_or_else(|| Failure::Other(format!("--scale {} is not 1 to 8", args.scale)))?;
+    pipeline.registry.find(&settings.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
+    let options = Options { model: settings.model, scale, ensemble: args.ensemble, format, deadline: DEADLINE };
+    super::block_on(enlarge(pipeline, jobs, options))?
+}
+
+async fn enlarge(pipeline: Arc<Pipeline>, jobs: Vec<Job>, options: Options) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::new().map_err(|error| Failure::Other(format!("signals cannot be received: {error}")))?;
+    let count = jobs.len();
+    let batch = Batch { pipeline, options, bar: bar(), stop: CancellationToken::new() };
+    let _moving = AbortOnDropHandle::new(tokio::spawn(follow(batch.clone())));
+
+    let mut failed = Vec::new();
+    let work = async {
+        let mut outcomes = stream::iter(jobs).map(|job| batch.one(job)).buffered(TOGETHER).enumerate();
+        while let Some((at, outcome)) = outcomes.next().await {
+            batch.bar.set_message(format!("{} of {count} files", at + 1));
+            if let Err(line) = outcome {
+                failed.push(line);
+            }
+        }
+    };
+    let signal = tokio::select! {
+        () = work => None,
+        signal = signals.next() => Some(signal),
+    };
+    // Threads that still write a file leave nothing of it behind.
+    batch.stop.cancel();
+    batch.bar.finish_and_clear();
+    if let Some(signal) = signal {
+        eprintln!("ended by {signal}; what was not finished is not there");
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    println!("{} of {count} enlarged", count - failed.len());
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("{} failed:\n  {}", failed.len(), failed.join("\n  "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// What all files of a run share.
+#[derive(Clone)]
+struct Batch {
+    pipeline: Arc<Pipeline>,
+    options: Options,
+    bar: ProgressBar,
+    stop: CancellationToken,
+}
+
+impl Batch {
+    /// One file; the error names it.
+    async fn one(&self, job: Job) -> Result<(), String> {
+        let name = job.input.display().to_string();
+        self.file(job).await.map_err(|reason| format!("{name}: {reason}"))
+    }
+
+    async fn file(&self, job: Job) -> Result<(), String> {
+        let output = job.output?;
+        let bytes = save::read(job.input).await?;
+        if let Ok(plan) = self.pipeline.plan(&bytes, &self.options) {
+            self.bar.inc_length(plan.tiles as u64);
+        }
+        let answer = loop {
+            match self.pipeline.upscale(bytes.clone(), self.options.clone()).await {
+                Ok(answer) => break answer,
+                // The other file takes the room; it will be done.
+                Err(PipelineError::Refused(
+                    Refusal::QueueFull { retry_after, .. }
+                    | Refusal::MemoryFull { retry_after, .. }
+                    | Refusal::Late { retry_after, .. },
+                )) => tokio::time::sleep(retry_after).await,
+                Err(error) => return Err(error.to_string()),
+            }
+        };
+        drop(bytes);
+        save::write(answer.body, output, self.stop.clone()).await
+    }
+}
+
+/// A bar over the tiles of all files that were begun; not drawn where standard error is no terminal.
+fn bar() -> ProgressBar {
+    let style = "{elapsed_precise} [{bar:40}] {pos}/{len} tiles, {msg}";
+    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style.progress_chars("=> ")).with_message("reading")
+}
+
+/// Moves the bar by the count of tiles that the workers keep.
+async fn follow(batch: Batch) {
+    let scale = batch.options.scale.to_string();
+    let done = batch.pipeline.metrics.tiles.with_label_values(&[&*batch.options.model, &scale, "done"]);
+    loop {
+        batch.bar.set_position(done.get());
+        tokio::time::sleep(TICK).await;
+    }
+}

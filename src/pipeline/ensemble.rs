@@ -1,45 +1,49 @@
 //! Geometric self-ensemble (Timofte et al., CVPR 2016; SAN+ in Dai et al., CVPR 2019): each tile runs in its eight
 //! orientations, and the eight answers are turned back and averaged before anything is rounded.
 
-/// Orientations of a square.
-pub(super) const ORIENTATIONS: usize = 8;
+use crate::units::Size;
 
-/// Where sample (x, y) of orientation `k` comes from in a square of `side`.
-fn source(k: usize, x: usize, y: usize, side: usize) -> (usize, usize) {
-    let (x, y) = if k & 4 == 0 { (x, y) } else { (y, x) };
-    let x = if k & 1 == 0 { x } else { side - 1 - x };
-    let y = if k & 2 == 0 { y } else { side - 1 - y };
-    (x, y)
+/// Orientations of a rectangle.
+pub(crate) const ORIENTATIONS: usize = 8;
+
+/// The size of `size` in orientation `k`: every second four lie on their side.
+pub(crate) const fn turned_size(size: Size, k: usize) -> Size {
+    if k & 4 == 0 { size } else { Size::new(size.height, size.width) }
 }
 
-/// Calls `each` with the positions of a turned sample and of the one it comes from, plane by plane.
-fn pairs(k: usize, side: usize, mut each: impl FnMut(usize, usize)) {
+/// Calls `each` with the positions of a sample in orientation `k` and of the one of `size` that it comes from, plane by
+/// plane.
+fn pairs(k: usize, size: Size, mut each: impl FnMut(usize, usize)) {
+    let (width, height) = (size.width as usize, size.height as usize);
+    let across = turned_size(size, k).width as usize;
     for plane in 0..3 {
-        let first = plane * side * side;
-        for y in 0..side {
-            for x in 0..side {
-                let (sx, sy) = source(k, x, y, side);
-                each(first + y * side + x, first + sy * side + sx);
-            }
+        let first = plane * width * height;
+        for at in 0..width * height {
+            let (x, y) = (at % across, at / across);
+            let (x, y) = if k & 4 == 0 { (x, y) } else { (y, x) };
+            let x = if k & 1 == 0 { x } else { width - 1 - x };
+            let y = if k & 2 == 0 { y } else { height - 1 - y };
+            each(first + at, first + y * width + x);
         }
     }
 }
 
-/// Three planes of side × side in orientation `k`; 0 is as it was.
-pub(super) fn turned(tile: &[f32], side: usize, k: usize) -> Vec<f32> {
+/// Three planes of `size` in orientation `k`; 0 is as it was.
+pub(crate) fn turned(tile: &[f32], size: Size, k: usize) -> Vec<f32> {
     let mut out = vec![0.0; tile.len()];
-    pairs(k, side, |to, from| out[to] = tile[from]);
+    pairs(k, size, |to, from| out[to] = tile[from]);
     out
 }
 
-/// The mean of the orientations, each turned back; `parts[k]` is in orientation `k`. A single part is given back.
-pub(super) fn joined(parts: Vec<Vec<f32>>, side: usize) -> Vec<f32> {
+/// The mean of the orientations of three planes of `size`, each turned back; `parts[k]` is in orientation `k`. A
+/// single part is given back.
+pub(crate) fn joined(parts: Vec<Vec<f32>>, size: Size) -> Vec<f32> {
     let count = parts.len();
     let mut parts = parts.into_iter();
     let mut sum = parts.next().unwrap_or_default();
     if count > 1 {
         for (k, part) in parts.enumerate() {
-            pairs(k + 1, side, |from, to| sum[to] += part[from]);
+            pairs(k + 1, size, |from, to| sum[to] += part[from]);
         }
         let share = 1.0 / count as f32;
         for value in &mut sum {
@@ -53,19 +57,27 @@ pub(super) fn joined(parts: Vec<Vec<f32>>, side: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    fn tile(side: usize) -> Vec<f32> {
-        (0..3 * side * side).map(|i| i as f32).collect()
+    const WIDE: Size = Size::new(5, 3);
+
+    fn tile() -> Vec<f32> {
+        (0..3 * 15).map(|i| i as f32).collect()
     }
 
     #[test]
     fn the_eight_orientations_differ_and_come_back() {
-        let tile = tile(5);
-        let all: Vec<Vec<f32>> = (0..ORIENTATIONS).map(|k| turned(&tile, 5, k)).collect();
-        assert_eq!(all[0], tile);
+        let all: Vec<Vec<f32>> = (0..ORIENTATIONS).map(|k| turned(&tile(), WIDE, k)).collect();
+        assert_eq!(all[0], tile());
         for (k, turned) in all.iter().enumerate() {
             assert!(all[..k].iter().all(|other| other != turned), "orientation {k} is not new");
         }
-        assert_eq!(joined(all, 5), tile, "sums of small integers are exact");
+        assert_eq!(joined(all, WIDE), tile(), "sums of small integers are exact");
+    }
+
+    #[test]
+    fn every_second_four_lie_on_their_side() {
+        assert_eq!((turned_size(WIDE, 3), turned_size(WIDE, 4)), (WIDE, Size::new(3, 5)));
+        // The first row of the transposed is the first column of the picture.
+        assert_eq!(turned(&tile(), WIDE, 4)[..3], [0.0, 5.0, 10.0]);
     }
 
     #[test]
@@ -73,12 +85,12 @@ mod tests {
         // Only orientation 1 (mirrored left to right) says 8, at its top left: that is the top right.
         let mut parts = vec![vec![0.0; 12]; ORIENTATIONS];
         parts[1][0] = 8.0;
-        let mean = joined(parts, 2);
+        let mean = joined(parts, Size::new(2, 2));
         assert_eq!(mean[..4], [0.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]
     fn one_part_is_itself() {
-        assert_eq!(joined(vec![tile(2)], 2), tile(2));
+        assert_eq!(joined(vec![tile()], WIDE), tile());
     }
 }

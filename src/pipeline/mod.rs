@@ -5,7 +5,7 @@
 
 mod alpha;
 mod body;
-mod ensemble;
+pub(crate) mod ensemble;
 mod etag;
 mod finish;
 pub mod plan;

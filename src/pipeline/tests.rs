@@ -1,7 +1,8 @@
 //! The walk with the real scheduler and the built-in engine, and with engines that misbehave.
 
 use std::io::Cursor;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 
 use super::*;
 use crate::engine::bicubic::{Bicubic, Kernel};
@@ -19,7 +20,7 @@ fn scale() -> Scale {
 }
 
 fn options(format: OutputFormat) -> Options {
-    Options { model: MODEL.into(), scale: scale(), ensemble: false, format, deadline: Duration::from_secs(60) }
+    Options { model: MODEL.into(), scale: scale(), ensemble: false, format, deadline: Duration::from_mins(1) }
 }
 
 /// A pipeline of one network at x2 with two workers.
@@ -64,14 +65,31 @@ impl<F: FnMut(Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, EngineError> + Send> TileE
     }
 }
 
-/// A pipeline whose engine does nothing until `open` is set.
-fn shut(open: &Arc<AtomicBool>) -> Arc<Pipeline> {
+/// Holds engines back.
+#[derive(Default)]
+struct Door {
+    open: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Door {
+    fn open(&self) {
+        *self.open.lock().expect("nobody panics with it") = true;
+        self.moved.notify_all();
+    }
+
+    fn pass(&self) {
+        let shut = self.open.lock().expect("nobody panics with it");
+        drop(self.moved.wait_while(shut, |open| !*open).expect("nobody panics with it"));
+    }
+}
+
+/// A pipeline whose engines do nothing until the door opens.
+fn behind(door: &Arc<Door>) -> Arc<Pipeline> {
     pipeline(|| {
-        let open = Arc::clone(open);
+        let door = Arc::clone(door);
         Box::new(Faulty(move |tiles| {
-            while !open.load(Ordering::Acquire) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            door.pass();
             Ok(tiles)
         }))
     })
@@ -258,8 +276,8 @@ async fn a_large_answer_leaves_before_it_is_whole_and_adds_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_request_frees_everything() {
-    let open = Arc::new(AtomicBool::new(false));
-    let pipeline = shut(&open);
+    let door = Arc::new(Door::default());
+    let pipeline = behind(&door);
     let picture = png(&noise(Size::new(400, 400), Channels::Rgb));
     let request = {
         let pipeline = Arc::clone(&pipeline);
@@ -275,7 +293,7 @@ async fn dropping_the_request_frees_everything() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(pipeline.scheduler.admitted_tiles() <= 8);
-    open.store(true, Ordering::Release);
+    door.open();
     idle(&pipeline).await;
 }
 
@@ -292,8 +310,8 @@ async fn dropping_the_body_frees_everything() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_ends_the_wait() {
-    let open = Arc::new(AtomicBool::new(false));
-    let pipeline = shut(&open);
+    let door = Arc::new(Door::default());
+    let pipeline = behind(&door);
     let allowed = Duration::from_millis(50);
     let picture = noise(Size::new(100, 100), Channels::Rgb);
     let late = Options { deadline: allowed, ..options(OutputFormat::Png) };
@@ -301,7 +319,7 @@ async fn a_deadline_ends_the_wait() {
     assert!(matches!(error, PipelineError::Deadline(d) if d == allowed), "{error}");
     let error = pipeline.upscale_raster(picture, late).await.expect_err("the engine is shut");
     assert!(matches!(error, PipelineError::Deadline(d) if d == allowed), "{error}");
-    open.store(true, Ordering::Release);
+    door.open();
     idle(&pipeline).await;
 }
 
@@ -333,7 +351,9 @@ async fn what_engines_do_wrong_is_an_internal_error_and_leaves_nothing_behind() 
             Ok(tiles)
         }),
         ("gives short tiles", |mut tiles| {
-            tiles.iter_mut().for_each(|tile| tile.truncate(100));
+            for tile in &mut tiles {
+                tile.truncate(100);
+            }
             Ok(tiles)
         }),
         ("panics", |tiles| std::panic::resume_unwind(Box::new(tiles.len()))),
@@ -351,7 +371,7 @@ async fn what_engines_do_wrong_is_an_internal_error_and_leaves_nothing_behind() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_after_the_first_bytes_is_told_at_their_end() {
-    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::new(AtomicUsize::new(0));
     let pipeline = pipeline(|| {
         let count = Arc::clone(&count);
         Box::new(Faulty(move |tiles: Vec<Vec<f32>>| {

@@ -20,7 +20,7 @@ use crate::raster::{Depth, Raster};
 use crate::scheduler::{Finished, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::tiling::{Blender, Grid, extract};
-use crate::units::Scale;
+use crate::units::{Scale, Size};
 
 /// Encoded bytes held back before the first leaves, so that a failure until then is a proper error.
 pub const THRESHOLD: usize = 1 << 20;
@@ -38,6 +38,11 @@ const HANDOVER: usize = 4;
 /// Bytes of one tile and its enlargement.
 fn tile_bytes(grid: &Grid, scale: Scale) -> usize {
     3 * grid.spec().shape.pixels() * (1 + (scale.factor() as usize).pow(2)) * size_of::<f32>()
+}
+
+/// Size of a tile.
+fn square(grid: &Grid) -> Size {
+    Size::new(grid.spec().shape.side(), grid.spec().shape.side())
 }
 
 /// Places of the grid that may be under way together, each `copies` tiles.
@@ -143,9 +148,8 @@ impl Walk {
             let _entered = span.enter();
             let turn = Turn::take(Arc::clone(&pipeline.compute), runtime, stop)
                 .map_err(|Stopped| PipelineError::Internal("the request ended before its first row".into()))?;
-            let side = grid.spec().shape.side() * scale.factor();
             let blender = Blender::new(&grid, scale);
-            let rows = Rows { tiles, blender, side: side as usize, finish, turn: turn.clone() };
+            let rows = Rows { tiles, blender, tile: square(&grid).scaled(scale), finish, turn: turn.clone() };
             let result = sink(rows).map_err(|error| PipelineError::Internal(error.to_string()));
             clock.encoded(turn.computed());
             pipeline.observe(Stage::Encode, turn.computed());
@@ -189,9 +193,8 @@ impl Walk {
 
     fn submit(&self, place: usize) {
         let tile = extract::tile(&self.picture, &self.grid, place);
-        let side = self.grid.spec().shape.side() as usize;
         for k in 1..self.copies {
-            self.ticket.submit(place * self.copies + k, ensemble::turned(&tile, side, k));
+            self.ticket.submit(place * self.copies + k, ensemble::turned(&tile, square(&self.grid), k));
         }
         self.ticket.submit(place * self.copies, tile);
     }
@@ -279,8 +282,8 @@ impl Waits {
 pub(super) struct Rows {
     tiles: mpsc::Receiver<Vec<Vec<f32>>>,
     blender: Blender,
-    /// Of an enlarged tile.
-    side: usize,
+    /// Size of an enlarged tile.
+    tile: Size,
     finish: Finish,
     pub(super) turn: Turn,
 }
@@ -301,7 +304,7 @@ impl Iterator for Rows {
                 Ok(parts) => parts,
                 Err(_) => self.turn.wait_for(self.tiles.recv()).ok()??,
             };
-            self.blender.push(&ensemble::joined(parts, self.side));
+            self.blender.push(&ensemble::joined(parts, self.tile));
         }
     }
 }

@@ -149,8 +149,9 @@ fn check_tiles(entries: &[TileEntry], problems: &mut Problems<'_>) -> Vec<TileSp
         if *width == 0 || width % SIDE_STEP != 0 || *width > SIDE_MAX {
             problems.add(format_args!("{tile}: the side must be a multiple of {SIDE_STEP}, at most {SIDE_MAX}"));
         }
-        if *halo < 2 || halo % 2 != 0 || *halo >= width / 2 {
-            problems.add(format_args!("{tile}: halo = {halo} must be even, at least 2 and less than half the side"));
+        if !(TileSpec { shape: TileShape::square(*width), halo: *halo }).is_sound() {
+            problems
+                .add(format_args!("{tile}: halo = {halo} must be even, at least 2 and at most a quarter of the side"));
         }
     }
     if !entries.is_sorted_by(|a, b| a.width > b.width) {

@@ -1,0 +1,76 @@
+//! What a picture costs outside the network: cutting tiles, enlarging them by bicubic, joining them.
+//!
+//! `cargo bench --bench tiling`. Throughput is in bytes of `f32` that come out.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use san_upscaler::engine::TileEngine;
+use san_upscaler::engine::bicubic::Bicubic;
+use san_upscaler::raster::{Channels, Raster, Samples};
+use san_upscaler::tiling::{Blender, Grid, TileSpec, extract};
+use san_upscaler::units::{Scale, Size, TileShape};
+
+const SPEC: TileSpec = TileSpec { shape: TileShape::square(64), halo: 8 };
+
+fn picture() -> Raster {
+    let size = Size::new(1024, 512);
+    Raster::new(size, Channels::Rgb, Samples::U8((0..3 * size.pixels()).map(|i| (i * 31 % 251) as u8).collect()))
+}
+
+fn scale(factor: u8) -> Scale {
+    Scale::new(factor).expect("1 to 8")
+}
+
+fn bytes(samples: usize) -> Throughput {
+    Throughput::Bytes((samples * size_of::<f32>()) as u64)
+}
+
+fn cut(c: &mut Criterion) {
+    let picture = picture();
+    let grid = Grid::new(picture.size(), &[SPEC]);
+    let mut group = c.benchmark_group("extract");
+    group.throughput(bytes(grid.len() * 3 * SPEC.shape.pixels()));
+    group.bench_function("rgb 8 bit", |b| {
+        b.iter(|| (0..grid.len()).for_each(|index| drop(black_box(extract::tile(&picture, &grid, index)))));
+    });
+    group.finish();
+}
+
+fn enlarge(c: &mut Criterion) {
+    let tile = vec![vec![99.0; 3 * SPEC.shape.pixels()]];
+    let mut group = c.benchmark_group("bicubic");
+    for factor in [2, 3, 4] {
+        let mut engine = Bicubic::new(scale(factor));
+        group.throughput(bytes(tile[0].len() * usize::from(factor).pow(2)));
+        group.bench_function(BenchmarkId::from_parameter(format!("x{factor}")), |b| {
+            b.iter(|| engine.upscale(SPEC.shape, black_box(&tile)));
+        });
+    }
+    group.finish();
+}
+
+fn join(c: &mut Criterion) {
+    let grid = Grid::new(picture().size(), &[SPEC]);
+    let mut group = c.benchmark_group("blend");
+    for factor in [2, 4] {
+        let scale = scale(factor);
+        let tile = vec![99.0; 3 * SPEC.shape.pixels() * usize::from(factor).pow(2)];
+        group.throughput(bytes(3 * grid.picture().scaled(scale).pixels() as usize));
+        group.bench_function(BenchmarkId::from_parameter(format!("x{factor}")), |b| {
+            b.iter(|| {
+                let mut blender = Blender::new(&grid, scale);
+                for _ in 0..grid.len() {
+                    blender.push(black_box(&tile));
+                    while let Some(band) = blender.band() {
+                        black_box(band);
+                    }
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, cut, enlarge, join);
+criterion_main!(benches);
