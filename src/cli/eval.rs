@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_hours(24);
 /// What `eval` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A test set (HR/, and LR_bicubic/X2, X3, X4 if there are such) or a folder of several
+    /// A test set (`HR`, and `LR_bicubic/X4` if it is there) or a folder of several
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
     /// How many times larger, 2 to 8

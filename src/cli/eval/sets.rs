@@ -1,4 +1,4 @@
-//! Test sets as they are passed around: HR/ holds the originals, LR_bicubic/X4/ a NAMEx4 for each.
+//! Test sets as they are passed around: `HR` holds the originals, `LR_bicubic/X4` a `NAMEx4` for each.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) struct Set {
 pub(super) struct Image {
     pub(super) name: String,
     pub(super) original: PathBuf,
-    /// LR_bicubic of the set, if it has one.
+    /// `LR_bicubic` of the set, if it has one.
     low: Option<PathBuf>,
 }
 
