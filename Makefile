@@ -19,8 +19,8 @@ test: runtime lint docs nextest ## Format, clippy, rustdoc and every Rust test, 
 test-training: ## The tests of models/training, in a Python environment of their own.
 	models/training/test.sh
 
-bench: runtime crates ## The bare session's speed; more with ARGS="--help".
-	cargo bench --locked --bench session -- $(ARGS)
+bench: runtime crates ## The whole service's speed beside the bare session's; more with ARGS="--help".
+	cargo bench --locked --bench load -- $(ARGS)
 
 runtime: ## Fetches the pinned ONNX Runtime into .runtime/, once.
 	@runtime/fetch.sh
