@@ -22,7 +22,7 @@ impl Server {
     pub fn start(settings: &EngineSettings) -> Result<Self, Failure> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--only"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--deadline", "24h", "--only"])
             .arg(settings.only.join(","));
         command.arg("--models").arg(&settings.models).args(["--model", &settings.model]);
         command.args(["--workers", &settings.workers.to_string(), "--threads", &settings.threads.to_string()]);
