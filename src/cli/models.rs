@@ -8,8 +8,10 @@ use clap::Args as ClapArgs;
 use super::start::StartError;
 use super::{Failure, start};
 use crate::config::{EngineArgs, Machine};
+use crate::engine::TileEngine;
+use crate::engine::bicubic::Bicubic;
 use crate::http::models::{AtScale, Model, Models};
-use crate::registry::Registry;
+use crate::registry::{Kind, Registry};
 
 /// What `models` takes.
 #[derive(ClapArgs, Clone, Debug)]
@@ -33,7 +35,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             Vec::new()
         }
     };
-    let models = Models::of(&settings.model, &registry, |network| executions.get(network.id.0).cloned());
+    let models = Models::of(&settings.model, &registry, |network| match network.kind {
+        Kind::Bicubic => Some(Bicubic::new(network.scale).execution()),
+        Kind::Onnx { .. } => executions.get(network.id.0).cloned(),
+    });
     let text = if args.json {
         let json = serde_json::to_string_pretty(&models);
         json.map_err(|error| Failure::Other(format!("the list cannot be written as JSON: {error}")))? + "\n"
@@ -88,7 +93,7 @@ fn tiles(model: &Model) -> String {
 mod tests {
     use super::*;
     use crate::engine::Execution;
-    use crate::registry::{Kind, Network, NetworkId};
+    use crate::registry::{Network, NetworkId};
     use crate::tiling::TileSpec;
     use crate::units::{Scale, TileShape};
 

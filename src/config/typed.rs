@@ -9,7 +9,7 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Models and engine")]
 pub struct EngineArgs {
-    /// Folder of models: <NAME>/model.toml and the ONNX files that it names
+    /// Folder of models: NAME/model.toml and the ONNX files that it names
     #[arg(long, env = "UPSCALER_MODELS", value_name = "DIR", default_value = "models")]
     pub models: String,
     /// Model that is used where none is asked for
@@ -158,5 +158,26 @@ mod tests {
                 assert!(arg.get_help().is_some(), "--{flag} has no help");
             }
         }
+    }
+
+    /// The table of docs/configuration.md: what `--help` says, a row for each setting of `serve`.
+    #[test]
+    fn the_document_lists_every_setting() {
+        let command = LogArgs::augment_args(ServeArgs::augment_args(Command::new("serve")));
+        let mut table = String::from("| flag | variable | default | meaning |\n|---|---|---|---|\n");
+        for arg in command.get_arguments() {
+            let flag = arg.get_long().expect("every setting has a long flag");
+            let value = arg.get_value_names().map_or(String::new(), |names| format!(" {}", names[0]));
+            let help = arg.get_help().expect("every setting has help").to_string();
+            let default = arg.get_default_values().first().map(|value| format!("`{}`", value.to_string_lossy()));
+            let (meaning, computed) = help
+                .split_once(" [default: ")
+                .map_or((help.as_str(), ""), |(meaning, rest)| (meaning, rest.trim_end_matches(']')));
+            let default = default.unwrap_or_else(|| computed.to_owned());
+            table += &[format!("| `--{flag}{value}` | `{}`", variable(flag)), default, meaning.to_owned()].join(" | ");
+            table += " |\n";
+        }
+        let document = include_str!("../../docs/configuration.md");
+        assert!(document.contains(&table), "docs/configuration.md should have this table:\n{table}");
     }
 }
