@@ -51,7 +51,7 @@ nextest: runtime crates
 	fi
 
 # Deployment: what holds by itself is part of `test`; what needs Prometheus, haproxy and a running server has its own.
-.PHONY: manifests test-deploy
+.PHONY: manifests test-deploy test-image
 test: manifests
 
 manifests: ## Kubernetes manifests against their schemas, rules and dashboards against the metrics.
@@ -59,3 +59,6 @@ manifests: ## Kubernetes manifests against their schemas, rules and dashboards a
 
 test-deploy: runtime crates ## Rules, dashboards and a rolling restart on a real server; installs what it needs as root.
 	deploy/test/run.sh
+
+test-image: ## Builds the image with buildah and runs it; root, some minutes.
+	deploy/test/image.sh

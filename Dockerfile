@@ -1,0 +1,85 @@
+# The service as an image: `docker build -t san-upscaler:0.1.0-cpu .` (BuildKit or buildah; buildah wants
+# `--format docker`, or it drops the HEALTHCHECK). deploy/test/image.sh builds it, starts it and sends a picture through.
+#
+# The last stage is built from nothing: the binary, ONNX Runtime, the few shared libraries that both link, the models,
+# and the licences. No shell, no package manager, nothing to patch but what is listed in sbom.cdx.json.
+
+# To pin to the byte, give a digest: --build-arg RUST=rust@sha256:...
+ARG RUST=rust:1.95.0-slim-bookworm
+ARG PYTHON=python:3.11-slim-bookworm
+ARG DEBIAN=debian:bookworm-slim
+
+# The binary. First the dependencies alone, with an empty program around them: this layer changes with Cargo.lock only.
+FROM ${RUST} AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs \
+    && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml \
+    && cargo build --release --locked --bin san-upscaler
+COPY runtime runtime
+COPY openapi.yaml ./
+COPY src src
+# The empty program is newer than the real sources; without this cargo would keep it.
+RUN touch src/lib.rs src/main.rs \
+    && cargo build --release --locked --bin san-upscaler
+# What is linked, and the licence texts that go with it.
+RUN cargo tree --locked --edges normal,no-proc-macro --target x86_64-unknown-linux-gnu --prefix none \
+        --format '{p}|{l}|{r}' > crates.txt \
+    && sed -n 's/^\([^ ]*\) v\([^ |]*\).*/\1-\2/p' crates.txt | sort -u | while read -r crate; do \
+        for text in "${CARGO_HOME}"/registry/src/*/"${crate}"/LICEN[CS]E* "${CARGO_HOME}"/registry/src/*/"${crate}"/COPYING*; do \
+            if [ -f "${text}" ]; then mkdir -p "licences/${crate}" && cp "${text}" "licences/${crate}/"; fi; \
+        done; \
+    done
+
+# ONNX Runtime, by version and hash.
+FROM ${PYTHON} AS runtime
+WORKDIR /build
+COPY runtime runtime
+RUN runtime/fetch.sh && mv .runtime/onnxruntime-* /onnxruntime
+
+# The root of the image, put together where there is a shell.
+FROM ${DEBIAN} AS root
+COPY --from=build /build/target/release/san-upscaler /root-fs/usr/bin/
+COPY --from=runtime /onnxruntime/libonnxruntime.so /root-fs/usr/lib/
+COPY --from=runtime /onnxruntime/LICENSE /onnxruntime/ThirdPartyNotices.txt /root-fs/usr/share/doc/san-upscaler/onnxruntime/
+COPY --from=build /build/licences /root-fs/usr/share/doc/san-upscaler/crates
+COPY LICENSE THIRD_PARTY.md /root-fs/usr/share/doc/san-upscaler/
+COPY models /root-fs/usr/share/san-upscaler/models
+RUN set -e; \
+    libraries=$(ldd /root-fs/usr/bin/san-upscaler /root-fs/usr/lib/libonnxruntime.so | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p' | sort -u); \
+    for library in ${libraries}; do mkdir -p "/root-fs$(dirname "${library}")"; cp -L "${library}" "/root-fs${library}"; done; \
+    for library in ${libraries}; do dpkg-query --search "*$(basename "${library}")" | cut -d: -f1; done | sort -u > /packages; \
+    for package in $(cat /packages); do \
+        mkdir -p "/root-fs/usr/share/doc/${package}"; \
+        cp -L "/usr/share/doc/${package}/copyright" "/root-fs/usr/share/doc/${package}/"; \
+    done; \
+    dpkg-query --show --showformat '${Package} ${Version}\n' $(cat /packages) > /packages.txt; \
+    mkdir -p /root-fs/etc; \
+    echo 'upscaler:x:65532:65532:san-upscaler:/:/sbin/nologin' > /root-fs/etc/passwd; \
+    echo 'upscaler:x:65532:' > /root-fs/etc/group
+
+FROM runtime AS inventory
+COPY Cargo.toml Cargo.lock ./
+COPY deploy/supply deploy/supply
+COPY models models
+COPY --from=build /build/crates.txt ./
+COPY --from=root /packages.txt ./
+RUN python3 deploy/supply/inventory.py --crates crates.txt sbom /sbom.cdx.json --packages packages.txt
+
+FROM scratch AS cpu
+COPY --from=root /root-fs /
+COPY --from=inventory /sbom.cdx.json /usr/share/doc/san-upscaler/sbom.cdx.json
+LABEL org.opencontainers.image.title="san-upscaler" \
+      org.opencontainers.image.description="Enlarges images over HTTP with SAN on ONNX Runtime (CPU)" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV UPSCALER_LISTEN=0.0.0.0:8080 \
+    UPSCALER_MODELS=/usr/share/san-upscaler/models
+USER 65532:65532
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=6s --start-period=120s --retries=3 CMD ["/usr/bin/san-upscaler", "health"]
+ENTRYPOINT ["/usr/bin/san-upscaler"]
+CMD ["serve"]
