@@ -41,6 +41,14 @@ pub enum EngineError {
     /// The runtime refused or failed.
     #[error("inference failed: {0}")]
     Runtime(String),
+    /// The caller gave another number of values than the batch holds.
+    #[error("a batch that holds {expected} values was given {actual}")]
+    Input {
+        /// By shape and number of tiles.
+        expected: usize,
+        /// What came.
+        actual: usize,
+    },
     /// The network gave NaN or infinity.
     #[error("the network gave a non-finite value in tile {tile} of its batch")]
     NonFinite {

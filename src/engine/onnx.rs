@@ -69,7 +69,7 @@ impl OnnxEngine {
     fn run(&mut self, batch: usize, width: usize, height: usize) -> Result<Vec<Vec<f32>>, EngineError> {
         let expected = batch * PLANES * width * height;
         if self.input.len() != expected {
-            return Err(EngineError::Shape { expected, actual: self.input.len() });
+            return Err(EngineError::Input { expected, actual: self.input.len() });
         }
         let input =
             TensorRef::from_array_view(([batch, PLANES, height, width], &*self.input)).map_err(|e| failed(&e))?;
@@ -273,7 +273,7 @@ mod tests {
     fn a_tile_of_another_size_is_refused() {
         let Some(mut engine) = engine("models/nearest/x2.onnx", 2, 255.0) else { return };
         let error = engine.upscale(TileShape::square(32), &[tile(0, 16)]).expect_err("the tile is 16 wide");
-        assert!(matches!(error, EngineError::Shape { expected: 3072, actual: 768 }), "{error}");
+        assert!(matches!(error, EngineError::Input { expected: 3072, actual: 768 }), "{error}");
     }
 
     #[test]

@@ -257,16 +257,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_library_is_told_with_the_remedy() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let library = dir.path().join(library_name());
-        std::fs::write(&library, "no machine code").expect("a new file");
-        let error = open(&library).expect_err("that is no library");
-        assert!(error.to_string().contains("`make runtime`"), "{error}");
-        assert!(error.to_string().contains(pinned_version()), "{error}");
-    }
-
-    #[test]
     fn places_end_with_the_fetched_version() {
         let fetched = format!("{FOLDER}/onnxruntime-{}", pinned_version());
         assert!(places().iter().any(|p| p.ends_with(&fetched)));
