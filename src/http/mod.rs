@@ -72,3 +72,6 @@ impl Phase {
         self.draining.load(Ordering::Acquire)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,7 @@ fn routed<'a>(routes: impl Iterator<Item = &'a Route>) -> Router<App> {
 }
 
 /// The layers, from the inside out. Each sees what the ones within it made.
-fn layered(router: Router<App>, app: App) -> Router {
+pub(super) fn layered(router: Router<App>, app: App) -> Router {
     let budget = Budget::new(app.settings.max_body_bytes);
     let metrics = Arc::clone(&app.metrics);
     let router = router

@@ -1,0 +1,13 @@
+//! The service through its port: the real binary, real connections, bicubic so that no ONNX Runtime is needed.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod contract;
+mod drain;
+mod limits;
+mod observed;
+mod parameters;
+mod pictures;
+mod queue;
+mod uploads;
