@@ -245,7 +245,7 @@ mod tests {
         let uri: Uri = format!("/v1/upscale?{query}").parse().expect("a URI");
         let mut headers = HeaderMap::new();
         headers.extend(accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
-        let defaults = Defaults { model: "big", deadline: Duration::from_secs(300) };
+        let defaults = Defaults { model: "big", deadline: Duration::from_mins(5) };
         options(&uri, &headers, wants, &defaults, &registry())
     }
 
@@ -259,7 +259,7 @@ mod tests {
     fn nothing_asked_for_is_the_default_of_everything() {
         let options = asked("", None, Wants::Picture).expect("options");
         assert_eq!((options.model.as_str(), options.scale.factor(), options.ensemble), ("big", 4, false));
-        assert_eq!((options.format, options.deadline), (OutputFormat::Png, Duration::from_secs(300)));
+        assert_eq!((options.format, options.deadline), (OutputFormat::Png, Duration::from_mins(5)));
     }
 
     #[test]
@@ -322,7 +322,7 @@ mod tests {
         fn what_is_taken_was_understood_in_full(
             pairs in prop::collection::vec((prop_oneof![prop::sample::select(&PARAMETERS[..]).prop_map(str::to_owned), "[a-z]{1,8}"], "[ -~é]{0,12}"), 0..6)
         ) {
-            let escape = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+            let escape = |text: &str| text.bytes().fold(String::new(), |text, b| text + &format!("%{b:02X}"));
             let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
             match asked(&query.join("&"), None, Wants::Picture) {
                 Ok(_) => {

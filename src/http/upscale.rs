@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
+use bytes::BytesMut;
 use futures::stream;
+use tokio::sync::mpsc;
 use tracing::{Span, error};
 
 use super::App;
@@ -15,7 +17,7 @@ use super::observe::Record;
 use super::problem::Problem;
 use super::request::{self, Order, Wants};
 use super::upload::Budget;
-use crate::pipeline::{Answer, Plan, Timings};
+use crate::pipeline::{Answer, PipelineError, Plan, Timings};
 use crate::telemetry::metrics::Stage;
 
 /// Model, arithmetic and provider that made the picture.
@@ -24,6 +26,9 @@ pub const MODEL: HeaderName = HeaderName::from_static("x-upscale-model");
 pub const TILES: HeaderName = HeaderName::from_static("x-upscale-tiles");
 /// Stages and how long they took (W3C Server Timing).
 pub const TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Bytes of the file, as they come.
+type Chunks = mpsc::Receiver<Result<Bytes, PipelineError>>;
 
 /// Handles the request. Dropping the returned future, or the body of the answer, cancels the work.
 pub async fn upscale(
@@ -37,33 +42,46 @@ pub async fn upscale(
     // From here on the pipeline's own budget counts the picture.
     drop(held);
     record.takes_tiles(answer.plan.tiles);
-    Ok(respond(answer))
+    respond(answer).await
 }
 
-fn respond(answer: Answer) -> Response {
-    let Answer { plan, etag, timings, length, body: mut chunks } = answer;
-    let mut headers = HeaderMap::new();
+async fn respond(answer: Answer) -> Result<Response, Problem> {
+    let Answer { plan, etag, timings, length, body: chunks } = answer;
+    let body = match length {
+        Some(length) => whole(chunks, length).await?,
+        None => streamed(chunks),
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(plan.output_format.media_type()));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     headers.insert(TILES, HeaderValue::from(plan.tiles));
-    insert(&mut headers, MODEL, &model(&plan));
-    insert(&mut headers, TIMING, &timing(&timings));
-    insert(&mut headers, header::ETAG, &format!("\"{etag}\""));
-    if let Some(length) = length {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    }
+    insert(headers, MODEL, &model(&plan));
+    insert(headers, TIMING, &timing(&timings));
+    insert(headers, header::ETAG, &format!("\"{etag}\""));
+    Ok(response)
+}
 
+/// A file that was ready before its first byte left, gathered until the pipeline has said its last word: sent as it
+/// comes, the server would be content with the announced bytes and go before that.
+async fn whole(mut chunks: Chunks, length: u64) -> Result<Body, PipelineError> {
+    let mut file = BytesMut::with_capacity(length as usize);
+    while let Some(chunk) = chunks.recv().await {
+        file.extend_from_slice(&chunk?);
+    }
+    Ok(file.freeze().into())
+}
+
+/// A file that leaves while it is made.
+fn streamed(mut chunks: Chunks) -> Body {
     let span = Span::current();
-    let body = stream::poll_fn(move |cx| {
+    Body::from_stream(stream::poll_fn(move |cx| {
         chunks.poll_recv(cx).map_err(|cause| {
             // The head has left: all that can still be done is to cut the connection, and to say why in the log.
             span.in_scope(|| error!(%cause, "an answer was cut off"));
             cause
         })
-    });
-    let mut response = Response::new(Body::from_stream(body));
-    *response.headers_mut() = headers;
-    response
+    }))
 }
 
 /// A header that helps but is not worth failing a picture for: model names come from files.

@@ -17,7 +17,7 @@ async fn what_was_begun_is_finished_and_what_comes_is_refused() {
     let headers = format!("Content-Length: {}\r\nConnection: close\r\n", body.len());
     let mut uploading = server.send_head("POST /v1/upscale?scale=2", &headers).await;
     uploading.write_all(&body[..20]).await.expect("the server reads");
-    let large = server.upscale("scale=4", png(&noise(1100, 1100))).await;
+    let large = server.upscale("scale=4", png(&noise(800, 800))).await;
     assert_eq!(large.status(), 200);
     server.until_metric("upscaler_inflight_requests", "", |requests| requests == 2.0).await;
 
@@ -48,7 +48,7 @@ async fn what_was_begun_is_finished_and_what_comes_is_refused() {
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..answer.len().min(500)]));
     let whole = large.bytes().await.expect("the whole answer");
     let picture = image::load_from_memory(&whole).expect("a picture");
-    assert_eq!((picture.width(), picture.height()), (4400, 4400));
+    assert_eq!((picture.width(), picture.height()), (3200, 3200));
     assert!(server.ended().await.success(), "nothing was cut off");
 }
 
@@ -66,7 +66,7 @@ async fn it_serves_on_while_load_balancers_take_notice() {
 #[tokio::test]
 async fn a_second_signal_cuts_off_what_is_under_way() {
     let mut server = Server::start(&[]);
-    let large = server.upscale("scale=4", png(&noise(1100, 1100))).await;
+    let large = server.upscale("scale=4", png(&noise(800, 800))).await;
     server.signal("TERM");
     let unready = async { while server.get("/health/ready").await.status() == 200 {} };
     timeout(PATIENCE, unready).await.expect("soon");

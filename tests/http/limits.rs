@@ -35,7 +35,7 @@ async fn the_largest_input_passes_and_one_row_more_does_not() {
 
 #[tokio::test]
 async fn the_largest_output_passes_and_one_row_more_does_not() {
-    let server = Server::start(&["--max-output", "40000"]);
+    let server = Server::start(&["--max-input", "20000", "--max-output", "40000"]);
     picture(server.upscale("scale=2", png(&drawing(100, 100))).await).await;
     let document = refused(server.upscale("scale=2", png(&drawing(100, 101))).await, 413, "image_too_large").await;
     assert_eq!(document["limit_name"], "output_pixels");

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// How long a test waits for what must come: far more than it takes, so that only a defect meets it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server of bicubic alone, which needs no ONNX Runtime.
 pub struct Server {
