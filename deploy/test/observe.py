@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 # Scraped every second, so that a minute of load has the samples that a quarter of an hour has in production.
 SCRAPE = "1s"
 LOAD_SECONDS = 45
-WINDOW = "30s"
+WINDOW = "40s"
 # What a healthy server cannot be made to count. Their queries must evaluate, and may be empty.
 NEVER = {"upscaler_nonfinite_tiles_total", "upscaler_panics_total"}
 NEVER_SELECTED = {('upscaler_tiles_total', 'outcome="failed"'), ("upscaler_requests_total", 'status=~"5.."')}
@@ -109,19 +109,21 @@ def send(port, models, pictures):
     return one
 
 
-def drive(port, models):
-    """The load: steady clients, now and then more at once than the queue takes, and clients that leave. Statuses seen."""
+def drive(port, models, look):
+    """The load: steady clients, now and then more at once than the queue takes, and clients that leave. Calls `look` while
+    it is on; what that says, and the statuses seen."""
     pictures = [load.png(width, height, width) for width, height in ((48, 48), (64, 96), (160, 120), (33, 200))]
-    large = load.png(250, 250)
+    large, larger = load.png(250, 250), load.png(300, 300)
     path = f"/v1/upscale?scale=4&model={models[0]}"
     steady = load.Load(3, send(port, models, pictures))
     began = time.monotonic()
     left, bursts = 0, []
     while time.monotonic() - began < LOAD_SECONDS:
-        load.leave(port, path, large, 0.5)
+        load.leave(port, path, larger, 0.25)
         left += 1
         bursts.append(load.Load(4, lambda _: load.request(port, "POST", path, large)[0], each=1))
         time.sleep(8)
+    seen = look()
     everyone = [steady, *bursts]
     for clients in everyone:
         clients.stop()
@@ -133,7 +135,7 @@ def drive(port, models):
     print(f"load: {counts} and {left} clients that left", flush=True)
     if any(status >= 500 for status in counts):
         raise Failed("the server failed under load")
-    return counts
+    return seen, counts
 
 
 def check_queries(prometheus, model):
@@ -211,7 +213,7 @@ def main():
         models = [*networks, "bicubic"]
         # A short queue, so that a few clients can fill it.
         command = [server, "serve", "--listen", f"127.0.0.1:{port}", "--metrics-listen", f"127.0.0.1:{metrics_port}",
-                   "--models", models_folder, "--only", ",".join(models), "--model", models[0], "--queue-tiles", "60"]
+                   "--models", models_folder, "--only", ",".join(models), "--model", models[0], "--queue-tiles", "80"]
         command += ["--runtime", runtime[0]] if runtime else []
         stack.start("server", command)
         config = prometheus_config(folder, f"127.0.0.1:{metrics_port}")
@@ -219,12 +221,10 @@ def main():
                                    f"--web.listen-address=127.0.0.1:{prometheus_port}", "--log.level=warn"])
         stack.wait_ready("server", f"http://127.0.0.1:{port}/health/ready")
         stack.wait_ready("prometheus", f"http://127.0.0.1:{prometheus_port}/-/ready")
-        counts = drive(port, models)
-        wrong = [f"no request was answered {status}" for status in (200, 400, 413, 415, 429) if status not in counts]
-        time.sleep(2)
         prometheus = Prometheus(prometheus_port)
-        found, checked = check_queries(prometheus, models[0])
-        wrong += found + check_rules(prometheus)
+        (wrong, checked), counts = drive(port, models, lambda: check_queries(prometheus, models[0]))
+        wrong += [f"no request was answered {status}" for status in (200, 400, 413, 415, 429) if status not in counts]
+        wrong += check_rules(prometheus)
         _, exported = load.request(metrics_port, "GET", "/metrics")
         wrong += check_names(exported.decode())
         if (status := stack.end("server", 60)) != 0:
