@@ -14,8 +14,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 # Kinds that Kubernetes itself ships no schema for; deploy/test/schemas.sh validates them by their own projects'.
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
-# Seconds of the termination grace that belong to neither preStop nor drain: for the process to end.
-GRACE_MARGIN = 10
+# Seconds of the termination grace that belong to neither preStop nor drain: LAST_BATCH and LAST_WORDS of src/cli/serve.rs.
+GRACE_MARGIN = 11
 
 
 def render(overlay):
