@@ -1,4 +1,4 @@
-//! JPEG (ITU-T T.81): its marker segments up to the first scan, and whether the file reaches its end.
+//! JPEG (ITU-T T.81): its marker segments, and what those before the first scan say.
 
 use super::Header;
 use crate::codec::CodecError;
@@ -7,42 +7,46 @@ use crate::codec::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
-const SOS: u8 = 0xda;
-const EOI: u8 = 0xd9;
+pub const DHT: u8 = 0xc4;
+pub const EOI: u8 = 0xd9;
+pub const SOS: u8 = 0xda;
+pub const DRI: u8 = 0xdd;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
 
-/// One marker segment.
-struct Segment<'a> {
-    marker: u8,
-    /// Without the length field; cut short where the file breaks off.
-    data: &'a [u8],
+/// Whether a marker begins a frame, of whatever kind: `SOF0` to `SOF15` without DHT, JPG and DAC.
+pub const fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf)
 }
 
-/// Walks marker by marker. Does not know entropy-coded data; see [`Segments::skip_scan`].
-struct Segments<'a> {
+/// One marker segment.
+pub struct Segment<'a> {
+    /// The byte after 0xff.
+    pub marker: u8,
+    /// Without the length field; cut short where the file breaks off.
+    pub data: &'a [u8],
+}
+
+/// Walks marker by marker, over whatever stands between them. Entropy-coded data after a scan's header is for the
+/// caller to step over: [`Segments::rest`], [`Segments::resume`].
+pub struct Segments<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Segments<'a> {
-    fn new(file: &'a [u8]) -> Self {
+    /// Begins after the start-of-image marker.
+    pub fn new(file: &'a [u8]) -> Self {
         Self { rest: file.get(2..).unwrap_or_default() }
     }
 
-    /// Moves from within entropy-coded data to the marker that ends it: not a stuffed zero, not a restart.
-    fn skip_scan(&mut self) {
-        loop {
-            let Some(at) = self.rest.iter().position(|b| *b == 0xff) else {
-                self.rest = &[];
-                return;
-            };
-            self.rest = &self.rest[at..];
-            match self.rest {
-                [_, 0 | 0xd0..=0xd7, ..] => self.rest = &self.rest[2..],
-                [_, 0xff, ..] => self.rest = &self.rest[1..],
-                _ => return,
-            }
-        }
+    /// What follows the latest segment.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Goes on from here.
+    pub const fn resume(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
     }
 }
 
@@ -65,30 +69,18 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// Whether the file goes on to its end-of-image marker. A decoder fills what is missing with gray; this is how a file
-/// that breaks off is told from one that does not. What follows the first end of image is not looked at.
-pub fn is_whole(file: &[u8]) -> bool {
-    let mut segments = Segments::new(file);
-    while let Some(segment) = segments.next() {
-        match segment.marker {
-            EOI => return true,
-            SOS => segments.skip_scan(),
-            _ => {}
-        }
-    }
-    false
-}
-
 /// The frame header.
-struct Frame {
-    size: Size,
-    components: Vec<Component>,
-    progressive: bool,
+pub struct Frame {
+    pub size: Size,
+    pub components: Vec<Component>,
+    pub progressive: bool,
 }
 
-struct Component {
-    horizontal: u64,
-    vertical: u64,
+/// A colour channel: its sampling factors, 1 to 4, tell how many blocks of it an MCU holds each way.
+pub struct Component {
+    pub id: u8,
+    pub horizontal: u64,
+    pub vertical: u64,
 }
 
 /// What the segments before the first scan say. A file that breaks off after its frame header is judged by what is
@@ -102,9 +94,7 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
     for segment in Segments::new(file) {
         before_scan += segment.data.len() as u64;
         match segment.marker {
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if frame.is_none() => {
-                frame = Some(frame_header(&segment)?);
-            }
+            marker if is_frame(marker) && frame.is_none() => frame = Some(Frame::read(&segment)?),
             APP1 if orientation.is_none() && segment.data.starts_with(b"Exif\0\0") => {
                 orientation = Some(Orientation::from_exif(segment.data));
             }
@@ -132,53 +122,74 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
     })
 }
 
-fn frame_header(segment: &Segment) -> Result<Frame, CodecError> {
-    let [precision, h1, h0, w1, w0, count, components @ ..] = segment.data else {
-        return Err(CodecError::Damaged("the JPEG's frame header is cut off; send the whole file".into()));
-    };
-    let size = Size::new(u32::from(u16::from_be_bytes([*w1, *w0])), u32::from(u16::from_be_bytes([*h1, *h0])));
-    let unsupported = |what: String| Err(CodecError::Unsupported(what));
-    match (segment.marker, *precision, *count) {
-        (0xc0..=0xc2, 8, 1 | 3) => {}
-        (0xc0..=0xc2, 8, 4) => {
-            return unsupported("the JPEG is in CMYK, the colours of print; convert it to RGB first".into());
-        }
-        (0xc0..=0xc2, 8, n) => return unsupported(format!("the JPEG has {n} channels; send one in gray or RGB")),
-        (0xc0..=0xc2, bits, _) => {
-            return unsupported(format!("the JPEG has {bits} bits per sample; send one with 8, or a 16-bit PNG"));
-        }
-        (0xc3 | 0xc7 | 0xcb | 0xcf, ..) => {
-            return unsupported("the JPEG is of the rare lossless kind; convert it to PNG".into());
-        }
-        (0xc5 | 0xc6 | 0xcd | 0xce, ..) => {
-            return unsupported("the JPEG is of the rare hierarchical kind; convert it to a common JPEG".into());
-        }
-        _ => return unsupported("the JPEG has arithmetic coding, which is rare; convert it to a common JPEG".into()),
-    }
-    if size.width == 0 || size.height == 0 {
-        return Err(CodecError::Damaged("the JPEG's header has a side of zero; send the file again".into()));
-    }
-    let components: Vec<_> = components
-        .chunks_exact(3)
-        .take(usize::from(*count))
-        .map(|c| Component { horizontal: u64::from(c[1] >> 4), vertical: u64::from(c[1] & 15) })
-        .collect();
-    if components.len() < usize::from(*count)
-        || components.iter().any(|c| !(1..=4).contains(&c.horizontal) || !(1..=4).contains(&c.vertical))
-    {
-        return Err(CodecError::Damaged("the JPEG's frame header is broken; send the file again".into()));
-    }
-    Ok(Frame { size, components, progressive: segment.marker == 0xc2 })
-}
-
 impl Frame {
+    /// Refuses what is not decoded: other depths, four inks, rare codings.
+    pub fn read(segment: &Segment) -> Result<Self, CodecError> {
+        let [precision, h1, h0, w1, w0, count, components @ ..] = segment.data else {
+            return Err(CodecError::Damaged("the JPEG's frame header is cut off; send the whole file".into()));
+        };
+        let size = Size::new(u32::from(u16::from_be_bytes([*w1, *w0])), u32::from(u16::from_be_bytes([*h1, *h0])));
+        let unsupported = |what: String| Err(CodecError::Unsupported(what));
+        match (segment.marker, *precision, *count) {
+            (0xc0..=0xc2, 8, 1 | 3) => {}
+            (0xc0..=0xc2, 8, 4) => {
+                return unsupported("the JPEG is in CMYK, the colours of print; convert it to RGB first".into());
+            }
+            (0xc0..=0xc2, 8, n) => return unsupported(format!("the JPEG has {n} channels; send one in gray or RGB")),
+            (0xc0..=0xc2, bits, _) => {
+                return unsupported(format!("the JPEG has {bits} bits per sample; send one with 8, or a 16-bit PNG"));
+            }
+            (0xc3 | 0xc7 | 0xcb | 0xcf, ..) => {
+                return unsupported("the JPEG is of the rare lossless kind; convert it to PNG".into());
+            }
+            (0xc5 | 0xc6 | 0xcd | 0xce, ..) => {
+                return unsupported("the JPEG is of the rare hierarchical kind; convert it to a common JPEG".into());
+            }
+            _ => {
+                return unsupported(
+                    "the JPEG has arithmetic coding, which is rare; convert it to a common JPEG".into(),
+                );
+            }
+        }
+        if size.width == 0 || size.height == 0 {
+            return Err(CodecError::Damaged("the JPEG's header has a side of zero; send the file again".into()));
+        }
+        let components: Vec<_> = components
+            .chunks_exact(3)
+            .take(usize::from(*count))
+            .map(|c| Component { id: c[0], horizontal: u64::from(c[1] >> 4), vertical: u64::from(c[1] & 15) })
+            .collect();
+        if components.len() < usize::from(*count)
+            || components.iter().any(|c| !(1..=4).contains(&c.horizontal) || !(1..=4).contains(&c.vertical))
+        {
+            return Err(CodecError::Damaged("the JPEG's frame header is broken; send the file again".into()));
+        }
+        Ok(Self { size, components, progressive: segment.marker == 0xc2 })
+    }
+
+    /// Columns and rows of MCUs, the groups of blocks of all components.
+    pub fn mcus(&self) -> (u64, u64) {
+        let (h_max, v_max) = self.max_sampling();
+        (u64::from(self.size.width).div_ceil(8 * h_max), u64::from(self.size.height).div_ceil(8 * v_max))
+    }
+
+    /// Columns and rows of blocks of a component that has a scan of its own.
+    pub fn blocks(&self, component: &Component) -> (u64, u64) {
+        let (h_max, v_max) = self.max_sampling();
+        let blocks = |side: u32, factor: u64, max: u64| (u64::from(side) * factor).div_ceil(max).div_ceil(8);
+        (blocks(self.size.width, component.horizontal, h_max), blocks(self.size.height, component.vertical, v_max))
+    }
+
+    fn max_sampling(&self) -> (u64, u64) {
+        let max = |factor: fn(&Component) -> u64| self.components.iter().map(factor).max().unwrap_or(1);
+        (max(|c| c.horizontal), max(|c| c.vertical))
+    }
+
     /// A decoder that gets all components in one scan holds one row of blocks of each, raw and upsampled. One that
     /// must wait for later scans holds the coefficients of the whole picture, two bytes each.
     fn working_bytes(&self, whole_picture: bool) -> u64 {
-        let h_max = self.components.iter().map(|c| c.horizontal).max().unwrap_or(1);
-        let v_max = self.components.iter().map(|c| c.vertical).max().unwrap_or(1);
-        let columns = u64::from(self.size.width).div_ceil(8 * h_max);
-        let rows = u64::from(self.size.height).div_ceil(8 * v_max);
+        let (h_max, v_max) = self.max_sampling();
+        let (columns, rows) = self.mcus();
         let blocks: u64 = self.components.iter().map(|c| c.horizontal * c.vertical).sum();
         let full = self.components.len() as u64 * h_max * v_max;
         let row = columns * 128 * (blocks + 3 * full);

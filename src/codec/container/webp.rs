@@ -8,7 +8,7 @@ use crate::units::Size;
 
 /// What the entropy tables of one lossless stream may take. Up to 65536 groups of five tables of 4 KiB are legal, each
 /// told in some 60 bits, so 4 MB of file can ask for 1.3 GB; encoders write at most a few hundred groups.
-/// `decode::vp8l` holds streams to this.
+/// `decode::webp::lossless` holds streams to this.
 pub const fn lossless_tables(pixels: u64, length: usize) -> u64 {
     let sane = (8 << 20) + 4 * pixels;
     let possible = 600 * length as u64;

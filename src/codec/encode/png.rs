@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use png::{BitDepth, ColorType, Compression, Encoder, Info};
+use png::{BitDepth, ColorType, DeflateCompression, Encoder, Filter, Info};
 
 use super::rows::{Rows, big_endian};
 use super::sink::Sink;
@@ -13,7 +13,19 @@ use crate::raster::{Channels, Depth};
 /// Content of one `IDAT` chunk: the chunk's frame of 12 bytes no longer counts, and readers get data soon.
 const IDAT: usize = 64 << 10;
 
-const COMPRESSION: Compression = Compression::Fast;
+/// Paeth on every row and fdeflate's one pass. Measured in one run on a photograph of 2344x1564 enlarged x4 (RGB, one
+/// core of a busy 2-core machine; MB/s of pixels, file size in % of them):
+///
+/// | deflate \ filter | Up | Sub | Avg | Paeth | chosen by row |
+/// |---|---|---|---|---|---|
+/// | fdeflate | 221, 49.5 | 264, 49.1 | 270, 44.9 | 273, 38.0 | 236, 38.0 |
+/// | level 1 | 73, 40.5 | 63, 48.3 | 68, 42.5 | 67, 41.0 | 65, 41.0 |
+/// | level 2 | 75, 33.1 | 67, 41.3 | 87, 35.1 | 76, 36.1 | 72, 36.1 |
+///
+/// Level 6, `png`'s default, gave 32.3 % at 10 MB/s: less than the networks put out. Rendered text is where fdeflate,
+/// which knows no matches, loses: 27.8 % against 11.9 % at level 1.
+const COMPRESSION: DeflateCompression = DeflateCompression::FdeflateUltraFast;
+const FILTER: Filter = Filter::Paeth;
 
 /// Three rows to filter, a chunk, a big-endian copy of some rows, and the compressor's tables.
 pub fn buffered_bytes(row: u64) -> u64 {
@@ -34,7 +46,8 @@ pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), Encode
     };
     let encoder = {
         let mut encoder = Encoder::with_info(sink, info(target)).map_err(refused)?;
-        encoder.set_compression(COMPRESSION);
+        encoder.set_deflate_compression(COMPRESSION);
+        encoder.set_filter(FILTER);
         encoder
     };
     let mut writer = encoder.write_header().map_err(refused)?;

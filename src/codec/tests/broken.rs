@@ -152,6 +152,21 @@ fn notes_that_make_no_sense_fail_no_picture() {
     assert!(matches!(read(&unknown.file()), Err(CodecError::Damaged(_))), "a critical chunk that nobody knows");
 }
 
+/// A cut anywhere in the data of the last scan, and then an end-of-image marker as if nothing had happened. Decoders
+/// make a gray rest of it.
+#[test]
+fn a_jpeg_that_ends_early_with_its_marker_is_damaged() {
+    for (i, file) in FILES.into_iter().enumerate().filter(|(_, file)| file.starts_with(b"\xff\xd8")) {
+        let scan = file.windows(2).rposition(|w| w == b"\xff\xda").expect("a scan");
+        let header = usize::from(u16::from_be_bytes([file[scan + 2], file[scan + 3]]));
+        // The last byte before the marker may be padding alone.
+        for end in scan + 2 + header..file.len() - 3 {
+            let bent = [&file[..end], b"\xff\xd9"].concat();
+            assert!(matches!(read(&bent), Err(CodecError::Damaged(_))), "file {i} ended at {end} of {}", file.len());
+        }
+    }
+}
+
 fn bent() -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8);
     let cut = any::<prop::sample::Index>();

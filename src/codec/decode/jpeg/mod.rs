@@ -1,4 +1,7 @@
-//! JPEG to samples, strictly.
+//! JPEG to samples, once it is known to be all there.
+
+mod bits;
+mod whole;
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -6,7 +9,6 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{damaged, sample_count};
-use crate::codec::container::jpeg::is_whole;
 use crate::codec::limits::INPUT_SIDE;
 use crate::codec::{CodecError, Probe};
 use crate::raster::{Channels, Samples};
@@ -17,9 +19,7 @@ use crate::units::Size;
 const MAX_SCANS: usize = 64;
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
-    if !is_whole(bytes) {
-        return Err(damaged("JPEG"));
-    }
+    whole::check(bytes).map_err(|_| damaged("JPEG"))?;
     let colours = if probe.channels == Channels::Gray { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = DecoderOptions::default()
         .set_strict_mode(true)

@@ -1,0 +1,120 @@
+//! Decoders and encoders in bytes of pixels per second, on the sample photograph enlarged to some megapixels.
+//!
+//! `cargo bench --bench codec`
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use san_upscaler::codec::decode::decode;
+use san_upscaler::codec::encode::{Target, encode};
+use san_upscaler::codec::{InputLimits, OutputFormat, probe};
+use san_upscaler::raster::{Channels, Depth, Raster, Samples};
+use san_upscaler::units::Size;
+
+const LIMITS: InputLimits = InputLimits { input_pixels: 100_000_000, output_pixels: 100_000_000 };
+const SAMPLE: &[u8] = include_bytes!("../docs/sample/astronaut.jpg");
+/// Bands as the blender gives them: the rows of one row of tiles.
+const BAND: usize = 256;
+
+/// The sample, enlarged bilinearly, in the channels and depth asked for.
+fn photograph(factor: u32, channels: Channels, depth: Depth) -> Raster {
+    let told = probe(SAMPLE, &LIMITS).expect("the sample is a JPEG");
+    let small = decode(SAMPLE, &told).expect("the sample is whole");
+    let size = Size::new(small.size().width * factor, small.size().height * factor);
+    let at = |x: u32, y: u32, c: usize| {
+        let along = |v: u32, end: u32| {
+            let v = ((v as f32 + 0.5) / factor as f32 - 0.5).clamp(0.0, (end - 1) as f32);
+            (v as u32, (v as u32 + 1).min(end - 1), v.fract())
+        };
+        let (x0, x1, fx) = along(x, small.size().width);
+        let (y0, y1, fy) = along(y, small.size().height);
+        let row = |y| small.level(x0, y, c) * (1.0 - fx) + small.level(x1, y, c) * fx;
+        row(y0) * (1.0 - fy) + row(y1) * fy
+    };
+    let levels = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y))).flat_map(|(x, y)| {
+        (0..channels.count()).map(move |c| {
+            let opaque = channels.has_alpha() && c + 1 == channels.count();
+            if opaque { 255.0 } else { at(x, y, c) }
+        })
+    });
+    let samples = match depth {
+        Depth::Eight => Samples::U8(levels.map(|v| v.round() as u8).collect()),
+        Depth::Sixteen => Samples::U16(levels.map(|v| (v * 257.0).round() as u16).collect()),
+    };
+    Raster::new(size, channels, samples)
+}
+
+fn bands(picture: &Raster) -> Vec<Raster> {
+    let Size { width, .. } = picture.size();
+    let row = width as usize * picture.channels().count();
+    let cut = |samples: Samples| {
+        let rows = (samples.len() / row) as u32;
+        Raster::new(Size::new(width, rows), picture.channels(), samples)
+    };
+    match picture.samples() {
+        Samples::U8(v) => v.chunks(row * BAND).map(|c| cut(Samples::U8(c.to_vec()))).collect(),
+        Samples::U16(v) => v.chunks(row * BAND).map(|c| cut(Samples::U16(c.to_vec()))).collect(),
+    }
+}
+
+fn file(format: OutputFormat, picture: &Raster) -> Vec<u8> {
+    let target =
+        Target { format, size: picture.size(), channels: picture.channels(), depth: picture.depth(), icc: None };
+    let mut out = Vec::new();
+    encode(&target, &mut bands(picture).into_iter(), &mut out).expect("a Vec takes everything");
+    out
+}
+
+fn decoding(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode");
+    let rgb = photograph(10, Channels::Rgb, Depth::Eight);
+    let deep = photograph(10, Channels::Rgb, Depth::Sixteen);
+    for (name, file, picture) in [
+        ("jpeg", file(OutputFormat::Jpeg, &rgb), &rgb),
+        ("png", file(OutputFormat::Png, &rgb), &rgb),
+        ("png-16", file(OutputFormat::Png, &deep), &deep),
+        ("webp-lossless", file(OutputFormat::WebP, &rgb), &rgb),
+    ] {
+        group.throughput(Throughput::Bytes(picture.bytes()));
+        group.bench_with_input(BenchmarkId::from_parameter(name), &file, |b, file| {
+            b.iter(|| {
+                let told = probe(file, &LIMITS).expect("it was just made");
+                black_box(decode(file, &told).expect("it was just made"))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn encoding(c: &mut Criterion) {
+    let mut group = c.benchmark_group("encode");
+    for (name, format, channels, depth) in [
+        ("png-rgb", OutputFormat::Png, Channels::Rgb, Depth::Eight),
+        ("png-rgba", OutputFormat::Png, Channels::Rgba, Depth::Eight),
+        ("png-gray", OutputFormat::Png, Channels::Gray, Depth::Eight),
+        ("png-rgb-16", OutputFormat::Png, Channels::Rgb, Depth::Sixteen),
+        ("jpeg-rgb", OutputFormat::Jpeg, Channels::Rgb, Depth::Eight),
+        ("jpeg-rgba", OutputFormat::Jpeg, Channels::Rgba, Depth::Eight),
+        ("webp-rgb", OutputFormat::WebP, Channels::Rgb, Depth::Eight),
+    ] {
+        let picture = photograph(10, channels, depth);
+        let size = file(format, &picture).len() as u64;
+        println!("{name}: {:.1} % of the pixels' bytes", 100.0 * size as f64 / picture.bytes() as f64);
+        group.throughput(Throughput::Bytes(picture.bytes()));
+        group.bench_with_input(BenchmarkId::from_parameter(name), &picture, |b, picture| {
+            b.iter(|| black_box(file(format, picture)));
+        });
+    }
+    group.finish();
+}
+
+fn probing(c: &mut Criterion) {
+    c.bench_function("probe/jpeg", |b| b.iter(|| black_box(probe(black_box(SAMPLE), &LIMITS).is_ok())));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = decoding, encoding, probing
+}
+criterion_main!(benches);
