@@ -33,6 +33,40 @@ fn pixels_are_those_of_libjpeg() {
     like!("rgb-components", 1, 0.2);
 }
 
+/// What Pillow does not write: every sampling that is about, in one scan and in many, by the encoder of our JPEG
+/// output. On a smooth picture subsampled chroma is nearly what it was.
+#[test]
+fn every_subsampling_in_every_order_of_scans() {
+    use jpeg_encoder::{ColorType, Encoder, SamplingFactor as F};
+    let (width, height) = (83_u16, 61_u16);
+    let pixels: Vec<u8> = (0..height)
+        .flat_map(|y| (0..width).map(move |x| (x, y)))
+        .flat_map(|(x, y)| [40 + x, 200 - 2 * y, 60 + x + y].map(|v| v as u8))
+        .collect();
+    for sampling in [F::F_1_1, F::F_2_1, F::F_1_2, F::F_2_2, F::F_4_1, F::F_4_2, F::F_1_4, F::F_2_4] {
+        for (progressive, separate, restart) in [
+            (false, false, 0),
+            (false, false, 3),
+            (false, true, 0),
+            (false, true, 5),
+            (true, false, 0),
+            (true, false, 4),
+        ] {
+            let what = format!("{sampling:?} progressive {progressive} separate {separate} restart {restart}");
+            let mut file = Vec::new();
+            let mut encoder = Encoder::new(&mut file, 95);
+            encoder.set_sampling_factor(sampling);
+            encoder.set_progressive(progressive);
+            encoder.set_optimized_huffman_tables(separate);
+            encoder.set_restart_interval(restart);
+            encoder.encode(&pixels, width, height, ColorType::Rgb).expect("it encodes");
+            let (_, picture) = read(&file).expect(&what);
+            let (largest, mean) = difference(eight_bit(&picture), &pixels);
+            assert!(largest <= 16 && mean < 2.0, "{what}: largest {largest}, mean {mean}");
+        }
+    }
+}
+
 #[test]
 fn gray_stays_gray() {
     for file in [&fixture!("gray.jpg")[..], fixture!("progressive-gray.jpg")] {

@@ -18,6 +18,8 @@ pub enum Refused {
 
 /// What is left of an alphabet without the colour cache: green and lengths, red, blue, alpha, distances.
 const ALPHABETS: [usize; 5] = [256 + 24, 256, 256, 256, 40];
+/// The order in which the lengths of the code for lengths are told.
+const LENGTH_ORDER: [usize; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 /// A lookup of this many bits precedes a tree in the decoder.
 const LOOKUP_BITS: usize = 10;
 
@@ -171,10 +173,9 @@ impl Code {
         if bits.number(1)? == 1 {
             return Self::read_simple(bits, alphabet);
         }
-        const ORDER: [usize; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-        let mut lengths = [0; ORDER.len()];
+        let mut lengths = [0; LENGTH_ORDER.len()];
         let told = 4 + bits.number(4)? as usize;
-        for place in &ORDER[..told] {
+        for place in &LENGTH_ORDER[..told] {
             lengths[*place] = bits.number(3)? as u8;
         }
         let code = Self::new(&lengths)?;
