@@ -90,6 +90,7 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
     let mut orientation = None;
     let mut profile = ProfileParts::default();
     let mut scan_components = None;
+    let mut restarts = false;
     let mut before_scan = 0;
     for segment in Segments::new(file) {
         before_scan += segment.data.len() as u64;
@@ -99,6 +100,7 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
                 orientation = Some(Orientation::from_exif(segment.data));
             }
             APP2 => profile.add(segment.data),
+            DRI => restarts = segment.data != [0, 0],
             SOS => {
                 scan_components = segment.data.first().copied();
                 break;
@@ -112,6 +114,12 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
     };
     let channels = if frame.components.len() == 1 { Channels::Gray } else { Channels::Rgb };
     let all_in_one_scan = scan_components.is_none_or(|n| usize::from(n) == frame.components.len());
+    if !frame.progressive && !all_in_one_scan && (frame.max_sampling() != (1, 1) || restarts) {
+        // zune-jpeg 0.5.15 decodes these without a complaint to colours that are far off.
+        return Err(CodecError::Unsupported(
+            "the JPEG has its colours in separate scans, which is rare; save it anew as a common JPEG".into(),
+        ));
+    }
     Ok(Header {
         stored: frame.size,
         channels,

@@ -22,6 +22,8 @@ pub fn check(file: &[u8]) -> Result<(), Broken> {
                 frame = Some(Progress::new(read));
             }
             DHT => tables.define(segment.data)?,
+            // Between the scans of a sequential frame the decoder would lose count.
+            DRI if scans > 0 && frame.as_ref().is_some_and(|f| !f.frame.progressive) => return Err(Broken),
             DRI => tables.restart_interval = u32::from(u16::from_be_bytes(*segment.data.first_chunk().ok_or(Broken)?)),
             SOS => {
                 scans += 1;
