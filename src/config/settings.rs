@@ -84,7 +84,7 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Deadline of a request that asks for none, and the most it may ask for.
     pub deadline: Duration,
-    /// A request's header must be in within this.
+    /// The header of a connection's first request must be in within this.
     pub header_timeout: Duration,
     /// An upload must be in within this.
     pub body_timeout: Duration,

@@ -75,7 +75,7 @@ pub struct ServeArgs {
     /// Time for a whole request; a request may ask for less
     #[arg(long, env = "UPSCALER_DEADLINE", value_name = "TIME", default_value = "300s")]
     pub deadline: String,
-    /// A request's header must be in within this
+    /// The header of a connection's first request must be in within this
     #[arg(long, env = "UPSCALER_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s")]
     pub header_timeout: String,
     /// An upload must be in within this
