@@ -27,7 +27,7 @@ pub use plan::Plan;
 
 use crate::codec::{self, CodecError, InputLimits, OutputFormat};
 use crate::engine::Execution;
-use crate::raster::{Raster, Samples};
+use crate::raster::{Depth, Raster, Samples};
 use crate::registry::{LookupError, Registry};
 use crate::scheduler::{Refusal, Scheduler, Ticket};
 use crate::telemetry::Metrics;
@@ -268,10 +268,10 @@ fn panicked(metrics: &Metrics, error: &JoinError) -> PipelineError {
 }
 
 /// All rows in one.
-fn gathered(rows: walk::Rows, depth: crate::raster::Depth) -> Samples {
+fn gathered(rows: walk::Rows, depth: Depth) -> Samples {
     let mut all = match depth {
-        crate::raster::Depth::Eight => Samples::U8(Vec::new()),
-        crate::raster::Depth::Sixteen => Samples::U16(Vec::new()),
+        Depth::Eight => Samples::U8(Vec::new()),
+        Depth::Sixteen => Samples::U16(Vec::new()),
     };
     for band in rows {
         match (&mut all, band.into_samples()) {

@@ -1,0 +1,158 @@
+//! The walk with the real scheduler and the built-in engine, and with engines that misbehave.
+
+mod ends;
+mod pictures;
+mod plans;
+
+use std::io::Cursor;
+
+use super::*;
+use crate::engine::bicubic::{Bicubic, Kernel};
+use crate::engine::{EngineError, EngineSet, TileEngine};
+use crate::raster::Channels;
+use crate::registry::{Kind, Network, NetworkId};
+use crate::scheduler::Limits;
+use crate::tiling::TileSpec;
+use crate::units::{Size, TileShape};
+
+const MODEL: &str = "bicubic";
+
+fn scale() -> Scale {
+    Scale::new(2).expect("a scale")
+}
+
+fn options(format: OutputFormat) -> Options {
+    Options { model: MODEL.into(), scale: scale(), ensemble: false, format, deadline: Duration::from_mins(1) }
+}
+
+/// A pipeline of one network at x2 with two workers.
+fn pipeline(mut engine: impl FnMut() -> Box<dyn TileEngine>) -> Arc<Pipeline> {
+    let network = Network {
+        id: NetworkId(0),
+        model: MODEL.into(),
+        scale: scale(),
+        tiles: vec![TileSpec { shape: TileShape::square(32), halo: 4 }],
+        kind: Kind::Bicubic,
+        parameters: 0,
+    };
+    let registry = Registry::new(vec![network]);
+    let metrics = Arc::new(Metrics::new());
+    let limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 20_000, queue_bytes: 1 << 30 };
+    let workers = (0..2).map(|_| EngineSet::from([(NetworkId(0), engine())])).collect();
+    Arc::new(Pipeline {
+        scheduler: Scheduler::start(limits, workers, &registry, &metrics).expect("threads can be had"),
+        registry: Arc::new(registry),
+        limits: InputLimits { input_pixels: 1 << 20, output_pixels: 1 << 22 },
+        executions: vec![Bicubic::new(scale()).execution()],
+        metrics,
+        compute: Arc::new(tokio::sync::Semaphore::new(2)),
+    })
+}
+
+fn bicubic() -> Arc<Pipeline> {
+    pipeline(|| Box::new(Bicubic::new(scale())))
+}
+
+/// An engine that does as it is told.
+struct Faulty<F>(F);
+
+impl<F: FnMut(Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, EngineError> + Send> TileEngine for Faulty<F> {
+    fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+        let enlarged = Bicubic::new(scale()).upscale(shape, tiles)?;
+        (self.0)(enlarged)
+    }
+
+    fn execution(&self) -> Execution {
+        Bicubic::new(scale()).execution()
+    }
+}
+
+fn noise(size: Size, channels: Channels) -> Raster {
+    let mut state = 9_u32;
+    let samples = (0..size.pixels() * channels.count() as u64).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    Raster::new(size, channels, Samples::U8(samples.collect()))
+}
+
+fn widened(picture: &Raster) -> Raster {
+    match picture.samples() {
+        Samples::U8(v) => {
+            let wide = v.iter().map(|&sample| u16::from(sample) * 257).collect();
+            Raster::new(picture.size(), picture.channels(), Samples::U16(wide))
+        }
+        Samples::U16(_) => picture.clone(),
+    }
+}
+
+/// PNG bytes, by none of our code.
+fn png(picture: &Raster) -> Bytes {
+    let mut out = Cursor::new(Vec::new());
+    let Size { width, height } = picture.size();
+    let buffer: image::DynamicImage = match (picture.channels(), picture.samples().clone()) {
+        (Channels::Gray, Samples::U8(v)) => image::GrayImage::from_raw(width, height, v).map(Into::into),
+        (Channels::GrayAlpha, Samples::U8(v)) => image::GrayAlphaImage::from_raw(width, height, v).map(Into::into),
+        (Channels::Rgb, Samples::U8(v)) => image::RgbImage::from_raw(width, height, v).map(Into::into),
+        (Channels::Rgba, Samples::U8(v)) => image::RgbaImage::from_raw(width, height, v).map(Into::into),
+        (Channels::Rgb, Samples::U16(v)) => {
+            image::ImageBuffer::<image::Rgb<u16>, _>::from_raw(width, height, v).map(Into::into)
+        }
+        other => unreachable!("no test uses {other:?}"),
+    }
+    .expect("a raster has exactly its samples");
+    buffer.write_to(&mut out, image::ImageFormat::Png).expect("memory");
+    out.into_inner().into()
+}
+
+fn decoded(file: &[u8]) -> Raster {
+    let picture = image::load_from_memory(file).expect("a picture");
+    let size = Size::new(picture.width(), picture.height());
+    let (channels, samples) = match picture {
+        image::DynamicImage::ImageLuma8(v) => (Channels::Gray, Samples::U8(v.into_raw())),
+        image::DynamicImage::ImageLumaA8(v) => (Channels::GrayAlpha, Samples::U8(v.into_raw())),
+        image::DynamicImage::ImageRgb8(v) => (Channels::Rgb, Samples::U8(v.into_raw())),
+        image::DynamicImage::ImageRgba8(v) => (Channels::Rgba, Samples::U8(v.into_raw())),
+        image::DynamicImage::ImageRgb16(v) => (Channels::Rgb, Samples::U16(v.into_raw())),
+        other => panic!("an answer in {:?}", other.color()),
+    };
+    Raster::new(size, channels, samples)
+}
+
+/// Bicubic of the whole picture in one piece, channel by channel, rounded.
+fn whole(picture: &Raster) -> Vec<f32> {
+    let (size, target, step) = (picture.size(), picture.size().scaled(scale()), picture.channels().count());
+    let mut out = vec![0.0; target.pixels() as usize * step];
+    for channel in 0..step {
+        let pixels = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y)));
+        let plane: Vec<f32> = pixels.map(|(x, y)| picture.level(x, y, channel)).collect();
+        let mut enlarged = vec![0.0; target.pixels() as usize];
+        let row = |y: u32| &plane[(y * size.width) as usize..][..size.width as usize];
+        Kernel::new(scale()).enlarge(size, row, 0..target.height, &mut enlarged);
+        out.iter_mut().skip(channel).step_by(step).zip(enlarged).for_each(|(out, level)| *out = level);
+    }
+    out
+}
+
+fn eight(levels: &[f32]) -> Samples {
+    Samples::U8(levels.iter().map(|level| (level + 0.5).clamp(0.0, 255.0) as u8).collect())
+}
+
+async fn file(answer: Answer) -> Result<Vec<u8>, PipelineError> {
+    let (mut body, mut all) = (answer.body, Vec::new());
+    while let Some(chunk) = body.recv().await {
+        all.extend_from_slice(&chunk?);
+    }
+    Ok(all)
+}
+
+/// Waits until nothing is admitted and no memory is held; a test that leaks hangs and is ended by its runner.
+async fn idle(pipeline: &Pipeline) {
+    while pipeline.scheduler.admitted_tiles() > 0
+        || pipeline.metrics.inflight_bytes.get() > 0
+        || pipeline.compute.available_permits() < 2
+    {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(pipeline.metrics.queued_tiles.get(), 0);
+}

@@ -1,0 +1,74 @@
+//! What the header decides: plans, limits, memory, entity tags.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_what_will_be_done() {
+    let pipeline = bicubic();
+    let picture = png(&noise(Size::new(100, 60), Channels::Rgb));
+    let planned = pipeline.plan(&picture, &options(OutputFormat::Png)).expect("a good picture");
+    let answer = pipeline.upscale(picture, options(OutputFormat::Png)).await.expect("a good picture");
+    assert_eq!((planned.output, planned.tiles, planned.bytes), (Size::new(200, 120), 4 * 3, answer.plan.bytes));
+    assert_eq!(planned.tile, answer.plan.tile);
+    idle(&pipeline).await;
+}
+
+#[tokio::test]
+async fn a_plan_gives_the_errors_of_the_work() {
+    let pipeline = bicubic();
+    let picture = png(&noise(Size::new(10, 10), Channels::Rgb));
+    let unknown = Options { model: "nonsense".into(), ..options(OutputFormat::Png) };
+    assert!(matches!(pipeline.plan(&picture, &unknown), Err(PipelineError::Lookup(_))));
+    // The parameter is told first, even if the picture is wrong, too.
+    assert!(matches!(pipeline.plan(b"", &unknown), Err(PipelineError::Lookup(_))));
+    assert!(matches!(pipeline.plan(b"", &options(OutputFormat::Png)), Err(PipelineError::Codec(CodecError::Empty))));
+    let error = pipeline.upscale(Bytes::from_static(b"nonsense"), options(OutputFormat::Png)).await;
+    assert!(matches!(error, Err(PipelineError::Codec(CodecError::Unsupported(_)))));
+}
+
+#[tokio::test]
+async fn the_output_limit_has_two_sides() {
+    let mut pipeline = Arc::into_inner(bicubic()).expect("nobody else has it yet");
+    pipeline.limits.output_pixels = 20 * 20;
+    let plan = |side| pipeline.plan(&png(&noise(Size::new(side, 10), Channels::Gray)), &options(OutputFormat::Png));
+    assert!(plan(10).is_ok());
+    match plan(11) {
+        Err(PipelineError::Codec(CodecError::TooLarge { name, limit, actual, .. })) => {
+            assert_eq!((name, limit, actual), ("output_pixels", 400, 440));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_entity_tag_follows_what_determines_the_bytes() {
+    let pipeline = bicubic();
+    let (one, two) = (png(&noise(Size::new(9, 9), Channels::Rgb)), png(&noise(Size::new(9, 8), Channels::Rgb)));
+    let tag =
+        async |upload: &Bytes, options| pipeline.upscale(upload.clone(), options).await.expect("a good picture").etag;
+    let first = tag(&one, options(OutputFormat::Png)).await;
+    assert_eq!(first.len(), 32);
+    assert_eq!(first, tag(&one, options(OutputFormat::Png)).await);
+    assert_ne!(first, tag(&two, options(OutputFormat::Png)).await);
+    assert_ne!(first, tag(&one, options(OutputFormat::WebP)).await);
+    assert_ne!(first, tag(&one, Options { ensemble: true, ..options(OutputFormat::Png) }).await);
+}
+
+#[test]
+fn memory_grows_with_what_is_asked_for() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _entered = runtime.enter();
+    let pipeline = bicubic();
+    let bytes = |size, channels, ensemble, format| {
+        let upload = png(&noise(size, channels));
+        let options = Options { ensemble, ..options(format) };
+        pipeline.plan(&upload, &options).expect("a good picture").bytes
+    };
+    let small = bytes(Size::new(64, 64), Channels::Rgb, false, OutputFormat::Png);
+    assert!(small < 8 << 20, "{small} bytes for a thumbnail");
+    assert!(bytes(Size::new(640, 640), Channels::Rgb, false, OutputFormat::Png) > small);
+    assert!(bytes(Size::new(64, 64), Channels::Rgb, true, OutputFormat::Png) > small);
+    let tall = Size::new(16, 8000);
+    let streamed = bytes(tall, Channels::Rgb, false, OutputFormat::Png);
+    assert!(bytes(tall, Channels::Rgb, false, OutputFormat::WebP) >= streamed + 3 * 32 * 16_000, "WebP is held whole");
+}

@@ -1,0 +1,111 @@
+//! `upscale` and `eval` as typed: files, folders, exit codes, what is printed. The built-in bicubic enlarges, so that no
+//! runtime and no model is needed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use image::{Rgb, RgbImage};
+use tempfile::TempDir;
+
+/// Exit code, standard output and standard error of a command with the built-in model.
+fn run(command: &str, args: &[&str], folder: &Path) -> (Option<i32>, String, String) {
+    let mut upscaler = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
+    let output = upscaler.env_clear().current_dir(folder).args([command, "--model", "bicubic"]).args(args).output();
+    let output = output.expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn picture(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| Rgb([(x * 9 % 256) as u8, (y * 7 % 256) as u8, ((x + y) * 5 % 256) as u8]))
+}
+
+/// A folder with these pictures.
+fn folder(pictures: &[(&str, u32, u32)]) -> TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    for &(name, width, height) in pictures {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
+        picture(width, height).save(path).expect("written");
+    }
+    dir
+}
+
+fn size(path: &Path) -> (u32, u32) {
+    image::image_dimensions(path).expect("a picture")
+}
+
+#[test]
+fn one_file_becomes_the_file_that_is_named() {
+    let dir = folder(&[("a.png", 30, 20)]);
+    let (code, out, err) = run("upscale", &["a.png", "-o", "b.webp", "--scale", "3"], dir.path());
+    assert_eq!((code, out.as_str()), (Some(0), "1 of 1 enlarged\n"), "{err}");
+    assert_eq!(size(&dir.path().join("b.webp")), (90, 60));
+}
+
+#[test]
+fn a_file_that_fails_does_not_end_the_batch() {
+    let dir = folder(&[("in/a.png", 30, 20), ("in/sub/c.png", 5, 40)]);
+    fs::write(dir.path().join("in/b.jpg"), b"no picture").expect("written");
+    let (code, out, err) = run("upscale", &["in", "gone.png", "-o", "out", "--scale", "2"], dir.path());
+    assert_eq!((code, out.as_str()), (Some(1), "2 of 4 enlarged\n"), "{err}");
+    assert!(err.contains("2 failed:") && err.contains("b.jpg: ") && err.contains("gone.png: cannot be read"), "{err}");
+    assert_eq!(size(&dir.path().join("out/a.png")), (60, 40));
+    assert_eq!(size(&dir.path().join("out/sub/c.png")), (10, 80));
+    let left: Vec<_> = fs::read_dir(dir.path().join("out")).expect("a folder").collect();
+    assert_eq!(left.len(), 2, "nothing partial is left: {left:?}");
+}
+
+#[test]
+fn an_input_is_never_overwritten() {
+    let dir = folder(&[("a.png", 30, 20)]);
+    let (code, _, err) = run("upscale", &["a.png", "-o", "."], dir.path());
+    assert_eq!(code, Some(1));
+    assert!(err.contains("would overwrite an input"), "{err}");
+    assert_eq!(size(&dir.path().join("a.png")), (30, 20));
+}
+
+#[test]
+fn wrong_arguments_end_before_any_work() {
+    let dir = folder(&[("a.png", 30, 20)]);
+    for wrong in [&["a.png", "-o", "out", "--scale", "9"][..], &["a.png", "-o", "out", "--max-batch", "0"], &["a.png"]]
+    {
+        assert_eq!(run("upscale", wrong, dir.path()).0, Some(2), "{wrong:?}");
+    }
+    assert!(!dir.path().join("out").exists());
+}
+
+#[test]
+fn the_ensemble_runs_on_the_command_line_too() {
+    let dir = folder(&[("a.png", 40, 33)]);
+    let (code, _, err) = run("upscale", &["a.png", "-o", "out", "--scale", "2", "--ensemble"], dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(size(&dir.path().join("out/a.png")), (80, 66));
+}
+
+#[test]
+fn eval_prints_a_table_and_a_document_that_agree() {
+    let dir = folder(&[("Set/HR/a.png", 60, 48), ("Set/HR/b.png", 45, 70)]);
+    let (code, table, err) = run("eval", &["--data", "Set", "--scale", "2"], dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines[0], "Set x2, bicubic, tiled");
+    assert!(lines[2].starts_with("a ") && lines[3].starts_with("b ") && lines[4].starts_with("mean of 2"), "{table}");
+
+    let (code, json, err) = run("eval", &["--data", "Set", "--scale", "2", "--json"], dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let mean = &report["sets"][0]["mean"];
+    let psnr = format!("{:.3}", mean["psnr"].as_f64().expect("a number"));
+    assert!(lines[4].contains(&psnr), "{psnr} is not in {table}");
+    assert_eq!(report["sets"][0]["images"][1]["name"], "b");
+}
+
+#[test]
+fn eval_says_what_a_test_set_is() {
+    let dir = folder(&[("a.png", 30, 20)]);
+    let (code, _, err) = run("eval", &["--data", "."], dir.path());
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no test set") && err.contains("HR"), "{err}");
+}
