@@ -15,9 +15,10 @@ const bytes = (n) => {
   const units = ["B", "kB", "MB", "GB"];
   let i = 0;
   while (n >= 1000 && i < units.length - 1) { n /= 1000; i += 1; }
-  return `${i && n < 100 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
+  return `${i && n < 10 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
 };
 const seconds = (s) => (s < 1 ? `${Math.max(1, Math.round(s * 1000))} ms` : s < 60 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`);
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const size = ({ width, height }) => `${width}×${height}`;
 
 // ---- what is asked for
@@ -73,7 +74,7 @@ async function plan() {
     line.classList.toggle("bad", !answer.ok);
     line.textContent = answer.ok
       ? `${size(said.input)} becomes ${size(said.output)}: ${said.tiles} ${said.tiles === 1 ? "tile" : "tiles"}, about ${seconds(said.estimated_seconds)}.`
-      : said.detail;
+      : sentence(said.detail);
     state.plan = answer.ok ? said : null;
     // What may pass later (a full queue) is worth trying; what cannot is not.
     $("go").disabled = !answer.ok && answer.status !== 429 && answer.status !== 503;
@@ -171,7 +172,6 @@ async function problemOf(xhr) {
 }
 
 function complain(problem, xhr) {
-  const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
   $("problem-title").textContent = sentence(problem.title);
   $("problem-detail").textContent = sentence(problem.detail);
   const retry = xhr.getResponseHeader("Retry-After");
@@ -292,7 +292,7 @@ document.addEventListener("paste", (event) => choose(event.clipboardData.files[0
     state.models = models.models;
     $("model").replaceChildren(...state.models.map((model) => new Option(model.title || model.name, model.name, false, model.name === models.default)));
     $("model").disabled = false;
-    $("most").textContent = `, up to ${bytes(limits.body_bytes)} and ${Math.round(limits.input_pixels / 1e6)} megapixels`;
+    $("most").textContent = `, up to ${bytes(limits.body_bytes)} and ${Math.floor(limits.input_pixels / 1024 ** 2)} megapixels`;
     modelChanged();
   } catch {
     complain({ title: "The server does not answer", detail: "The list of models could not be read. Reload the page once the server is up." }, { getResponseHeader: () => null });
