@@ -82,7 +82,9 @@ fn get(url: &Uri, timeout: Duration) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, left()?)?;
     stream.set_write_timeout(Some(left()?))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: san-upscaler-health\r\n\r\n")?;
+    // In one piece: a server may answer and close on the first that it reads.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: san-upscaler-health\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
 
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
