@@ -3,6 +3,7 @@
 # would (read-only root, user 65532, no capabilities, its own process 1), asks its health and sends a picture through.
 #
 #   image.sh              everything, the release build inside included: some minutes of all cores
+#   image.sh --warm       the same, with the dependencies in target/release copied in, so that cargo compiles our crate alone
 #   image.sh --prebuilt   the same, but cargo in the build stage hands over $SERVER (or target/release) instead of compiling
 #
 # Stand-ins for the base images are bootstrapped from Debian's packages into .cache/image, once; the Rust toolchain and the
@@ -18,7 +19,7 @@ need mmdebstrap mmdebstrap
 work=$PWD/.cache/image
 mkdir -p "$work"
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=overlay
-buildah() { command buildah --root "$work/store" --runroot "$work/run" "$@"; }
+buildah() { nice -n 5 buildah --root "$work/store" --runroot "$work/run" "$@"; }
 tidy() {
     buildah rm --all >/dev/null 2>&1 || true
     buildah umount --all >/dev/null 2>&1 || true
@@ -43,11 +44,21 @@ base() {
 }
 base debian libstdc++6
 base python ca-certificates,python3,python3-pip
-base rust ca-certificates,gcc,libc6-dev --env PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin --env CARGO_HOME=/usr/local/cargo
+# cargo takes what it compiled before for fresh only where its home has the same name.
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+base rust ca-certificates,gcc,libc6-dev --env PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin --env CARGO_HOME="$cargo_home"
 
-toolchain=$(rustc --print sysroot)
+toolchain=$(rustc --print sysroot) target=${CARGO_TARGET_DIR:-target}/release rust=rust
+if [[ ${1:-} == --warm ]]; then
+    rust=rust-warm
+    container=$(buildah from localhost/rust)
+    root=$(buildah mount "$container")
+    mkdir -p "$root/build/target/release"
+    cp -r --preserve=timestamps "$target"/{deps,build,.fingerprint} "$root/build/target/release/"
+    buildah commit --quiet --rm "$container" "localhost/$rust" >/dev/null
+fi
 if [[ ${1:-} == --prebuilt ]]; then
-    binary=${SERVER:-target/release/san-upscaler}
+    binary=${SERVER:-$target/san-upscaler}
     stand_in=$work/prebuilt
     rm -rf "$stand_in"
     mkdir -p "$stand_in/bin"
@@ -63,11 +74,11 @@ CARGO
 else
     mounts=(--volume "$toolchain:/usr/local/rust:ro")
 fi
-mounts+=(--volume "${CARGO_HOME:-$HOME/.cargo}/registry:/usr/local/cargo/registry" --volume /etc/ssl/certs:/etc/ssl/certs:ro)
+mounts+=(--volume "$cargo_home/registry:$cargo_home/registry" --volume /etc/ssl/certs:/etc/ssl/certs:ro)
 
 began=$SECONDS
 buildah bud --quiet --isolation chroot --format docker --layers --target cpu "${mounts[@]}" \
-    --build-arg RUST=localhost/rust --build-arg PYTHON=localhost/python --build-arg DEBIAN=localhost/debian \
+    --build-arg RUST=localhost/$rust --build-arg PYTHON=localhost/python --build-arg DEBIAN=localhost/debian \
     --tag localhost/san-upscaler:cpu . >/dev/null
 echo "image: built in $((SECONDS - began)) s"
 
