@@ -189,8 +189,6 @@ class Manifests:
 
     def test_every_probe_is_a_route_of_the_contract(self):
         paths = yaml.safe_load((ROOT / "openapi.yaml").read_text())["paths"]
-        if not paths:
-            self.skipTest("the contract has no paths yet")
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             self.assertIn("get", paths[container(self.documents)[probe]["httpGet"]["path"]])
 
