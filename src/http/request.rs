@@ -1,7 +1,7 @@
 //! What a request asks for: its query, strictly read, and its picture.
 //!
 //! A parameter that is unknown, repeated or malformed is an error and never passed over: a client that writes
-//! `scael=2` must not be sent a picture at 4. All wrong parameters are told at once.
+//! `scael=2` must not be sent a picture at 4. All wrong parameters are told at once, as far as anybody would read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,7 +114,7 @@ pub fn options(
     match scale {
         Some(scale) => {
             if let Err(error) = registry.find(model, scale) {
-                faults.0.push(refuse::fault(&error));
+                faults.push(refuse::fault(&error));
             }
         }
         None if known.is_empty() => faults.add("scale", text, "a whole number that a model has"),
@@ -165,13 +165,26 @@ fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
 }
 
+/// Faults that are told at most: a query of tens of kilobytes would otherwise be answered with megabytes.
+const FAULTS: usize = 16;
+
 #[derive(Debug, Default)]
 struct Faults(Vec<Fault>);
 
 impl Faults {
+    fn is_full(&self) -> bool {
+        self.0.len() >= FAULTS
+    }
+
+    fn push(&mut self, fault: Fault) {
+        if !self.is_full() {
+            self.0.push(fault);
+        }
+    }
+
     fn add(&mut self, parameter: &str, value: &str, expected: &str) {
         let detail = format!("{parameter} is '{}'; it must be {expected}", shown(value));
-        self.0.push(Fault { parameter: parameter.to_owned(), detail });
+        self.push(Fault { parameter: parameter.to_owned(), detail });
     }
 }
 
@@ -198,13 +211,16 @@ impl Given {
         let pairs: Vec<(String, String)> = Query::try_from_uri(uri).map_or_else(unreadable, |Query(pairs)| pairs);
         let mut given: Vec<(String, String)> = Vec::new();
         for (name, value) in pairs {
+            if faults.is_full() {
+                break;
+            }
             if !PARAMETERS.contains(&name.as_str()) {
                 let detail =
                     format!("unknown parameter '{}'; the parameters are {}", shown(&name), PARAMETERS.join(", "));
-                faults.0.push(Fault { parameter: shown(&name), detail });
+                faults.push(Fault { parameter: shown(&name), detail });
             } else if given.iter().any(|(known, _)| *known == name) {
                 let detail = format!("{name} is given more than once; give it once");
-                faults.0.push(Fault { parameter: name, detail });
+                faults.push(Fault { parameter: name, detail });
             } else {
                 given.push((name, value));
             }
@@ -289,6 +305,19 @@ mod tests {
         let query = "scael=2&scale=2&scale=4&model=none&ensemble=1&format=gif&deadline=0&x=%0A";
         let parameters: Vec<String> = faults(query).into_iter().map(|(parameter, _)| parameter).collect();
         assert_eq!(parameters, ["scael", "scale", "x", "model", "ensemble", "format", "deadline"]);
+    }
+
+    #[test]
+    fn a_query_of_faults_gets_a_short_answer() {
+        let unknown = |count: usize| (0..count).map(|i| format!("x{i}=1")).collect::<Vec<_>>().join("&");
+        for count in [1, FAULTS, FAULTS + 1, 5_000] {
+            let problem = asked(&unknown(count), None, Wants::Picture).expect_err("a problem");
+            assert_eq!(problem.faults.len(), count.min(FAULTS), "{count}");
+            assert!(problem.document("id").len() < 8192, "{count}");
+        }
+        let repeated = asked(&"scale=4&".repeat(5_000), None, Wants::Picture).expect_err("a problem");
+        assert_eq!(repeated.faults.len(), FAULTS);
+        assert_eq!(faults(&(unknown(FAULTS - 1) + "&ensemble=1&format=gif")).len(), FAULTS, "in all");
     }
 
     #[test]

@@ -11,11 +11,13 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::observe::Record;
 use super::problem::{Code, Problem};
+
+mod form;
 
 /// Form fields that may hold the picture.
 pub const FIELDS: [&str; 3] = ["image", "file", "image_file"];
@@ -165,8 +167,8 @@ impl Upload {
     /// The picture: all of the body, or the one file in the form.
     pub async fn read(&mut self, wrapping: &Wrapping) -> Result<Bytes, Problem> {
         let bytes = match wrapping {
-            Wrapping::Bare => self.read_bare().await?,
-            Wrapping::Form(boundary) => self.read_form(boundary).await?,
+            Wrapping::Bare => self.read_whole().await?,
+            Wrapping::Form(boundary) => form::picture(&self.read_whole().await?, boundary).await?,
         };
         if bytes.is_empty() {
             return Err(crate::codec::CodecError::Empty.into());
@@ -189,39 +191,12 @@ impl Upload {
         tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = body.next().await {} }));
     }
 
-    async fn read_bare(&mut self) -> Result<Bytes, Problem> {
+    async fn read_whole(&mut self) -> Result<Bytes, Problem> {
         let mut whole = BytesMut::new();
         while let Some(chunk) = self.next().await? {
             whole.extend_from_slice(&chunk);
         }
         Ok(whole.freeze())
-    }
-
-    async fn read_form(&mut self, boundary: &str) -> Result<Bytes, Problem> {
-        let chunks = stream::unfold(self, async |upload| upload.next().await.transpose().map(|item| (item, upload)));
-        let mut form = multer::Multipart::new(chunks.map(|item| item.map_err(Refused)), boundary);
-        let mut picture: Option<(String, Bytes)> = None;
-        while let Some(field) = form.next_field().await.map_err(|error| broken_form(&error))? {
-            let name = field.name().unwrap_or_default().to_owned();
-            if !FIELDS.contains(&name.as_str()) {
-                return Err(Problem::new(
-                    Code::InvalidForm,
-                    format!(
-                        "the form has a field '{}'; send one file in {}, and every parameter in the query",
-                        name.escape_default(),
-                        FIELDS.join(" or ")
-                    ),
-                ));
-            }
-            if let Some((first, _)) = &picture {
-                let detail = format!("the form has files in '{first}' and in '{name}'; send exactly one");
-                return Err(Problem::new(Code::InvalidForm, detail));
-            }
-            picture = Some((name, field.bytes().await.map_err(|error| broken_form(&error))?));
-        }
-        picture.map(|(_, bytes)| bytes).ok_or_else(|| {
-            Problem::new(Code::InvalidForm, format!("the form has no file; send one in {}", FIELDS.join(" or ")))
-        })
     }
 
     /// The next piece, or what ends the upload early.
@@ -260,29 +235,6 @@ impl Upload {
             format!("the upload has {bytes} bytes or more, over the limit of {}; send a smaller file", self.limit);
         Err(Problem::new(Code::BodyTooLarge, detail).exceeding("body_bytes", self.limit, bytes))
     }
-}
-
-/// Carries a problem through the form parser, which knows only errors.
-#[derive(Debug, thiserror::Error)]
-#[error("the upload was refused")]
-struct Refused(Problem);
-
-fn broken_form(error: &multer::Error) -> Problem {
-    let detail = match error {
-        multer::Error::StreamReadFailed(cause) => match cause.downcast_ref::<Refused>() {
-            Some(Refused(problem)) => return problem.clone(),
-            None => "the upload broke off",
-        },
-        multer::Error::IncompleteStream | multer::Error::IncompleteFieldData { .. } => {
-            "the form ends before its last boundary"
-        }
-        multer::Error::IncompleteHeaders
-        | multer::Error::ReadHeaderFailed(_)
-        | multer::Error::DecodeHeaderName { .. }
-        | multer::Error::DecodeHeaderValue { .. } => "a part of the form has a header that cannot be read",
-        _ => "the form cannot be read",
-    };
-    Problem::new(Code::InvalidForm, format!("{detail}; send it again as multipart/form-data with one file"))
 }
 
 #[cfg(test)]

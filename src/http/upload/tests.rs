@@ -1,5 +1,5 @@
 use axum::http::HeaderValue;
-use futures::Stream;
+use futures::{Stream, stream};
 
 use super::*;
 
@@ -131,6 +131,50 @@ async fn a_form_comes_whole_in_pieces_of_any_size() {
         let bytes = read(pieces(stream::iter(chunks)), &boundary()).await;
         assert_eq!(bytes.as_deref(), Ok(picture.as_bytes()), "pieces of {size}");
     }
+}
+
+#[tokio::test]
+async fn a_strange_field_is_told_in_a_line() {
+    let wire = form(&[(&"n".repeat(500), "abc")]);
+    let problem = read(wire.into(), &boundary()).await.expect_err("a problem");
+    let document = problem.document("id");
+    assert!(document.len() < 500, "{}", String::from_utf8_lossy(&document));
+    assert!(problem.detail.contains("field 'nnnn"), "{}", problem.detail);
+}
+
+/// A form with `before` before its first boundary and one header more, in as many bytes as they take.
+fn padded(before: usize, header: usize) -> Bytes {
+    let start = if before == 0 { String::new() } else { "x".repeat(before - 2) + "\r\n" };
+    let disposition = "\r\nContent-Disposition: form-data; name=\"image\"\r\nX: ";
+    let fill = "y".repeat(header - disposition.len() - 4);
+    format!("{start}--b{disposition}{fill}\r\n\r\nabc\r\n--b--").into()
+}
+
+#[tokio::test]
+async fn what_precedes_a_file_is_bounded() {
+    for (before, header, passes) in [
+        (0, 100, true),
+        (2, 100, true),
+        (form::HEAD + 2, 100, true),
+        (form::HEAD + 3, 100, false),
+        (0, form::HEAD, true),
+        (0, form::HEAD + 1, false),
+    ] {
+        match form::picture(&padded(before, header), "b").await {
+            Ok(bytes) => assert!(passes && bytes == "abc", "{before}, {header}"),
+            Err(problem) => {
+                assert!(!passes && problem.code == Code::InvalidForm, "{before}, {header}: {problem:?}");
+                assert!(problem.detail.contains("8192 bytes"), "{}", problem.detail);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_file_of_a_form_is_a_slice_of_the_body() {
+    let body = Bytes::from(form(&[("image", "abc")]));
+    let picture = form::picture(&body, "b").await.expect("a picture");
+    assert!(body.as_ptr_range().contains(&picture.as_ptr()), "not copied");
 }
 
 #[test]
