@@ -6,6 +6,8 @@ mod support;
 mod contract;
 mod drain;
 mod limits;
+#[cfg(target_os = "linux")]
+mod memory;
 mod observed;
 mod parameters;
 mod pictures;

@@ -114,6 +114,13 @@ impl Server {
         assert!(sent.expect("kill is there").success(), "kill -{name}");
     }
 
+    /// A figure of `/proc/<pid>/status` in bytes, e.g. `VmHWM`, the peak of resident memory.
+    pub fn memory(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect("a figure");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
         let poll = async {
