@@ -128,7 +128,7 @@ impl Batch {
     async fn file(&self, job: Job) -> Result<(), String> {
         let output = job.output?;
         let bytes = save::read(job.input).await?;
-        if let Ok(plan) = self.pipeline.plan(&bytes, &self.options) {
+        if let Ok(plan) = self.pipeline.plan(bytes.clone(), &self.options).await {
             self.bar.inc_length(plan.tiles as u64);
         }
         let answer = loop {

@@ -20,7 +20,7 @@ pub async fn plan(
     request: Request,
 ) -> Result<Json<Plan>, Problem> {
     let Order { bytes, options, held: _held } = request::receive(&app, &budget, &record, request, Wants::Plan).await?;
-    let plan = app.pipeline.plan(&bytes, &options)?;
+    let plan = app.pipeline.plan(bytes, &options).await?;
     record.takes_tiles(plan.tiles);
     Ok(Json(plan))
 }

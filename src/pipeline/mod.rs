@@ -4,6 +4,7 @@
 //! line alike; [`Pipeline::upscale_raster`] walks its middle for `eval`.
 
 mod alpha;
+mod aside;
 mod body;
 pub(crate) mod ensemble;
 mod etag;
@@ -18,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use plan::Plan;
@@ -33,7 +35,9 @@ use crate::scheduler::{Refusal, Scheduler, Ticket};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Stage;
 use crate::units::Scale;
+use aside::aside;
 use plan::{Prepared, depth_of, probe_of};
+use turn::{Stopped, Turn};
 use walk::{Clock, Walk};
 
 /// What a client may choose; everything else is the server's.
@@ -117,8 +121,10 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// What `upscale` would do with a file that begins with `bytes`, or the error it would give.
-    pub fn plan(&self, bytes: &[u8], options: &Options) -> Result<Plan, PipelineError> {
-        let prepared = self.examine(bytes, options, Instant::now() + options.deadline)?;
+    pub async fn plan(&self, bytes: Bytes, options: &Options) -> Result<Plan, PipelineError> {
+        let deadline = Instant::now() + options.deadline;
+        let examined = timeout_at(deadline, self.examine(bytes, options, deadline)).await;
+        let prepared = examined.unwrap_or(Err(PipelineError::Deadline(options.deadline)))?;
         match self.scheduler.estimate(&prepared.demand).1 {
             Some(refusal) => Err(refusal.into()),
             None => Ok(prepared.plan),
@@ -129,10 +135,12 @@ impl Pipeline {
     /// then a failure is an error, after it the body breaks off. Dropping the future cancels the work.
     pub async fn upscale(self: &Arc<Self>, bytes: Bytes, options: Options) -> Result<Answer, PipelineError> {
         let deadline = Instant::now() + options.deadline;
-        let prepared = self.examine(&bytes, &options, deadline)?;
-        let ticket = self.scheduler.admit(prepared.demand.clone())?;
-        let answer = self.answer(bytes, prepared, ticket, &options, deadline);
-        timeout_at(deadline, answer).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
+        let work = async {
+            let prepared = self.examine(bytes.clone(), &options, deadline).await?;
+            let ticket = self.scheduler.admit(prepared.demand.clone())?;
+            self.answer(bytes, prepared, ticket, &options, deadline).await
+        };
+        timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
     }
 
     /// Enlarges decoded pixels, whole in memory and in their own depth: for measuring. The format does not matter.
@@ -153,12 +161,15 @@ impl Pipeline {
         timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
     }
 
-    fn examine(&self, bytes: &[u8], options: &Options, deadline: Instant) -> Result<Prepared, PipelineError> {
+    /// Reads the header on a blocking thread, since a profile may have to be inflated; but out of turn, since it is
+    /// short and a refusal should not wait for pictures.
+    async fn examine(&self, bytes: Bytes, options: &Options, deadline: Instant) -> Result<Prepared, PipelineError> {
         // A wrong parameter is told before a wrong picture: it is the cheaper one to put right.
         self.registry.find(&options.model, options.scale)?;
-        let probe = codec::probe(bytes, &self.limits)?;
+        let (limits, upload) = (self.limits, bytes.len());
+        let probe = aside(&self.metrics, move || codec::probe(&bytes, &limits)).await??;
         let depth = depth_of(&probe, options.format);
-        self.prepare(probe, bytes.len(), options, depth, deadline)
+        self.prepare(probe, upload, options, depth, deadline)
     }
 
     /// Decodes, then starts the task that outlives this call, and waits for its first bytes.
@@ -233,16 +244,17 @@ impl Pipeline {
         }
     }
 
-    /// Runs `job` on a blocking thread, in its turn.
+    /// Runs `job` on a blocking thread, in its turn. The turn is waited for there: had it been taken before, it would
+    /// be idle while the job waits for a thread, and those that have all the threads might wait for it.
     async fn compute<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PipelineError> {
-        let turn = Arc::clone(&self.compute).acquire_owned().await;
-        let turn = turn.map_err(|_| PipelineError::Internal("the compute pool is closed".into()))?;
-        let span = tracing::Span::current();
-        let job = move || {
-            let _turn = turn;
-            span.in_scope(job)
+        let (pool, runtime, stop) = (Arc::clone(&self.compute), Handle::current(), CancellationToken::new());
+        let _stopped_on_drop = stop.clone().drop_guard();
+        let in_turn = move || {
+            let _turn = Turn::take(pool, runtime, stop)
+                .map_err(|Stopped| PipelineError::Internal("the request ended before its turn".into()))?;
+            Ok(job())
         };
-        tokio::task::spawn_blocking(job).await.map_err(|error| panicked(&self.metrics, &error))
+        aside(&self.metrics, in_turn).await?
     }
 
     fn observe(&self, stage: Stage, took: Duration) {
@@ -255,16 +267,6 @@ impl Pipeline {
             self.metrics.pixels.with_label_values(&[direction, &plan.model]).inc_by(size.pixels());
         }
     }
-}
-
-/// A job on a blocking thread did not end: it panicked, or the runtime is going down.
-fn panicked(metrics: &Metrics, error: &JoinError) -> PipelineError {
-    if error.is_panic() {
-        metrics.panics.with_label_values(&["pipeline"]).inc();
-        // The panic hook wrote where and why.
-        return PipelineError::Internal("a stage of the pipeline panicked".into());
-    }
-    PipelineError::Internal(error.to_string())
 }
 
 /// All rows in one.

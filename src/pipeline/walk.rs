@@ -9,12 +9,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 
 use super::alpha::Alpha;
 use super::finish::Finish;
 use super::turn::{Stopped, Turn};
-use super::{Pipeline, PipelineError, Timings, ensemble, panicked};
+use super::{Pipeline, PipelineError, Timings, aside, ensemble};
 use crate::codec::encode::EncodeError;
 use crate::raster::{Depth, Raster};
 use crate::scheduler::{Finished, Ticket, TileError};
@@ -106,10 +105,11 @@ impl Walk {
         T: Send + 'static,
         S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
     {
-        let stop = CancellationToken::new();
+        let (metrics, stop) = (Arc::clone(&self.pipeline.metrics), CancellationToken::new());
         let _stopped_on_drop = stop.clone().drop_guard();
         let (tiles, ordered) = mpsc::channel(HANDOVER);
-        let thread = self.start_thread(ordered, stop.clone(), sink);
+        let thread = self.thread(ordered, stop.clone(), sink);
+        let joined = aside::aside(&metrics, thread);
         let feed = async {
             let fed = self.feed(tiles).await;
             if fed.is_err() {
@@ -117,9 +117,8 @@ impl Walk {
             }
             fed
         };
-        let (fed, joined) = tokio::join!(feed, thread);
-        let metrics = &self.pipeline.metrics;
-        let joined = joined.unwrap_or_else(|error| Err(panicked(metrics, &error)));
+        let (joined, fed) = tokio::join!(joined, feed);
+        let joined = joined.and_then(|joined| joined);
         match fed {
             // The thread says why it wanted no more tiles.
             Err(Unfed::Unwanted) => {
@@ -130,12 +129,13 @@ impl Walk {
         }
     }
 
-    fn start_thread<T, S>(
+    /// What the blocking thread does.
+    fn thread<T, S>(
         &self,
         tiles: mpsc::Receiver<Vec<Vec<f32>>>,
         stop: CancellationToken,
         sink: S,
-    ) -> tokio::task::JoinHandle<Result<T, PipelineError>>
+    ) -> impl FnOnce() -> Result<T, PipelineError> + Send + 'static + use<T, S>
     where
         T: Send + 'static,
         S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
@@ -143,9 +143,8 @@ impl Walk {
         let finish = Finish::new(Arc::clone(&self.picture), self.alpha, self.scale, self.depth);
         let (grid, scale) = (self.grid, self.scale);
         let (pipeline, clock) = (Arc::clone(&self.pipeline), Arc::clone(&self.clock));
-        let (runtime, span) = (Handle::current(), Span::current());
-        tokio::task::spawn_blocking(move || {
-            let _entered = span.enter();
+        let runtime = Handle::current();
+        move || {
             let turn = Turn::take(Arc::clone(&pipeline.compute), runtime, stop)
                 .map_err(|Stopped| PipelineError::Internal("the request ended before its first row".into()))?;
             let blender = Blender::new(&grid, scale);
@@ -154,7 +153,7 @@ impl Walk {
             clock.encoded(turn.computed());
             pipeline.observe(Stage::Encode, turn.computed());
             result
-        })
+        }
     }
 
     /// Submits tiles as places become free, and sends them on in the order of the grid.

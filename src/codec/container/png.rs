@@ -182,6 +182,8 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
     let mut chunks = Chunks::new(file);
     let ImageHeader { size, bits, colour } = image_header(&mut chunks)?;
     let mut selection = Selection::new(colour);
+    // The first one counts, whatever comes of it: a second would be inflated for nothing.
+    let mut profile_seen = false;
     let mut profile = None;
     let mut orientation = None;
     for chunk in chunks {
@@ -192,7 +194,10 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
                     "the PNG is animated (APNG); send a single frame as a still image".into(),
                 ));
             }
-            b"iCCP" if profile.is_none() && !selection.pixels && chunk.is_intact() => profile = inflate(chunk.data()),
+            b"iCCP" if !profile_seen && !selection.pixels && chunk.is_intact() => {
+                profile_seen = true;
+                profile = inflate(chunk.data());
+            }
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
                 orientation = Some(Orientation::from_exif(chunk.data()));
             }

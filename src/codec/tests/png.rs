@@ -188,3 +188,17 @@ fn a_profile_is_carried_only_if_it_fits() {
     broken[at] ^= 1;
     assert_eq!(icc_of(&broken), None, "a wrong checksum");
 }
+
+#[test]
+fn one_profile_is_inflated_and_no_more() {
+    let gray = profile(*b"GRAY", 300);
+    let icc_of = |first: Vec<u8>| {
+        let mut png = Png::gray(3, 3);
+        png.before = vec![(b"iCCP", first), (b"iCCP", profile_chunk(&gray))];
+        read(&png.file()).expect("a profile fails no picture").0.icc
+    };
+    // The second would do. That it is not taken shows that it was not looked at.
+    assert_eq!(icc_of(profile_chunk(&vec![0; (4 << 20) + 1])), None, "the first one is too long");
+    assert_eq!(icc_of(b"name\0\0not zlib".to_vec()), None);
+    assert_eq!(icc_of(profile_chunk(&profile(*b"GRAY", 200))).map(|kept| kept.len()), Some(200));
+}

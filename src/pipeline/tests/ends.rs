@@ -69,6 +69,25 @@ async fn dropping_the_body_frees_everything() {
     assert_eq!(pipeline.metrics.pixels.with_label_values(&["output", MODEL]).get(), 0, "not answered in full");
 }
 
+/// A turn that is taken before there is a thread keeps those that have the threads from ending.
+#[test]
+fn more_requests_than_threads_and_turns_all_end() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(2).enable_all().build();
+    runtime.expect("threads can be had").block_on(async {
+        let mut pipeline = Arc::into_inner(bicubic()).expect("nobody else has it yet");
+        pipeline.compute = Arc::new(tokio::sync::Semaphore::new(1));
+        let pipeline = Arc::new(pipeline);
+        let picture = png(&noise(Size::new(100, 100), Channels::Rgb));
+        let requests = (0..4).map(async |_| {
+            let answer = pipeline.upscale(picture.clone(), options(OutputFormat::Png)).await?;
+            file(answer).await
+        });
+        for done in futures::future::join_all(requests).await {
+            assert!(done.is_ok(), "{done:?}");
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_ends_the_wait() {
     let door = Arc::new(Door::default());

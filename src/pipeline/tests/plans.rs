@@ -6,7 +6,7 @@ use super::*;
 async fn a_plan_is_what_will_be_done() {
     let pipeline = bicubic();
     let picture = png(&noise(Size::new(100, 60), Channels::Rgb));
-    let planned = pipeline.plan(&picture, &options(OutputFormat::Png)).expect("a good picture");
+    let planned = pipeline.plan(picture.clone(), &options(OutputFormat::Png)).await.expect("a good picture");
     let answer = pipeline.upscale(picture, options(OutputFormat::Png)).await.expect("a good picture");
     assert_eq!((planned.output, planned.tiles, planned.bytes), (Size::new(200, 120), 4 * 3, answer.plan.bytes));
     assert_eq!(planned.tile, answer.plan.tile);
@@ -18,10 +18,11 @@ async fn a_plan_gives_the_errors_of_the_work() {
     let pipeline = bicubic();
     let picture = png(&noise(Size::new(10, 10), Channels::Rgb));
     let unknown = Options { model: "nonsense".into(), ..options(OutputFormat::Png) };
-    assert!(matches!(pipeline.plan(&picture, &unknown), Err(PipelineError::Lookup(_))));
+    assert!(matches!(pipeline.plan(picture, &unknown).await, Err(PipelineError::Lookup(_))));
     // The parameter is told first, even if the picture is wrong, too.
-    assert!(matches!(pipeline.plan(b"", &unknown), Err(PipelineError::Lookup(_))));
-    assert!(matches!(pipeline.plan(b"", &options(OutputFormat::Png)), Err(PipelineError::Codec(CodecError::Empty))));
+    assert!(matches!(pipeline.plan(Bytes::new(), &unknown).await, Err(PipelineError::Lookup(_))));
+    let error = pipeline.plan(Bytes::new(), &options(OutputFormat::Png)).await;
+    assert!(matches!(error, Err(PipelineError::Codec(CodecError::Empty))));
     let error = pipeline.upscale(Bytes::from_static(b"nonsense"), options(OutputFormat::Png)).await;
     assert!(matches!(error, Err(PipelineError::Codec(CodecError::Unsupported(_)))));
 }
@@ -30,9 +31,12 @@ async fn a_plan_gives_the_errors_of_the_work() {
 async fn the_output_limit_has_two_sides() {
     let mut pipeline = Arc::into_inner(bicubic()).expect("nobody else has it yet");
     pipeline.limits.output_pixels = 20 * 20;
-    let plan = |side| pipeline.plan(&png(&noise(Size::new(side, 10), Channels::Gray)), &options(OutputFormat::Png));
-    assert!(plan(10).is_ok());
-    match plan(11) {
+    let plan = async |side| {
+        let picture = png(&noise(Size::new(side, 10), Channels::Gray));
+        pipeline.plan(picture, &options(OutputFormat::Png)).await
+    };
+    assert!(plan(10).await.is_ok());
+    match plan(11).await {
         Err(PipelineError::Codec(CodecError::TooLarge { name, limit, actual, .. })) => {
             assert_eq!((name, limit, actual), ("output_pixels", 400, 440));
         }
@@ -54,21 +58,22 @@ async fn the_entity_tag_follows_what_determines_the_bytes() {
     assert_ne!(first, tag(&one, Options { ensemble: true, ..options(OutputFormat::Png) }).await);
 }
 
-#[test]
-fn memory_grows_with_what_is_asked_for() {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let _entered = runtime.enter();
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_grows_with_what_is_asked_for() {
     let pipeline = bicubic();
-    let bytes = |size, channels, ensemble, format| {
+    let bytes = async |size, channels, ensemble, format| {
         let upload = png(&noise(size, channels));
         let options = Options { ensemble, ..options(format) };
-        pipeline.plan(&upload, &options).expect("a good picture").bytes
+        pipeline.plan(upload, &options).await.expect("a good picture").bytes
     };
-    let small = bytes(Size::new(64, 64), Channels::Rgb, false, OutputFormat::Png);
+    let small = bytes(Size::new(64, 64), Channels::Rgb, false, OutputFormat::Png).await;
     assert!(small < 8 << 20, "{small} bytes for a thumbnail");
-    assert!(bytes(Size::new(640, 640), Channels::Rgb, false, OutputFormat::Png) > small);
-    assert!(bytes(Size::new(64, 64), Channels::Rgb, true, OutputFormat::Png) > small);
+    assert!(bytes(Size::new(640, 640), Channels::Rgb, false, OutputFormat::Png).await > small);
+    assert!(bytes(Size::new(64, 64), Channels::Rgb, true, OutputFormat::Png).await > small);
     let tall = Size::new(16, 8000);
-    let streamed = bytes(tall, Channels::Rgb, false, OutputFormat::Png);
-    assert!(bytes(tall, Channels::Rgb, false, OutputFormat::WebP) >= streamed + 3 * 32 * 16_000, "WebP is held whole");
+    let streamed = bytes(tall, Channels::Rgb, false, OutputFormat::Png).await;
+    assert!(
+        bytes(tall, Channels::Rgb, false, OutputFormat::WebP).await >= streamed + 3 * 32 * 16_000,
+        "WebP is held whole"
+    );
 }
