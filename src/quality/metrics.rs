@@ -1,4 +1,4 @@
-//! PSNR [dB] and SSIM on the luma of BT.601, as the super-resolution papers compute them: on Y in 16..=235, not
+//! PSNR (dB) and SSIM on the luma of BT.601, as the super-resolution papers compute them: on Y in 16..=235, not
 //! rounded, with a border of as many pixels as the scale left out.
 
 use crate::raster::Raster;
