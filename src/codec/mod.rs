@@ -1,4 +1,4 @@
-//! Bytes to pixels and back: [`probe`] reads headers only, [`decode`] pixels, [`encode`] streams rows out.
+//! Bytes to pixels and back: [`mod@probe`] reads headers only, [`decode`] pixels, [`encode`] streams rows out.
 //!
 //! The kind of an upload is read from its bytes, never from a header or a file name.
 

@@ -1,8 +1,8 @@
 //! The bytes of an upload, read under a limit, a clock and a budget shared by all uploads.
 //!
 //! Whether the picture comes bare or in a form, the limit counts what comes over the wire, as it comes. An upload that
-//! is refused half-way is read on for a moment and thrown away ([`Upload::linger`]): closing a connection on which the client
-//! still sends makes its kernel discard the answer unread.
+//! is refused half-way is read on for a moment and thrown away ([`Upload::linger`]): closing a connection on which the
+//! client still sends makes its kernel discard the answer unread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
