@@ -93,12 +93,14 @@ impl Server {
                 let (listener, address) = listen("--metrics-listen", wanted).await?;
                 info!(%address, "metrics have a port of their own");
                 let front = Front::new();
-                tokio::spawn(Connections::new(settings.header_timeout).accept(listener, front.clone()));
+                tokio::spawn(
+                    Connections::new(settings.header_timeout, settings.deadline).accept(listener, front.clone()),
+                );
                 Some(front)
             }
             None => None,
         };
-        let (work, front) = (Connections::new(settings.header_timeout), Front::new());
+        let (work, front) = (Connections::new(settings.header_timeout, settings.deadline), Front::new());
         tokio::spawn(work.clone().accept(listener, front.clone()));
         let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
         Ok(Self { settings, metrics, phase, work, front, address, scrape })

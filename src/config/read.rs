@@ -24,6 +24,9 @@ const BATCH_DELAY_MAX: Duration = Duration::from_secs(1);
 const THREADS_MAX: usize = 8;
 /// The memory budget, where nobody says otherwise and the machine has twice that.
 const MEMORY: u64 = 1_000_000_000;
+/// Uploads of the greatest size that may be on their way in at once, where the machine has the memory. Admission counts
+/// what is in work; without a bound, slow uploads beside it could hold any amount.
+const BODIES: u64 = 16;
 /// What a request may need after its deadline: its last bytes on the wire.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
@@ -238,6 +241,7 @@ impl ServeArgs {
             listen: listen?,
             metrics_listen: metrics_listen.flatten(),
             max_body_bytes: max_body?,
+            upload_bytes: upload_bytes(max_body? as u64, machine.memory),
             deadline: deadline?,
             header_timeout: header_timeout?,
             body_timeout: body_timeout?,
@@ -246,6 +250,13 @@ impl ServeArgs {
             cors_origins: cors_origins?,
         })
     }
+}
+
+/// Room for all uploads being read: [`BODIES`] of the greatest size, but no more than an eighth of the memory, most of
+/// which is for the work itself; one must fit.
+fn upload_bytes(max_body: u64, memory: Option<u64>) -> u64 {
+    let bodies = max_body.saturating_mul(BODIES);
+    memory.map_or(bodies, |memory| bodies.min(memory / 8)).max(max_body)
 }
 
 /// Workers and threads of each, from the cores and what was said. Unsaid: as few workers (each holds sessions of its

@@ -82,6 +82,8 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     /// Upload bytes at most.
     pub max_body_bytes: usize,
+    /// Bytes of all uploads being read at most.
+    pub upload_bytes: u64,
     /// Deadline of a request that asks for none, and the most it may ask for.
     pub deadline: Duration,
     /// The header of a connection's first request must be in within this.

@@ -111,6 +111,16 @@ fn memory_is_at_most_what_there_is() {
 }
 
 #[test]
+fn uploads_have_an_eighth_of_the_memory_and_always_room_for_one() {
+    let room = |memory, line| serve_on(Machine { cores: 1, memory }, line).expect("it fits").upload_bytes;
+    assert_eq!(room(None, ""), 400_000_000, "16 bodies");
+    assert_eq!(room(Some(3_200_000_000), ""), 400_000_000, "both bounds meet");
+    assert_eq!(room(Some(3_200_000_000 - 8), ""), 399_999_999);
+    assert_eq!(room(Some(512 << 20), ""), 64 << 20);
+    assert_eq!(room(Some(512 << 20), "--max-body 200MB"), 200_000_000, "one body");
+}
+
+#[test]
 fn the_default_model_is_among_those_loaded() {
     assert_eq!(serve("--model bicubic --only bicubic").expect("the same").engine.only, ["bicubic"]);
     assert_eq!(serve("--only san,san-light").expect("a list").engine.only, ["san", "san-light"]);

@@ -3,6 +3,9 @@
 //! axum's own `serve` has no header timeout and its graceful shutdown stops accepting at once. Here new connections
 //! are still answered while old ones finish: a client that has not yet heard that this instance ends is told so with
 //! a 503 and `Retry-After`, where a closed port would look like a crash.
+//!
+//! A client that does not take its answer is let go as well ([`Unread`]). hyper asks a body for more only once the
+//! client has taken what came before: a body cannot end itself while nobody reads.
 
 use std::future::Future;
 use std::io;
@@ -22,6 +25,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::front::Front;
+use super::unread::Unread;
 
 /// Bytes of a header at most, all its lines together; hyper's own bound is 400 kB a connection.
 const HEADER_BYTES: usize = 64 << 10;
@@ -40,6 +44,7 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Connections {
     header_timeout: Duration,
+    answer_timeout: Duration,
     /// Cancelled: connections finish the request under way, then close.
     closing: CancellationToken,
     /// Cancelled: nothing is accepted any more.
@@ -51,10 +56,12 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// None yet. The header of a connection's first request must be in within `header_timeout`.
-    pub fn new(header_timeout: Duration) -> Self {
+    /// None yet. The header of a connection's first request must be in within `header_timeout`, and every answer be
+    /// taken within `answer_timeout` of its head.
+    pub fn new(header_timeout: Duration, answer_timeout: Duration) -> Self {
         Self {
             header_timeout,
+            answer_timeout,
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             working: TaskTracker::new(),
@@ -82,9 +89,12 @@ impl Connections {
         }
         let began = CancellationToken::new();
         let begin = began.clone();
+        let unread = Unread::new(self.answer_timeout);
+        let answers = unread.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             begin.cancel();
-            front.router().oneshot(request.map(Body::new))
+            let (answer, answers) = (front.router().oneshot(request.map(Body::new)), answers.clone());
+            async move { answer.await.map(|answer| answers.watch(answer)) }
         });
         let builder = self.builder();
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -119,6 +129,10 @@ impl Connections {
                 }
                 () = first.as_mut(), if !asked => {
                     debug!("a connection was closed that sent no request");
+                    return;
+                }
+                () = unread.overdue() => {
+                    debug!("a connection was closed whose client did not take its answer");
                     return;
                 }
             }
@@ -173,6 +187,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::net::SocketAddr;
     use std::sync::Arc;
 
@@ -187,9 +202,14 @@ mod tests {
 
     /// A server whose `/slow` answers when told to.
     async fn server(header_timeout: Duration) -> (Connections, SocketAddr, Arc<Notify>) {
+        server_with(header_timeout, LONG).await
+    }
+
+    async fn server_with(header_timeout: Duration, answer_timeout: Duration) -> (Connections, SocketAddr, Arc<Notify>) {
         let gate = Arc::new(Notify::new());
         let slow = Arc::clone(&gate);
-        let router = Router::new().route("/", get(|| async { "fast" })).route(
+        let endless = || async { Body::from_stream(futures::stream::repeat(Ok::<_, Infallible>(vec![0; 1 << 16]))) };
+        let router = Router::new().route("/", get(|| async { "fast" })).route("/endless", get(endless)).route(
             "/slow",
             get(move || {
                 let slow = Arc::clone(&slow);
@@ -201,7 +221,7 @@ mod tests {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let connections = Connections::new(header_timeout);
+        let connections = Connections::new(header_timeout, answer_timeout);
         let front = Front::new();
         front.open(router);
         tokio::spawn(connections.clone().accept(listener, front));
@@ -253,6 +273,53 @@ mod tests {
             let mut byte = [0];
             slow.read_exact(&mut byte).await.expect("it is not cut off");
             text.push(byte[0].into());
+        }
+    }
+
+    /// How long a test waits for what must come.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn who_does_not_take_its_answer_is_let_go() {
+        let (connections, address, _) = server_with(LONG, Duration::from_millis(50)).await;
+        let unread = ask(address, "/endless").await;
+        until_working(&connections, 1).await;
+        let let_go = tokio::time::timeout(PATIENCE, until_working(&connections, 0)).await;
+        assert!(let_go.is_ok(), "it never reads, and its stream is open");
+        drop(unread);
+    }
+
+    #[tokio::test]
+    async fn a_window_that_stays_shut_is_an_answer_not_taken() {
+        let (_connections, address, _) = server_with(LONG, Duration::from_millis(50)).await;
+        let mut stream = TcpStream::connect(address).await.expect("the port is open");
+        let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        // INITIAL_WINDOW_SIZE is 0.
+        let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+        // `GET / http x` on stream 1, which ends with it.
+        let get = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'x'];
+        stream.write_all(&[&greeting[..], &settings, &get].concat()).await.expect("the server reads");
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "the server closes");
+        // A frame of type 1, HEADERS, on stream 1: there was an answer.
+        assert!(answer.windows(7).any(|bytes| bytes[0] == 1 && bytes[2..6] == [0, 0, 0, 1]), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_taken_is_not_overdue() {
+        let (_connections, address, _) = server_with(LONG, Duration::from_millis(50)).await;
+        let mut kept = ask(address, "/").await;
+        let mut text = String::new();
+        for _ in 0..2 {
+            while !text.ends_with("fast") {
+                let mut byte = [0];
+                kept.read_exact(&mut byte).await.expect("the connection holds");
+                text.push(byte[0].into());
+            }
+            sleep(Duration::from_millis(100)).await;
+            kept.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the server reads");
+            text.clear();
         }
     }
 

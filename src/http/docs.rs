@@ -38,6 +38,7 @@ mod tests {
     use serde_yaml_ng::Value;
 
     use super::OPENAPI;
+    use crate::codec::{CodecError, InputLimits};
     use crate::http::problem::{Code, Problem};
     use crate::http::{request, router, upload};
 
@@ -132,6 +133,26 @@ mod tests {
             // No path promises 405: it is what a path says to the methods that it does not have.
             let expected = (code.status().as_u16().to_string(), code.name().to_owned());
             assert!(*code == Code::MethodNotAllowed || promised.contains(&expected), "{expected:?}");
+        }
+    }
+
+    #[test]
+    fn every_path_that_answers_503_while_models_load_says_so() {
+        let document = document();
+        for route in &router::ROUTES {
+            let responses = &document["paths"][route.path][route.method.to_lowercase().as_str()]["responses"];
+            assert_eq!(responses.get("503").is_some(), route.path != "/health/live", "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn limits_are_told_under_the_names_that_refusals_use() {
+        let limits = keys(&document()["components"]["schemas"]["Limits"]["properties"]);
+        let side = crate::units::Size { width: 70_000, height: 1 };
+        let input = InputLimits { input_pixels: u64::MAX, output_pixels: u64::MAX }.check_input(side);
+        let Err(CodecError::TooLarge { name, .. }) = input else { panic!("{input:?}") };
+        for name in [name, "output_side"] {
+            assert!(limits.contains(name), "{name}");
         }
     }
 

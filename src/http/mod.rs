@@ -17,6 +17,7 @@ pub mod problem;
 pub mod refuse;
 pub mod request;
 pub mod router;
+pub mod unread;
 pub mod upload;
 pub mod upscale;
 

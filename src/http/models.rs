@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::App;
 use super::upload::Budget;
+use crate::codec::encode::{JPEG_SIDE, PNG_SIDE, WEBP_SIDE};
+use crate::codec::limits::INPUT_SIDE;
 use crate::engine::Execution;
 use crate::registry::{ModelInfo, Network, Registry, ScaleInfo};
 use crate::tiling::TileSpec;
@@ -95,8 +97,12 @@ pub struct Limits {
     pub body_timeout_seconds: f64,
     /// Pixels of an upload.
     pub input_pixels: u64,
+    /// Pixels along the longest side of an upload.
+    pub input_side: u32,
     /// Pixels of an answer.
     pub output_pixels: u64,
+    /// Pixels along the longest side of an answer, by its format.
+    pub output_side: OutputSides,
     /// Deadline of a request, and the most it may ask for.
     pub deadline_seconds: f64,
     /// Tiles of all requests under way.
@@ -107,6 +113,17 @@ pub struct Limits {
     pub upload_bytes: u64,
 }
 
+/// The longest side that each format can hold.
+#[derive(Debug, Serialize)]
+pub struct OutputSides {
+    /// Of a PNG.
+    pub png: u32,
+    /// Of a JPEG.
+    pub jpeg: u32,
+    /// Of a WebP.
+    pub webp: u32,
+}
+
 /// Lists every limit.
 pub async fn limits(State(app): State<App>, Extension(budget): Extension<Arc<Budget>>) -> Json<Limits> {
     let settings = &app.settings;
@@ -114,7 +131,9 @@ pub async fn limits(State(app): State<App>, Extension(budget): Extension<Arc<Bud
         body_bytes: settings.max_body_bytes,
         body_timeout_seconds: settings.body_timeout.as_secs_f64(),
         input_pixels: app.pipeline.limits.input_pixels,
+        input_side: INPUT_SIDE,
         output_pixels: app.pipeline.limits.output_pixels,
+        output_side: OutputSides { png: PNG_SIDE, jpeg: JPEG_SIDE, webp: WEBP_SIDE },
         deadline_seconds: settings.deadline.as_secs_f64(),
         queue_tiles: settings.engine.scheduler.queue_tiles,
         memory_bytes: settings.engine.scheduler.queue_bytes,

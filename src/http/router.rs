@@ -70,7 +70,7 @@ fn routed<'a>(routes: impl Iterator<Item = &'a Route>) -> Router<App> {
 
 /// The layers, from the inside out. Each sees what the ones within it made.
 pub(super) fn layered(router: Router<App>, app: App) -> Router {
-    let budget = Budget::new(app.settings.max_body_bytes);
+    let budget = Budget::new(app.settings.upload_bytes);
     let metrics = Arc::clone(&app.metrics);
     let router = router
         .fallback(|| async { no_such_path() })

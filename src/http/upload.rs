@@ -28,10 +28,6 @@ const UNTYPED: [&str; 3] = ["application/octet-stream", "binary/octet-stream", "
 /// A refused upload is read on for at most this long; the answer has left by then.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Room that all uploads being read share, in bodies of the greatest size. Admission counts what is in work; without
-/// this, slow uploads beside it could hold any amount of memory.
-const BODIES: u64 = 16;
-
 /// Room for the bytes of uploads being read.
 #[derive(Debug)]
 pub struct Budget {
@@ -40,9 +36,9 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Room for [`BODIES`] uploads of the greatest size.
-    pub fn new(max_body_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { limit: (max_body_bytes as u64).saturating_mul(BODIES), held: AtomicU64::new(0) })
+    /// Room for this many bytes.
+    pub fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self { limit, held: AtomicU64::new(0) })
     }
 
     /// Bytes of all uploads being read at most.

@@ -1,5 +1,6 @@
 //! `POST /v1/upscale`: a picture in, the enlarged one out, its bytes as they come.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -27,6 +28,9 @@ pub const TILES: HeaderName = HeaderName::from_static("x-upscale-tiles");
 /// Stages and how long they took (W3C Server Timing).
 pub const TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// Bytes of a ready file that are handed on at once.
+const PIECE: usize = 64 << 10;
+
 /// Bytes of the file, as they come.
 type Chunks = mpsc::Receiver<Result<Bytes, PipelineError>>;
 
@@ -47,12 +51,17 @@ pub async fn upscale(
 
 async fn respond(answer: Answer) -> Result<Response, Problem> {
     let Answer { plan, etag, timings, length, body: chunks } = answer;
-    let body = match length {
-        Some(length) => whole(chunks, length).await?,
-        None => streamed(chunks),
+    let (body, length) = match length {
+        Some(length) => {
+            let file = whole(chunks, length).await?;
+            let length = file.len();
+            (pieces(file), Some(length))
+        }
+        None => (streamed(chunks), None),
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
+    headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(plan.output_format.media_type()));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     headers.insert(TILES, HeaderValue::from(plan.tiles));
@@ -64,12 +73,21 @@ async fn respond(answer: Answer) -> Result<Response, Problem> {
 
 /// A file that was ready before its first byte left, gathered until the pipeline has said its last word: sent as it
 /// comes, the server would be content with the announced bytes and go before that.
-async fn whole(mut chunks: Chunks, length: u64) -> Result<Body, PipelineError> {
+async fn whole(mut chunks: Chunks, length: u64) -> Result<Bytes, PipelineError> {
     let mut file = BytesMut::with_capacity(length as usize);
     while let Some(chunk) = chunks.recv().await {
         file.extend_from_slice(&chunk?);
     }
-    Ok(file.freeze().into())
+    Ok(file.freeze())
+}
+
+/// Hands a file on in pieces: given as one, it would count as sent while all of it still waits for the client.
+fn pieces(file: Bytes) -> Body {
+    let pieces = stream::unfold(file, |mut rest| async {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), rest))
+    });
+    Body::from_stream(pieces)
 }
 
 /// A file that leaves while it is made.
@@ -119,7 +137,18 @@ fn timing(timings: &Timings) -> String {
 mod tests {
     use std::time::Duration;
 
+    use futures::StreamExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_ready_file_is_handed_on_in_pieces() {
+        for (size, expected) in [(0, vec![]), (PIECE, vec![PIECE]), (PIECE * 2 + 1, vec![PIECE, PIECE, 1])] {
+            let stream = pieces(vec![7; size].into()).into_data_stream();
+            let sizes: Vec<usize> = stream.map(|piece| piece.expect("no error").len()).collect().await;
+            assert_eq!(sizes, expected);
+        }
+    }
 
     #[test]
     fn only_finished_stages_are_timed() {

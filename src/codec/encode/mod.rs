@@ -19,11 +19,11 @@ use rows::Rows;
 use sink::Sink;
 
 /// Longest side of a WebP picture (RFC 9649).
-const WEBP_SIDE: u32 = 16_383;
+pub const WEBP_SIDE: u32 = 16_383;
 /// Longest side of a JPEG picture (T.81).
-const JPEG_SIDE: u32 = 65_535;
+pub const JPEG_SIDE: u32 = 65_535;
 /// Longest side of a PNG picture (third edition, 7.1).
-const PNG_SIDE: u32 = i32::MAX as u32;
+pub const PNG_SIDE: u32 = i32::MAX as u32;
 
 /// What is written.
 #[derive(Clone, Debug)]
