@@ -158,9 +158,13 @@ impl Writer {
     fn send(&self, chunk: Bytes) -> io::Result<()> {
         match self.turn.wait_for(self.outlet.sender.send(Ok(chunk))) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(Stopped) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads the answer")),
+            Ok(Err(_)) | Err(Stopped) => Err(unread()),
         }
     }
+}
+
+fn unread() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads the answer")
 }
 
 impl Write for Writer {
@@ -173,9 +177,10 @@ impl Write for Writer {
         Ok(taken)
     }
 
-    /// Chunks leave when they are full: an encoder that flushes often must not make them small.
+    /// Chunks leave when they are full: an encoder that flushes often must not make them small. But it is told if the
+    /// request ended, and others compute first.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.turn.yield_now().map_err(|Stopped| unread())
     }
 }
 

@@ -152,9 +152,10 @@ impl Pipeline {
         let prepared = self.prepare(probe, 0, &options, image.depth(), deadline)?;
         let ticket = self.scheduler.admit(prepared.demand.clone())?;
         let work = async {
-            let (ticket, (picture, alpha)) = self.compute(move || (ticket, alpha::survey(image))).await?;
+            let hold = ticket.hold();
+            let (surveyed, _) = self.compute(move || (alpha::survey(image), hold)).await?;
             let target = prepared.target.clone();
-            let walk = self.walk(&prepared, picture, alpha, ticket, Arc::default());
+            let walk = self.walk(&prepared, surveyed, ticket, Arc::default());
             let samples = walk.run(move |rows| Ok(gathered(rows, target.depth))).await?;
             Ok(Raster::new(target.size, target.channels, samples))
         };
@@ -183,23 +184,23 @@ impl Pipeline {
     ) -> Result<Answer, PipelineError> {
         let clock = Arc::new(Clock::default());
         let plan = prepared.plan.clone();
-        // The ticket goes along, so that the budget is not given back while a decoder that nobody waits for runs.
+        // The budget is not given back while a decoder that nobody waits for runs, nor before its picture is freed.
         let decode = {
-            let (plan, clock) = (plan.clone(), Arc::clone(&clock));
+            let (plan, clock, hold) = (plan.clone(), Arc::clone(&clock), ticket.hold());
             move || {
                 let began = Instant::now();
                 let picture = codec::decode::decode(&bytes, &plan.probe)?;
                 clock.decoded(began.elapsed());
                 let etag = etag::etag(&bytes, &plan);
                 drop(bytes);
-                Ok::<_, CodecError>((ticket, etag, alpha::survey(picture)))
+                Ok::<_, CodecError>((etag, alpha::survey(picture), hold))
             }
         };
-        let (ticket, etag, (picture, alpha)) = self.compute(decode).await??;
+        let (etag, surveyed, _) = self.compute(decode).await??;
         self.observe(Stage::Decode, clock.timings().decode);
 
         let target = prepared.target.clone();
-        let walk = self.walk(&prepared, picture, alpha, ticket, Arc::clone(&clock));
+        let walk = self.walk(&prepared, surveyed, ticket, Arc::clone(&clock));
         let body::Answering { writer, verdict, start, body } = body::answering();
         let (pipeline, counted, allowed) = (Arc::clone(self), plan.clone(), options.deadline);
         let run = async move {
@@ -226,8 +227,7 @@ impl Pipeline {
     fn walk(
         self: &Arc<Self>,
         prepared: &Prepared,
-        picture: Raster,
-        alpha: alpha::Alpha,
+        (picture, alpha): (Raster, alpha::Alpha),
         ticket: Ticket,
         clock: Arc<Clock>,
     ) -> Walk {

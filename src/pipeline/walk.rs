@@ -109,7 +109,12 @@ impl Walk {
         let _stopped_on_drop = stop.clone().drop_guard();
         let (tiles, ordered) = mpsc::channel(HANDOVER);
         let thread = self.thread(ordered, stop.clone(), sink);
-        let joined = aside::aside(&metrics, thread);
+        // It may be in the middle of a long computation when nobody waits any more.
+        let hold = self.ticket.hold();
+        let joined = aside(&metrics, move || {
+            let _held = hold;
+            thread()
+        });
         let feed = async {
             let fed = self.feed(tiles).await;
             if fed.is_err() {

@@ -1,7 +1,8 @@
 //! What becomes of a request that nobody waits for: the [`Ticket`] and its end.
 //!
 //! A ticket that is dropped takes its queued tiles along, at once. What runs is not interrupted (an engine cannot be),
-//! and its budget comes back when its batch is done, so that no permit is free while its work is not.
+//! and its budget comes back when its batch is done, so that no permit is free while its work is not. Neither are jobs
+//! on other threads; they take a [`Hold`] along, and its bytes come back when the last of them has ended, too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout_at};
 
-use super::ledger::Tile;
+use super::ledger::{Effects, Tile};
 use super::queue::FlowId;
 use super::shared::Shared;
 use crate::engine::EngineError;
@@ -47,7 +48,7 @@ pub struct Finished {
 }
 
 /// An admitted request. Dropping it drops its queued tiles at once and gives its budget back when the last of its
-/// running tiles is done.
+/// running tiles is done and the last [`Hold`] is dropped.
 pub struct Ticket {
     shared: Arc<Shared>,
     flow: FlowId,
@@ -65,6 +66,12 @@ impl Ticket {
         results: UnboundedReceiver<Result<Finished, TileError>>,
     ) -> Self {
         Self { shared, flow, deadline, results, failed: None }
+    }
+
+    /// Keeps the request's bytes in the budget while a job that cannot be interrupted has its memory.
+    pub fn hold(&self) -> Hold {
+        self.shared.change(|ledger| (Effects::default(), ledger.hold(self.flow)));
+        Hold { shared: Arc::clone(&self.shared), flow: self.flow }
     }
 
     /// Queues one tile: planar RGB, 3 × side² levels in 0.0..=255.0. The caller bounds how many it has under way; the
@@ -107,6 +114,25 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.shared.change(|ledger| (ledger.cancel(self.flow), ()));
+    }
+}
+
+/// The bytes of an admitted request, but none of its tiles; may outlive the [`Ticket`].
+#[must_use]
+pub struct Hold {
+    shared: Arc<Shared>,
+    flow: FlowId,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.shared.change(|ledger| (Effects::default(), ledger.release(self.flow)));
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold").field("flow", &self.flow).finish_non_exhaustive()
     }
 }
 

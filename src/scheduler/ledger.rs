@@ -4,7 +4,7 @@
 //! tiles to free, counts) comes back as [`Effects`], to be carried out when the lock is open again.
 //!
 //! A tile of an admitted request is *unsubmitted*, *queued*, *running* or gone, and holds its part of the budget until
-//! it is gone. A request's bytes are held until its ticket is dropped and no tile of it runs any more.
+//! it is gone. A request's bytes are held until its ticket and its holds are dropped and no tile of it runs any more.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -67,6 +67,8 @@ struct Entry {
     unsubmitted: usize,
     queued: usize,
     running: usize,
+    /// Jobs that hold its memory, whether or not somebody waits for them.
+    holds: usize,
     results: Results,
     state: State,
 }
@@ -186,12 +188,28 @@ impl Ledger {
             unsubmitted: demand.tiles,
             queued: 0,
             running: 0,
+            holds: 0,
             results,
             state: State::Live,
             demand,
         };
         self.entries.insert(flow, entry);
         Ok(flow)
+    }
+
+    /// A job takes hold of a request's memory.
+    pub(super) fn hold(&mut self, flow: FlowId) {
+        if let Some(entry) = self.entries.get_mut(&flow) {
+            entry.holds += 1;
+        }
+    }
+
+    /// A job let go of it.
+    pub(super) fn release(&mut self, flow: FlowId) {
+        if let Some(entry) = self.entries.get_mut(&flow) {
+            entry.holds -= 1;
+        }
+        self.close(flow);
     }
 
     /// Queues a tile. One of a request that has failed is dropped: its ticket has the error.
@@ -321,11 +339,12 @@ impl Ledger {
         effects
     }
 
-    /// Forgets a request and gives its bytes back, if its ticket is gone and none of its tiles runs.
+    /// Forgets a request and gives its bytes back, if its ticket is gone, none of its tiles runs and nothing holds it.
     fn close(&mut self, flow: FlowId) {
         if let Some(entry) = self.entries.get(&flow)
             && entry.state == State::Gone
             && entry.running == 0
+            && entry.holds == 0
         {
             self.bytes -= entry.demand.bytes;
             self.entries.remove(&flow);

@@ -25,7 +25,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
 pub use admission::{Demand, Refusal};
-pub use cancel::{Finished, Ticket, TileError};
+pub use cancel::{Finished, Hold, Ticket, TileError};
 
 use crate::engine::EngineSet;
 use crate::registry::{NetworkId, Registry};

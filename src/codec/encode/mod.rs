@@ -89,7 +89,8 @@ pub enum EncodeError {
 }
 
 /// Encodes bands (in order, full width, together exactly the picture) into `out` until the picture is whole.
-/// Blocking: runs on its own thread, pulling from an iterator that waits for the next band.
+/// Blocking: runs on its own thread, pulling from an iterator that waits for the next band. `out` is flushed at the end
+/// and before a long computation: it should fail then if the file is not wanted any more.
 pub fn encode(
     target: &Target,
     bands: &mut dyn Iterator<Item = Raster>,

@@ -24,6 +24,12 @@ impl<'a> Sink<'a> {
         Self { state: RefCell::new(State { out, buffer, open: true, error: None }) }
     }
 
+    /// To be asked before a long computation: passes on what is left and fails if nobody reads any more.
+    pub fn ask(&self) -> io::Result<()> {
+        let mut state = self.state.borrow_mut();
+        state.drain().and_then(|()| state.out.flush()).inspect_err(|_| state.open = false)
+    }
+
     /// From now on nothing is written and every write fails.
     pub fn shut(&self) {
         self.state.borrow_mut().open = false;
@@ -75,7 +81,7 @@ impl Write for &Sink<'_> {
         }
     }
 
-    /// Nothing: encoders flush at will, readers want whole buffers. [`Sink::finish`] flushes.
+    /// Nothing: encoders flush at will, readers want whole buffers. [`Sink::finish`] and [`Sink::ask`] flush.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

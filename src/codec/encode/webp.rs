@@ -37,6 +37,8 @@ pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), Encode
             push_8_bit(band.samples(), &mut picture);
         }
     }
+    // What follows is long and cannot be interrupted.
+    sink.ask()?;
     let mut encoder = WebPEncoder::new(sink);
     // WebP has no gray: its pixels are RGB, which a profile for gray does not fit.
     if let Some(profile) = target.icc.as_ref().filter(|_| target.channels.colours() == 3) {

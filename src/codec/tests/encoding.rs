@@ -267,6 +267,31 @@ fn a_reader_who_leaves_is_a_write_error_and_stops_the_work() {
     }
 }
 
+/// A reader who left while the picture was gathered: only asking tells.
+struct Left {
+    written: usize,
+}
+
+impl Write for Left {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.written += data.len();
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[test]
+fn webp_is_not_encoded_for_nobody() {
+    let picture = scattered(Size::new(50, 60), Channels::Rgb, Depth::Eight, 1);
+    let mut left = Left { written: 0 };
+    let error = encode(&target(OutputFormat::WebP, &picture), &mut bands(&picture, &[10]).into_iter(), &mut left);
+    assert!(matches!(&error, Err(EncodeError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe), "{error:?}");
+    assert_eq!(left.written, 0);
+}
+
 /// A writer whose bytes can be looked at while it is lent out.
 struct Shared<'a>(&'a RefCell<Vec<u8>>);
 

@@ -59,6 +59,38 @@ async fn dropping_the_request_frees_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_that_nobody_waits_for_holds_its_memory_and_no_tile() {
+    let (door, began) = (Arc::new(Door::default()), CancellationToken::new());
+    let pipeline = bicubic();
+    let picture = noise(Size::new(400, 400), Channels::Rgb);
+    let options = options(OutputFormat::Png);
+    let deadline = Instant::now() + options.deadline;
+    let probe = probe_of(picture.size(), picture.channels(), picture.depth());
+    let prepared = pipeline.prepare(probe, 0, &options, picture.depth(), deadline).expect("a good picture");
+    let ticket = pipeline.scheduler.admit(prepared.demand.clone()).expect("nothing else is there");
+    let walk = pipeline.walk(&prepared, (picture, alpha::Alpha::None), ticket, Arc::default());
+    let request = {
+        let (door, began) = (Arc::clone(&door), began.clone());
+        tokio::spawn(walk.run(move |rows| {
+            began.cancel();
+            door.pass();
+            drop(rows);
+            Ok(())
+        }))
+    };
+    began.cancelled().await;
+    request.abort();
+    assert!(request.await.is_err_and(|ended| ended.is_cancelled()));
+    while pipeline.scheduler.admitted_tiles() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let held = u64::try_from(pipeline.metrics.inflight_bytes.get()).expect("not negative");
+    assert_eq!(held, prepared.demand.bytes);
+    door.open();
+    idle(&pipeline).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_body_frees_everything() {
     let pipeline = bicubic();
     let picture = png(&noise(Size::new(1000, 1000), Channels::Rgb));
