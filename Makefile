@@ -1,6 +1,6 @@
 # The commands of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test runtime test-training bench crates lint nextest docs
+.PHONY: help run test runtime test-training replicate bench crates lint nextest docs
 SHELL := /bin/sh
 
 # More arguments for `make run` and `make bench`, e.g. `make run ARGS="--workers 2"`.
@@ -18,6 +18,9 @@ test: runtime lint docs nextest ## Format, clippy, rustdoc and every Rust test, 
 
 test-training: ## The tests of models/training, in a Python environment of their own.
 	models/training/test.sh
+
+replicate: ## Attention against attention at equal budget (hours); writes where models/README.md says.
+	models/training/replicate.sh
 
 bench: runtime crates ## The whole service's speed beside the bare session's; more with ARGS="--help".
 	cargo bench --locked --bench load -- $(ARGS)
