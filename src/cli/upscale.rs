@@ -138,7 +138,8 @@ impl Batch {
                 Err(PipelineError::Refused(
                     Refusal::QueueFull { retry_after, .. }
                     | Refusal::MemoryFull { retry_after, .. }
-                    | Refusal::Late { retry_after, .. },
+                    | Refusal::Late { retry_after, .. }
+                    | Refusal::WouldDelay { retry_after },
                 )) => tokio::time::sleep(retry_after).await,
                 Err(error) => return Err(error.to_string()),
             }

@@ -62,6 +62,8 @@ impl From<Refusal> for Problem {
             Refusal::Late { estimate, available, retry_after } => Self::new(Code::QueueTooSlow, detail)
                 .exceeding("deadline_seconds", available.as_secs(), estimate.as_secs_f64().ceil() as u64)
                 .retry_after(retry_after),
+            // No limit is exceeded: others have deadlines, this one has none to name.
+            Refusal::WouldDelay { retry_after } => Self::new(Code::QueueTooSlow, detail).retry_after(retry_after),
             Refusal::TooLarge { limit_name, limit, actual, .. } => {
                 Self::new(Code::WorkTooLarge, detail).exceeding(limit_name, limit, actual)
             }
@@ -150,6 +152,7 @@ mod tests {
                 Code::QueueTooSlow,
                 429,
             ),
+            (Refusal::WouldDelay { retry_after: seconds(4) }.into(), Code::QueueTooSlow, 429),
             (too_large.into(), Code::WorkTooLarge, 413),
             (Refusal::Draining.into(), Code::Draining, 503),
             (PipelineError::Deadline(seconds(1)), Code::DeadlineExceeded, 504),
@@ -157,11 +160,12 @@ mod tests {
         ];
         for (error, code, status) in cases {
             let text = error.to_string();
+            let delays = matches!(error, PipelineError::Refused(Refusal::WouldDelay { .. }));
             let problem = Problem::from(error);
             assert_eq!((problem.code, problem.code.status().as_u16()), (code, status), "{text}");
             let retries = matches!(status, 429 | 503);
             assert_eq!(problem.retry_after.is_some(), retries, "{text}");
-            let limited = matches!(status, 413 | 429);
+            let limited = matches!(status, 413 | 429) && !delays;
             assert_eq!(problem.exceeded.is_some(), limited, "{text}");
         }
     }

@@ -6,6 +6,9 @@
 //! refused if it would make an admitted request late that was in time without it. Only requests that need at most
 //! half of the server for the time they have are so protected; otherwise one poster that barely meets its deadline
 //! would shut out every thumbnail until then. Such a poster is admitted while it fits, and takes its chance.
+//!
+//! Work is what competes: a request whose client does not read holds its budgets but asks nothing of the workers, so it
+//! neither makes others late nor is it protected, until it reads on.
 
 use std::time::Duration;
 
@@ -61,15 +64,20 @@ pub enum Refusal {
         /// When there should be room; whole seconds, at least one.
         retry_after: Duration,
     },
-    /// It would be in time on an idle server, but not behind what waits here, or not without making an admitted
-    /// request late.
-    #[error("the server is too busy for this request: it would take about {:.1} s and has {:.1} s, and those admitted before it have deadlines too; try again in {} s", estimate.as_secs_f64(), available.as_secs_f64(), retry_after.as_secs())]
+    /// It would be in time on an idle server, but not behind what waits here.
+    #[error("the server is too busy for this request: it would take about {:.1} s and has {:.1} s; try again in {} s", estimate.as_secs_f64(), available.as_secs_f64(), retry_after.as_secs())]
     Late {
         /// By the measured rate and fair sharing with those admitted before.
         estimate: Duration,
         /// Until the deadline.
         available: Duration,
         /// When the queue should have shrunk enough; whole seconds, at least one.
+        retry_after: Duration,
+    },
+    /// It would be in time itself, but make a request late that was admitted before it.
+    #[error("the server is too busy for this request: it would make others late that were admitted before it; try again in {} s", retry_after.as_secs())]
+    WouldDelay {
+        /// When those should be near enough to their end; whole seconds, at least one.
         retry_after: Duration,
     },
     /// Not even an idle server would be in time, or room could never be made.
@@ -93,8 +101,10 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     pub(super) lane: Lane,
-    /// Seconds of one worker for what is left of it; 0 if its lane is not measured.
+    /// Seconds of one worker for what is left of it and competes; 0 if its lane is not measured.
     pub(super) work: f64,
+    /// The same for all that is left of it: when its budgets come back.
+    pub(super) owed: f64,
     /// Seconds until its deadline.
     pub(super) left: f64,
     /// Whether a newcomer must not make it late.
@@ -140,7 +150,7 @@ pub(super) fn judge(
     let share = Share::new(load.standings.iter().map(|s| s.work), workers);
     let Some(seconds) = rates.seconds(demand.lane) else {
         // Not measured: nothing can be said about time, so nothing is refused for it.
-        let refusal = too_large(demand, limits).or_else(|| full(demand, limits, load, &share));
+        let refusal = too_large(demand, limits).or_else(|| full(demand, limits, workers, load));
         return Verdict { estimate: Duration::ZERO, protected: false, refusal };
     };
     let work = demand.tiles as f64 * seconds;
@@ -150,15 +160,15 @@ pub(super) fn judge(
 
     let refusal = too_large(demand, limits)
         .or_else(|| (idle > available).then(|| beyond_deadline(demand.tiles, idle, available)))
-        .or_else(|| full(demand, limits, load, &share))
+        .or_else(|| full(demand, limits, workers, load))
         .or_else(|| {
-            let late = (estimate > available).then(|| share.room(work, available - extra));
-            let wait = late.into_iter().chain(spoiled(work, workers, load, &share)).max_by(f64::total_cmp);
-            wait.map(|wait| Refusal::Late {
-                estimate: duration(estimate),
-                available: duration(available),
-                retry_after: retry_after(wait),
-            })
+            let spoiled = spoiled(work, workers, load, &share);
+            if estimate > available {
+                let wait = share.room(work, available - extra).max(spoiled.unwrap_or(0.0));
+                let (estimate, available) = (duration(estimate), duration(available));
+                return Some(Refusal::Late { estimate, available, retry_after: retry_after(wait) });
+            }
+            spoiled.map(|wait| Refusal::WouldDelay { retry_after: retry_after(wait) })
         });
     Verdict { estimate: duration(estimate), protected: work <= PROTECTED_PART * available * workers as f64, refusal }
 }
@@ -232,11 +242,12 @@ fn too_large(demand: &Demand, limits: &Limits) -> Option<Refusal> {
 }
 
 /// Whether it must wait for others to give back tiles or bytes.
-fn full(demand: &Demand, limits: &Limits, load: &Load, share: &Share) -> Option<Refusal> {
+fn full(demand: &Demand, limits: &Limits, workers: usize, load: &Load) -> Option<Refusal> {
+    let share = || Share::new(load.standings.iter().map(|s| s.owed), workers);
     let tiles_over = load.tiles.saturating_add(demand.tiles).saturating_sub(limits.queue_tiles);
     if tiles_over > 0 {
         // Tiles come back one by one: the excess, at the mean rate of what is admitted.
-        let wait = if load.tiles == 0 { 0.0 } else { share.total() * tiles_over as f64 / load.tiles as f64 };
+        let wait = if load.tiles == 0 { 0.0 } else { share().total() * tiles_over as f64 / load.tiles as f64 };
         return Some(Refusal::QueueFull {
             queued: load.tiles,
             limit: limits.queue_tiles,
@@ -246,9 +257,9 @@ fn full(demand: &Demand, limits: &Limits, load: &Load, share: &Share) -> Option<
     }
     let bytes_over = load.bytes.saturating_add(demand.bytes).saturating_sub(limits.queue_bytes);
     if bytes_over > 0 {
-        // Bytes come back with whole requests, the one with the least work first.
+        // Bytes come back with whole requests, the one with the least left first.
         let mut standings: Vec<&Standing> = load.standings.iter().collect();
-        standings.sort_by(|a, b| a.work.total_cmp(&b.work));
+        standings.sort_by(|a, b| a.owed.total_cmp(&b.owed));
         let mut freed = 0_u64;
         let last = standings.iter().find(|standing| {
             freed = freed.saturating_add(standing.bytes);
@@ -258,7 +269,7 @@ fn full(demand: &Demand, limits: &Limits, load: &Load, share: &Share) -> Option<
             held: load.bytes,
             limit: limits.queue_bytes,
             needed: demand.bytes,
-            retry_after: retry_after(last.map_or(0.0, |standing| share.time(standing.work))),
+            retry_after: retry_after(last.map_or(0.0, |standing| share().time(standing.owed))),
         });
     }
     None

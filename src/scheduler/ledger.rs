@@ -20,6 +20,10 @@ use super::rate::Rates;
 use super::{Lane, Limits};
 use crate::registry::NetworkId;
 
+/// How long a request may have nothing with the workers before the tiles it has yet to submit stop counting as work:
+/// its reader stalls. Ample for an encoder that pauses between bands.
+const STALLED: Duration = Duration::from_secs(1);
+
 /// Where the results of a request go.
 pub(super) type Results = UnboundedSender<Result<Finished, TileError>>;
 
@@ -69,6 +73,8 @@ struct Entry {
     running: usize,
     /// Jobs that hold its memory, whether or not somebody waits for them.
     holds: usize,
+    /// When a tile of it last came or was settled; `None` until the first, while the picture is decoded.
+    active: Option<Instant>,
     results: Results,
     state: State,
 }
@@ -86,6 +92,14 @@ enum State {
 impl Entry {
     fn tiles(&self) -> usize {
         self.unsubmitted + self.queued + self.running
+    }
+
+    /// Tiles that compete with a newcomer's. A request that waits for the workers competes with all it has, however
+    /// slow they are; one that had its turn and asks for no more waits for its client, and may do so for good.
+    fn competing(&self, now: Instant) -> usize {
+        let idle = self.queued + self.running == 0;
+        let stalled = self.active.is_some_and(|active| now.saturating_duration_since(active) > STALLED);
+        if idle && stalled { 0 } else { self.tiles() }
     }
 }
 
@@ -157,7 +171,8 @@ impl Ledger {
             let seconds = self.rates.seconds(entry.demand.lane).unwrap_or(0.0);
             Standing {
                 lane: entry.demand.lane,
-                work: entry.tiles() as f64 * seconds,
+                work: entry.competing(now) as f64 * seconds,
+                owed: entry.tiles() as f64 * seconds,
                 left: admission::seconds_left(entry.demand.deadline, now),
                 protected: entry.protected && entry.state == State::Live,
                 bytes: entry.demand.bytes,
@@ -189,6 +204,7 @@ impl Ledger {
             queued: 0,
             running: 0,
             holds: 0,
+            active: None,
             results,
             state: State::Live,
             demand,
@@ -220,11 +236,13 @@ impl Ledger {
         if entry.unsubmitted == 0 {
             return Err(Overdrawn);
         }
+        let since = tile.since;
         if let Err(tile) = self.queue.push(flow, tile) {
             return Ok(Effects { dropped: vec![tile], ..Effects::default() });
         }
         entry.unsubmitted -= 1;
         entry.queued += 1;
+        entry.active = Some(since);
         if self.stopped { Ok(self.fail(flow, TileError::Stopped)) } else { Ok(Effects::default()) }
     }
 
@@ -263,11 +281,12 @@ impl Ledger {
     }
 
     /// Takes back the tiles of a batch that is done: results go out, budgets come back.
-    pub(super) fn settle(&mut self, outcomes: Vec<Outcome>) -> Effects {
+    pub(super) fn settle(&mut self, outcomes: Vec<Outcome>, now: Instant) -> Effects {
         let mut effects = Effects::default();
         for Outcome { flow, index, queued, ran, result } in outcomes {
             let Some(entry) = self.entries.get_mut(&flow) else { continue };
             entry.running -= 1;
+            entry.active = Some(now);
             self.tiles -= 1;
             let network = entry.demand.lane.network;
             if entry.state != State::Live {

@@ -98,7 +98,7 @@ impl Shared {
             for (tiles, ran) in report.measured {
                 ledger.measured(lane, tiles, ran);
             }
-            (ledger.settle(report.outcomes), ())
+            (ledger.settle(report.outcomes, Instant::now()), ())
         });
     }
 

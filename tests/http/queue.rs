@@ -77,24 +77,39 @@ async fn memory_that_is_taken_is_refused() {
 
 #[tokio::test]
 async fn a_deadline_that_the_queue_makes_impossible_is_refused() {
-    let server = Server::start(&[]);
-    let _stream = held(&server).await;
-    settled(&server).await;
-    let body = png(&noise(900, 900));
-    let plan = server.post("/v1/plan?scale=4", body.clone()).send().await.expect("an answer");
-    let plan: Value = plan.json().await.expect("JSON");
-    let behind = plan["estimated_seconds"].as_f64().expect("seconds");
-    // Somewhere between what an idle server would need and what this one needs.
-    for part in [0.95, 0.9, 0.8, 0.7, 0.6] {
-        let query = format!("/v1/plan?scale=4&deadline={}", behind * part);
-        let document = problem(server.post(&query, body.clone()).send().await.expect("an answer")).await;
-        if document["code"] == "queue_too_slow" {
-            assert_eq!((&document["status"], &document["limit_name"]), (&429.into(), &"deadline_seconds".into()));
-            return;
+    // A tile waits a second for a fuller batch, so that with one small request after the other something always waits.
+    let server = Server::start(&["--max-batch", "32", "--max-batch-delay", "1s"]);
+    let small = png(&drawing(60, 60));
+    let busy = async {
+        loop {
+            picture(server.upscale("scale=4", small.clone()).await).await;
         }
-        assert_eq!(document["code"], "work_too_large", "{document}");
-    }
-    panic!("no deadline between idle and busy was refused because of the queue; busy is {behind} s");
+    };
+    let body = png(&noise(900, 900));
+    let asked = async {
+        loop {
+            let plan = server.post("/v1/plan?scale=4", body.clone()).send().await.expect("an answer");
+            let plan: Value = plan.json().await.expect("JSON");
+            let behind = plan["estimated_seconds"].as_f64().expect("seconds");
+            // What waits, and the batches between, are more than a twentieth of it.
+            let query = format!("/v1/plan?scale=4&deadline={}", behind * 0.95);
+            let response = server.post(&query, body.clone()).send().await.expect("an answer");
+            if response.status() == 200 {
+                // Asked between two of the small ones.
+                continue;
+            }
+            let document = problem(response).await;
+            if document["code"] == "queue_too_slow" {
+                return document;
+            }
+            assert_eq!(document["code"], "work_too_large", "{document}");
+        }
+    };
+    let document = tokio::select! {
+        document = timeout(PATIENCE, asked) => document.expect("a deadline is refused because of the queue"),
+        () = busy => unreachable!("it goes on for ever"),
+    };
+    assert_eq!((&document["status"], &document["limit_name"]), (&429.into(), &"deadline_seconds".into()));
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ fn load(standings: &[(f64, f64)]) -> Load {
     let standing = |(work, left): &(f64, f64)| Standing {
         lane: LANE,
         work: *work,
+        owed: *work,
         left: *left,
         protected: *work <= 0.5 * left,
         bytes: 1000 * *work as u64,
@@ -47,7 +48,8 @@ fn retry(verdict: &Verdict) -> Option<u64> {
         Some(
             Refusal::QueueFull { retry_after, .. }
             | Refusal::MemoryFull { retry_after, .. }
-            | Refusal::Late { retry_after, .. },
+            | Refusal::Late { retry_after, .. }
+            | Refusal::WouldDelay { retry_after },
         ) => Some(retry_after.as_secs()),
         _ => None,
     }
@@ -105,8 +107,8 @@ fn a_request_that_would_be_late_behind_the_queue() {
     assert_eq!(
         late.refusal.map(|r| r.to_string()).as_deref(),
         Some(
-            "the server is too busy for this request: it would take about 28.0 s and has 27.0 s, and those \
-             admitted before it have deadlines too; try again in 91 s"
+            "the server is too busy for this request: it would take about 28.0 s and has 27.0 s; try \
+             again in 91 s"
         )
     );
 }
@@ -120,6 +122,38 @@ fn an_admitted_request_is_not_made_late() {
     assert_eq!(ask(50, 0, 1e6, &busy).refusal, None);
     // Left of the first must be 50 at most: 50 served to both.
     assert_eq!(retry(&ask(51, 0, 1e6, &busy)), Some(100));
+}
+
+#[test]
+fn a_limit_is_named_only_if_it_is_exceeded() {
+    // The other needs 100 and has 210; with a third, 51 more would make it late, whoever comes.
+    let busy = load(&[(100.0, 210.0), (60.0, 1e6)]);
+    let polite = ask(51, 0, 1e6, &busy);
+    assert_eq!(polite.refusal, Some(Refusal::WouldDelay { retry_after: Duration::from_secs(100) }));
+    assert_eq!(
+        polite.refusal.map(|r| r.to_string()).as_deref(),
+        Some(
+            "the server is too busy for this request: it would make others late that were admitted before it; try \
+             again in 100 s"
+        )
+    );
+    // Late itself as well: then by how much, and the longer of the two waits.
+    let late = ask(51, 0, 161.0 - 1e-3, &busy);
+    assert_eq!(late.estimate, Duration::from_secs(161));
+    let Some(Refusal::Late { estimate, available, retry_after }) = late.refusal else { panic!("{late:?}") };
+    assert!(estimate > available);
+    assert_eq!(retry_after, Duration::from_secs(100));
+}
+
+#[test]
+fn what_does_not_compete_still_holds_its_budgets() {
+    let mut stalled = load(&[(900.0, 1e6)]);
+    stalled.standings[0].work = 0.0;
+    let verdict = ask(100, 0, 100.0, &stalled);
+    assert_eq!((verdict.refusal, verdict.estimate), (None, Duration::from_secs(100)));
+    // When there is room is a matter of all that is left, one second a tile.
+    assert_eq!(retry(&ask(160, 0, 1e6, &stalled)), Some(60));
+    assert_eq!(retry(&ask(1, 100_001, 1e6, &stalled)), Some(900));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The ledger without threads: every change, then whole histories against a simulated clock.
 
+mod stalled;
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -60,9 +62,9 @@ fn outcome(job: Job, result: Result<(), TileError>) -> Outcome {
     Outcome { flow, index, queued, ran: Duration::ZERO, result: result.map(|()| samples) }
 }
 
-fn settle(ledger: &mut Ledger, batch: Batch) -> Vec<(NetworkId, Fate, usize)> {
+fn settle(ledger: &mut Ledger, batch: Batch, now: Instant) -> Vec<(NetworkId, Fate, usize)> {
     let outcomes = batch.jobs.into_iter().map(|job| outcome(job, Ok(()))).collect();
-    carry_out(ledger.settle(outcomes))
+    carry_out(ledger.settle(outcomes, now))
 }
 
 fn figures(ledger: &Ledger) -> (usize, usize, u64) {
@@ -90,7 +92,7 @@ fn cancelling_drops_what_waits_and_keeps_the_budget_of_what_runs() {
     assert_eq!(carry_out(ledger.cancel(flow)), [(NetworkId(0), Fate::Cancelled, 6)]);
     assert_eq!(figures(&ledger), (0, 4, 100));
     assert!(take(&mut ledger, now).is_none());
-    assert_eq!(settle(&mut ledger, batch), [(NetworkId(0), Fate::Cancelled, 1); 4]);
+    assert_eq!(settle(&mut ledger, batch, now), [(NetworkId(0), Fate::Cancelled, 1); 4]);
     assert_eq!(figures(&ledger), (0, 0, 0));
     assert!(results.try_recv().is_err(), "nobody asked any more");
 }
@@ -121,7 +123,7 @@ fn a_failed_tile_fails_its_request_once_and_frees_its_tiles() {
         outcome(job, if bad { Err(TileError::Panicked) } else { Ok(()) })
     });
     let outcomes = outcomes.collect();
-    let counts = carry_out(ledger.settle(outcomes));
+    let counts = carry_out(ledger.settle(outcomes, now));
     assert_eq!(counts.iter().filter(|(_, fate, _)| *fate == Fate::Done).count(), 2);
     assert!(counts.contains(&(NetworkId(0), Fate::Cancelled, 8)));
     assert_eq!(figures(&ledger), (0, 0, 200), "tiles are free; bytes are held while the tickets live");
@@ -152,7 +154,7 @@ fn draining_refuses_and_goes_on() {
     assert_eq!(admit(&mut ledger, now, (1, 1, 9.0), 0).map(|_| ()), Err(Refusal::Draining));
     carry_out(ledger.submit(flow, tile(1, now)).expect("was admitted before"));
     let batch = take(&mut ledger, now).expect("work");
-    settle(&mut ledger, batch);
+    settle(&mut ledger, batch, now);
     assert!((0..2).all(|_| results.try_recv().is_ok_and(|message| message.is_ok())));
 }
 
@@ -217,7 +219,7 @@ impl Simulation {
             let Some(first) = first.filter(|first| self.running[*first].0 <= end) else { break };
             let (at, batch) = self.running.swap_remove(first);
             self.now = at;
-            settle(&mut self.ledger, batch);
+            settle(&mut self.ledger, batch, self.start + seconds(self.now));
             self.receive();
         }
         self.receive();
@@ -255,7 +257,7 @@ fn under_lasting_overload_what_is_admitted_is_also_finished_in_time() {
     for _ in 0..720 {
         match simulation.request(0, 100, 30.0) {
             Ok(_) => admitted += 1,
-            Err(Refusal::Late { retry_after, .. }) => {
+            Err(Refusal::Late { retry_after, .. } | Refusal::WouldDelay { retry_after }) => {
                 assert!((1..=30).contains(&retry_after.as_secs()));
                 refused += 1;
             }
@@ -341,7 +343,7 @@ proptest! {
                         outcome(job, if size == 1 && i == 0 { Err(error) } else { Ok(()) })
                     });
                     let outcomes = outcomes.collect();
-                    fates += sum(carry_out(ledger.settle(outcomes)));
+                    fates += sum(carry_out(ledger.settle(outcomes, now)));
                 }
                 5 if !tickets.is_empty() => {
                     let (flow, ..) = tickets.swap_remove(pick % tickets.len());
@@ -355,7 +357,7 @@ proptest! {
             prop_assert!(ledger.tiles() <= LIMITS.queue_tiles && ledger.bytes() <= LIMITS.queue_bytes);
         }
         for batch in running {
-            fates += sum(settle(&mut ledger, batch));
+            fates += sum(settle(&mut ledger, batch, now));
         }
         for (flow, ..) in tickets {
             fates += sum(carry_out(ledger.cancel(flow)));
