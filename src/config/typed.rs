@@ -38,7 +38,9 @@ pub struct EngineArgs {
     #[arg(long, env = "UPSCALER_THREADS", value_name = "N")]
     pub threads: Option<String>,
     /// Tiles in a batch at most, 1 to 64
-    #[arg(long, env = "UPSCALER_MAX_BATCH", value_name = "TILES", default_value = "4")]
+    ///
+    /// 2 suits a CPU: larger batches are no faster there, and a small request waits for the one that runs.
+    #[arg(long, env = "UPSCALER_MAX_BATCH", value_name = "TILES", default_value = "2")]
     pub max_batch: String,
     /// How long a free worker waits for a fuller batch, up to 1s
     ///
