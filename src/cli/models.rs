@@ -56,8 +56,11 @@ fn table(models: &Models) -> String {
     for model in &models.models {
         for scales in model.scales.chunk_by(|a, b| row_of(a) == row_of(b)) {
             let (parameters, runs_on) = row_of(&scales[0]);
-            let name =
-                if model.name == models.default { format!("{} (default)", model.name) } else { model.name.clone() };
+            let name = if model.info.name == models.default {
+                format!("{} (default)", model.info.name)
+            } else {
+                model.info.name.clone()
+            };
             let scales: Vec<_> = scales.iter().map(|scale| format!("x{}", scale.info.scale)).collect();
             rows.push([name, scales.join(" "), parameters, tiles(model), runs_on]);
         }
@@ -85,7 +88,7 @@ fn parameters(count: u64) -> String {
 }
 
 fn tiles(model: &Model) -> String {
-    let tiles: Vec<_> = model.tiles.iter().map(|tile| format!("{} halo {}", tile.shape, tile.halo)).collect();
+    let tiles: Vec<_> = model.info.tiles.iter().map(|tile| format!("{} halo {}", tile.shape, tile.halo)).collect();
     tiles.join(", ")
 }
 

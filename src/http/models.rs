@@ -12,7 +12,6 @@ use crate::codec::encode::{JPEG_SIDE, PNG_SIDE, WEBP_SIDE};
 use crate::codec::limits::INPUT_SIDE;
 use crate::engine::Execution;
 use crate::registry::{ModelInfo, Network, Registry, ScaleInfo};
-use crate::tiling::TileSpec;
 
 /// The answer of `GET /v1/models`.
 #[derive(Debug, Serialize)]
@@ -26,22 +25,9 @@ pub struct Models {
 /// One model at all its scales.
 #[derive(Debug, Serialize)]
 pub struct Model {
-    /// As in `model=`.
-    pub name: String,
-    /// One line.
-    pub title: String,
-    /// What it is good for.
-    pub description: String,
-    /// SPDX identifier of the weights' licence.
-    pub license: String,
-    /// Where the network was published.
-    pub paper: String,
-    /// Training data.
-    pub trained_on: String,
-    /// How it was trained.
-    pub training: String,
-    /// Tile shapes, largest first.
-    pub tiles: Vec<TileSpec>,
+    /// What its manifest says.
+    #[serde(flatten)]
+    pub info: ModelInfo,
     /// One entry for each scale.
     pub scales: Vec<AtScale>,
 }
@@ -67,22 +53,11 @@ impl Models {
     /// The models of a registry; `run_by` says what runs a network, if anything does.
     pub fn of(default: &str, registry: &Registry, run_by: impl Fn(&Network) -> Option<Execution>) -> Self {
         let model = |info: &ModelInfo| {
-            let info = info.clone();
-            let scales = info.scales.into_iter().map(|scale| {
+            let scales = info.scales.iter().map(|scale| {
                 let execution = registry.find(&info.name, scale.scale).ok().and_then(&run_by);
-                AtScale { info: scale, execution }
+                AtScale { info: scale.clone(), execution }
             });
-            Model {
-                scales: scales.collect(),
-                name: info.name,
-                title: info.title,
-                description: info.description,
-                license: info.license,
-                paper: info.paper,
-                trained_on: info.trained_on,
-                training: info.training,
-                tiles: info.tiles,
-            }
+            Model { scales: scales.collect(), info: info.clone() }
         };
         Self { default: default.to_owned(), models: registry.models().iter().map(model).collect() }
     }

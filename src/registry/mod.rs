@@ -79,7 +79,8 @@ pub struct ModelInfo {
     pub training: String,
     /// Tile shapes, largest first.
     pub tiles: Vec<TileSpec>,
-    /// Its scales, smallest first.
+    /// Its scales, smallest first. Shown by `http::models`, each with what runs it.
+    #[serde(skip)]
     pub scales: Vec<ScaleInfo>,
 }
 
