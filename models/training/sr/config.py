@@ -7,13 +7,15 @@ from pathlib import Path
 @dataclass
 class Data:
     """Where patches come from. `patch` is in LR pixels; `candidates` 1 turns the preference for detail off;
-    `piece` patches are worked on at a time on a CPU."""
+    `flat` is the share of patches that are drawn in one colour, which teaches a flat picture to stay flat up to its
+    border; `piece` patches are worked on at a time on a CPU."""
 
     degradation: str = "BI"
     patch: int = 32
     batch: int = 16
     piece: int = 4
     candidates: int = 2
+    flat: float = 0.0
 
 
 @dataclass

@@ -107,7 +107,7 @@ class Run:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = t.rate * factor
-        lr, hr = crops.batch(self.rng, d.batch, d.patch, d.candidates)
+        lr, hr = crops.batch(self.rng, d.batch, d.patch, d.candidates, d.flat)
         loss = self.backward(lr.to(self.device), hr.to(self.device))
         for optimizer in self.optimizers:
             optimizer.step()
