@@ -163,8 +163,12 @@ class Manifests:
         self.assertFalse(inner["securityContext"]["allowPrivilegeEscalation"])
         self.assertEqual(inner["securityContext"]["capabilities"], {"drop": ["ALL"]})
         self.assertTrue(inner["securityContext"]["readOnlyRootFilesystem"])
-        for field in ("hostNetwork", "hostPID", "hostIPC", "volumes", "initContainers"):
+        for field in ("hostNetwork", "hostPID", "hostIPC", "initContainers"):
             self.assertNotIn(field, spec)
+        for volume in spec.get("volumes", ()):
+            self.assertEqual(volume.keys(), {"name", "secret"})
+        for mount in inner.get("volumeMounts", ()):
+            self.assertTrue(mount["readOnly"])
         for namespace in of_kind(self.documents, "Namespace"):
             self.assertEqual(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted")
 
@@ -186,6 +190,7 @@ class Manifests:
         known = set(re.findall(r'env = "(UPSCALER_[A-Z_]+)"', source))
         self.assertGreater(len(known), 20)
         self.assertLessEqual(settings(self.documents).keys(), known)
+        self.assertLessEqual({one["name"] for one in container(self.documents).get("env", ())}, known)
 
     def test_every_probe_is_a_route_of_the_contract(self):
         paths = yaml.safe_load((ROOT / "openapi.yaml").read_text())["paths"]
@@ -199,6 +204,19 @@ class Cpu(Manifests, unittest.TestCase):
 
 class Gateway(Manifests, unittest.TestCase):
     overlay = "deploy/test/gateway"
+
+    def test_keys_come_from_a_secret_that_may_change(self):
+        (variable,) = [one for one in container(self.documents)["env"] if one["name"] == "UPSCALER_API_KEYS_FILE"]
+        (mount,) = container(self.documents)["volumeMounts"]
+        (volume,) = pod(self.documents)["spec"]["volumes"]
+        self.assertEqual(variable["value"], f"{mount['mountPath']}/keys")
+        self.assertEqual(mount["name"], volume["name"])
+        self.assertNotIn("subPath", mount)
+        self.assertNotIn("optional", volume["secret"])
+        # Read by the group that the process has, and by nobody else.
+        self.assertEqual(volume["secret"]["defaultMode"], 0o440)
+        context = pod(self.documents)["spec"]["securityContext"]
+        self.assertEqual(context["fsGroup"], context["runAsGroup"])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ use crate::config::problems::variable;
 use crate::config::{Machine, ServeArgs, Settings};
 use crate::http::connections::Connections;
 use crate::http::front::Front;
-use crate::http::{App, Phase, router};
+use crate::http::{App, Phase, auth, router};
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
 
@@ -76,6 +76,7 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode, Failure> {
 struct Server {
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
+    gate: auth::Gate,
     phase: Arc<Phase>,
     work: Connections,
     front: Front,
@@ -87,6 +88,13 @@ struct Server {
 impl Server {
     /// Takes the ports, which answer that the models load.
     async fn bind(settings: Arc<Settings>) -> Result<Self, Failure> {
+        let gate = auth::Gate::new(&settings).map_err(|what| {
+            Failure::Other(format!("--api-keys-file ({}) is wrong: {what}", variable("--api-keys-file")))
+        })?;
+        if let Some(keys) = gate.keys() {
+            info!(keys, "paths under /v1 ask for an API key");
+        }
+        tokio::spawn(gate.clone().follow());
         let (listener, address) = listen("--listen", settings.listen).await?;
         let scrape = match settings.metrics_listen {
             Some(wanted) => {
@@ -103,7 +111,7 @@ impl Server {
         let (work, front) = (Connections::new(settings.header_timeout, settings.deadline), Front::new());
         tokio::spawn(work.clone().accept(listener, front.clone()));
         let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
-        Ok(Self { settings, metrics, phase, work, front, address, scrape })
+        Ok(Self { settings, metrics, gate, phase, work, front, address, scrape })
     }
 
     /// Everything is warm: work is taken.
@@ -114,6 +122,7 @@ impl Server {
             pipeline: Arc::clone(pipeline),
             settings: Arc::clone(&self.settings),
             metrics: Arc::clone(&self.metrics),
+            gate: self.gate.clone(),
             phase: Arc::clone(&self.phase),
         };
         if let Some(scrape) = &self.scrape {

@@ -4,6 +4,7 @@
 //! ([`read`]) is a pure function of text and [`Machine`], and reports every wrong setting at once: whoever has five to mend should
 //! not start the server five times. Outside this room nothing reads the environment (clippy.toml bans it).
 
+pub mod keys;
 pub mod machine;
 pub mod problems;
 pub mod read;
@@ -11,6 +12,7 @@ pub mod settings;
 pub mod typed;
 pub mod units;
 
+pub use keys::ApiKeys;
 pub use machine::Machine;
 pub use problems::{Problem, Problems};
 pub use settings::{EngineSettings, LogFormat, LogSettings, Precision, Provider, Settings};

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 use super::units::{bytes, duration, pixels, show_bytes};
-use super::{EngineArgs, EngineSettings, LogArgs, LogSettings, Machine, Problems, ServeArgs, Settings};
+use super::{ApiKeys, EngineArgs, EngineSettings, LogArgs, LogSettings, Machine, Problems, ServeArgs, Settings};
 use crate::codec::InputLimits;
 use crate::scheduler;
 
@@ -224,6 +224,11 @@ impl ServeArgs {
             );
         }
         let cors_origins = problems.read("--cors-origins", self.cors_origins.as_deref().unwrap_or_default(), origins);
+        let api_keys = self.api_keys.as_ref().map(|typed| {
+            // What was typed is not shown.
+            ApiKeys::parse(typed.text()).map_err(|what| problems.add("--api-keys", "(hidden)", what)).ok()
+        });
+        let api_keys_file = self.api_keys_file.as_deref().map(|text| problems.read("--api-keys-file", text, path));
         let engine = self.engine.read(machine, problems);
         if let (Some(body), Some(engine)) = (max_body, &engine)
             && body as u64 > engine.scheduler.queue_bytes
@@ -248,6 +253,8 @@ impl ServeArgs {
             drain_grace: drain_grace?,
             drain_cap: drain_cap?,
             cors_origins: cors_origins?,
+            api_keys: api_keys.flatten(),
+            api_keys_file: api_keys_file.flatten(),
         })
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use super::ApiKeys;
 use crate::codec::InputLimits;
 use crate::scheduler;
 
@@ -96,4 +97,8 @@ pub struct Settings {
     pub drain_cap: Duration,
     /// Origins for CORS; empty: no CORS headers.
     pub cors_origins: Vec<String>,
+    /// Keys that were given as such.
+    pub api_keys: Option<ApiKeys>,
+    /// A file with keys, or more of them. With neither, no key is asked for.
+    pub api_keys_file: Option<PathBuf>,
 }

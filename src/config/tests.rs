@@ -139,6 +139,26 @@ fn origins_are_origins() {
 }
 
 #[test]
+fn api_keys_are_read_and_not_shown() {
+    let key = "0123456789abcdef";
+    let settings = serve(&format!("--api-keys {key} --api-keys-file /run/keys")).expect("both may be given");
+    assert_eq!(settings.api_keys.as_ref().map(ApiKeys::count), Some(1));
+    assert_eq!(settings.api_keys_file.as_deref(), Some(std::path::Path::new("/run/keys")));
+    let typed = Serve::try_parse_from(["serve", "--api-keys", key]).expect("text");
+    assert!(!format!("{:?} {settings:?}", typed.serve).contains(key));
+    let settings = serve("").expect("none is asked for");
+    assert!(settings.api_keys.is_none() && settings.api_keys_file.is_none());
+    // A variable that is set and empty is no wish for an open door.
+    for wrong in ["", "0123456789abcde", "one two 0123456789abcdef"] {
+        let typed = Serve::try_parse_from(["serve", "--api-keys", wrong]).expect("text");
+        let problems = typed.serve.settings(&MACHINE).expect_err(wrong);
+        assert_eq!(problems.0.iter().map(|problem| problem.flag).collect::<Vec<_>>(), ["--api-keys"]);
+        assert!(problems.to_string().contains("(hidden)") && !problems.to_string().contains("01234"), "{problems}");
+    }
+    assert!(Serve::try_parse_from(["serve", "--api-keys-file", ""]).expect("text").serve.settings(&MACHINE).is_err());
+}
+
+#[test]
 fn metrics_do_not_share_a_port() {
     assert_eq!(wrong("--listen 0.0.0.0:80 --metrics-listen 0.0.0.0:80"), ["--metrics-listen"]);
     assert!(serve("--listen 0.0.0.0:80 --metrics-listen 127.0.0.1:9090").is_ok());

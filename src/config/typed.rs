@@ -5,6 +5,8 @@
 
 use clap::Args;
 
+use super::keys::Secret;
+
 /// What engines are made of: shared by `serve`, `upscale`, `eval` and `models`.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Models and engine")]
@@ -96,6 +98,16 @@ pub struct ServeArgs {
     /// Origins of browser pages that may call, separated by commas, or * for all [default: none, no CORS headers]
     #[arg(long, env = "UPSCALER_CORS_ORIGINS", value_name = "ORIGINS")]
     pub cors_origins: Option<String>,
+    /// API keys that /v1 asks for, separated by commas, each KEY or NAME KEY [default: none, all may call]
+    ///
+    /// Prefer the variable or the file: a flag is seen by whoever may list the processes.
+    #[arg(long, env = "UPSCALER_API_KEYS", value_name = "KEYS")]
+    pub api_keys: Option<Secret>,
+    /// File of API keys, one a line; read again when it changes, within 2 s [default: none]
+    ///
+    /// Its keys hold beside those of --api-keys. A line is KEY or NAME KEY; one that begins with # is a comment.
+    #[arg(long, env = "UPSCALER_API_KEYS_FILE", value_name = "FILE")]
+    pub api_keys_file: Option<String>,
     /// Models, provider, threads, queue.
     #[command(flatten)]
     pub engine: EngineArgs,

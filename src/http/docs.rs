@@ -81,6 +81,22 @@ mod tests {
     }
 
     #[test]
+    fn paths_that_ask_for_a_key_say_so() {
+        let document = document();
+        let schemes = keys(&document["components"]["securitySchemes"]);
+        for route in &router::ROUTES {
+            let operation = &document["paths"][route.path][route.method.to_lowercase().as_str()];
+            let choices = operation["security"].as_sequence();
+            // Each scheme, or none at all where the server has no keys.
+            let secured =
+                choices.is_some_and(|choices| choices.iter().map(keys).eq([schemes.clone(), BTreeSet::new()]));
+            assert_eq!(secured, route.keyed, "{}", route.path);
+            assert_eq!(operation["responses"].get("401").is_some(), route.keyed, "{}", route.path);
+            assert_eq!(route.keyed, route.path.starts_with("/v1/"), "{}", route.path);
+        }
+    }
+
+    #[test]
     fn parameters_are_those_of_the_document() {
         let document = document();
         let known: BTreeSet<String> = request::PARAMETERS.iter().map(|&name| name.to_owned()).collect();

@@ -5,6 +5,7 @@
 //! where an error becomes a status.
 
 pub mod accept;
+pub mod auth;
 pub mod connections;
 pub mod docs;
 pub mod front;
@@ -37,6 +38,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// Counters and histograms.
     pub metrics: Arc<Metrics>,
+    /// Who may call.
+    pub gate: auth::Gate,
     /// Readiness and drain.
     pub phase: Arc<Phase>,
 }

@@ -45,6 +45,7 @@ pub struct Record {
     bytes_in: AtomicU64,
     asked: OnceLock<(String, Scale)>,
     tiles: OnceLock<usize>,
+    client: OnceLock<String>,
     code: OnceLock<&'static str>,
 }
 
@@ -58,6 +59,7 @@ impl Record {
             bytes_in: AtomicU64::new(0),
             asked: OnceLock::new(),
             tiles: OnceLock::new(),
+            client: OnceLock::new(),
             code: OnceLock::new(),
         }
     }
@@ -80,6 +82,13 @@ impl Record {
     /// Notes for the log line how many tiles that takes; the first call counts.
     pub fn takes_tiles(&self, tiles: usize) {
         let _ = self.tiles.set(tiles);
+    }
+
+    /// Notes for the log line whose key it came with, if that has a name; the first call counts.
+    pub fn comes_from(&self, client: Option<String>) {
+        if let Some(client) = client {
+            let _ = self.client.set(client);
+        }
     }
 
     /// Paths where pictures are worked on. Probes and scrapes would drown them in logs and gauges.
@@ -179,6 +188,7 @@ impl End {
                     model = asked.map(|(model, _)| model.as_str()),
                     scale = asked.map(|(_, scale)| scale.factor()),
                     tiles = record.tiles.get(),
+                    client = record.client.get(),
                     "request"
                 )
             };

@@ -55,6 +55,8 @@ codes! {
     InvalidForm = "invalid_form", BAD_REQUEST, "the form does not hold exactly one image";
     /// The upload broke off or is not well-formed HTTP.
     BrokenUpload = "broken_upload", BAD_REQUEST, "the upload broke off";
+    /// No API key came, or a wrong one.
+    Unauthorized = "unauthorized", UNAUTHORIZED, "an API key is needed";
     /// No such path.
     NotFound = "not_found", NOT_FOUND, "there is nothing at this path";
     /// The path exists, but not for this method.

@@ -13,10 +13,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::error;
 
+use super::auth::Gate;
 use super::observe::{self, REQUEST_ID};
 use super::problem::{Code, Problem};
 use super::upload::Budget;
-use super::{App, docs, health, models, plan, playground, upscale};
+use super::{App, auth, docs, health, models, plan, playground, upscale};
 use crate::telemetry::Metrics;
 
 /// One path and its one method.
@@ -26,25 +27,35 @@ pub struct Route {
     pub method: &'static str,
     /// As in the document; `{name}` stands for one segment.
     pub path: &'static str,
+    /// Asks for an API key, if the server has some.
+    pub keyed: bool,
     service: fn() -> MethodRouter<App>,
 }
 
+const fn keyed(method: &'static str, path: &'static str, service: fn() -> MethodRouter<App>) -> Route {
+    Route { method, path, keyed: true, service }
+}
+
+const fn open(method: &'static str, path: &'static str, service: fn() -> MethodRouter<App>) -> Route {
+    Route { method, path, keyed: false, service }
+}
+
 /// Where metrics are served: on a port of their own if one is set.
-const METRICS: Route = Route { method: "GET", path: "/metrics", service: || get(health::metrics) };
+const METRICS: Route = open("GET", "/metrics", || get(health::metrics));
 
 /// Every path there is. Router, metric labels and the test of the document are all made from this table.
 pub const ROUTES: [Route; 11] = [
-    Route { method: "POST", path: "/v1/upscale", service: || post(upscale::upscale) },
-    Route { method: "POST", path: "/v1/plan", service: || post(plan::plan) },
-    Route { method: "GET", path: "/v1/models", service: || get(models::models) },
-    Route { method: "GET", path: "/v1/limits", service: || get(models::limits) },
-    Route { method: "GET", path: "/health/live", service: || get(health::live) },
-    Route { method: "GET", path: "/health/ready", service: || get(health::ready) },
+    keyed("POST", "/v1/upscale", || post(upscale::upscale)),
+    keyed("POST", "/v1/plan", || post(plan::plan)),
+    keyed("GET", "/v1/models", || get(models::models)),
+    keyed("GET", "/v1/limits", || get(models::limits)),
+    open("GET", "/health/live", || get(health::live)),
+    open("GET", "/health/ready", || get(health::ready)),
     METRICS,
-    Route { method: "GET", path: "/openapi.yaml", service: || get(docs::openapi) },
-    Route { method: "GET", path: "/docs", service: || get(docs::page) },
-    Route { method: "GET", path: "/assets/{name}", service: || get(playground::asset) },
-    Route { method: "GET", path: "/", service: || get(playground::playground) },
+    open("GET", "/openapi.yaml", || get(docs::openapi)),
+    open("GET", "/docs", || get(docs::page)),
+    open("GET", "/assets/{name}", || get(playground::asset)),
+    open("GET", "/", || get(playground::playground)),
 ];
 
 /// Label of a matched path: one of the table, so that no client can invent labels.
@@ -56,16 +67,21 @@ pub fn route_label(matched: Option<&str>) -> &'static str {
 pub fn build(app: App) -> Router {
     let metrics_elsewhere = app.settings.metrics_listen.is_some();
     let here = ROUTES.iter().filter(|route| !(metrics_elsewhere && route.path == METRICS.path));
-    layered(routed(here), app)
+    layered(routed(here, &app.gate), app)
 }
 
 /// The port for metrics alone.
 pub fn metrics_router(app: App) -> Router {
-    layered(routed([METRICS].iter()), app)
+    layered(routed([METRICS].iter(), &app.gate), app)
 }
 
-fn routed<'a>(routes: impl Iterator<Item = &'a Route>) -> Router<App> {
-    routes.fold(Router::new(), |router, route| router.route(route.path, (route.service)()))
+fn routed<'a>(routes: impl Iterator<Item = &'a Route>, gate: &Gate) -> Router<App> {
+    routes.fold(Router::new(), |router, route| {
+        let service = (route.service)();
+        // On the route itself, not by comparing paths: what reaches the handler has passed the gate.
+        let key = || middleware::from_fn_with_state(gate.clone(), auth::check);
+        router.route(route.path, if route.keyed { service.route_layer(key()) } else { service })
+    })
 }
 
 /// The layers, from the inside out. Each sees what the ones within it made.
@@ -114,7 +130,12 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static(REQUEST_ID)])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            HeaderName::from_static(REQUEST_ID),
+        ])
         .expose_headers(shown)
         .max_age(Duration::from_hours(1));
     Some(layer)

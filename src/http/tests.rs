@@ -48,7 +48,8 @@ fn app(flags: &[&str]) -> App {
     };
     let phase = Arc::new(Phase::default());
     phase.ready.store(true, Ordering::Release);
-    App { pipeline: Arc::new(pipeline), settings: Arc::new(settings), metrics, phase }
+    let gate = auth::Gate::new(&settings).expect("keys that are right");
+    App { pipeline: Arc::new(pipeline), settings: Arc::new(settings), metrics, gate, phase }
 }
 
 /// A PNG of 8x8 pixels.
@@ -204,4 +205,54 @@ async fn cors_is_for_those_named_and_reaches_problems() {
     let request = Request::get("/v1/models").header(header::ORIGIN, "https://shop.example").body(Body::empty());
     let response = closed.oneshot(request.expect("a request")).await.expect("a router never fails");
     assert!(allowed(&response).is_none(), "no CORS unless configured");
+}
+
+#[tokio::test]
+async fn keys_are_asked_for_under_v1_alone() {
+    let key = "0123456789abcdef";
+    let app = app(&["--api-keys", key]);
+    let router = router::build(app.clone());
+    let with = async |method: &str, path: &str, value: &str| {
+        let request = Request::builder().method(method).uri(path).header("x-request-id", "r-1");
+        let request = request.header(header::AUTHORIZATION, value).body(Body::from(picture()));
+        router.clone().oneshot(request.expect("a request")).await.expect("a router never fails")
+    };
+    for route in &router::ROUTES {
+        let path = route.path.replace("{name}", "style.css");
+        let response = ask(&router, route.method, &path, picture()).await;
+        assert_eq!(response.status() == StatusCode::UNAUTHORIZED, route.keyed, "{path}");
+        if !route.keyed {
+            continue;
+        }
+        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], r#"Bearer realm="san-upscaler""#);
+        assert_eq!(problem(response).await, (401, "unauthorized".into()), "{path}");
+        assert_eq!(with(route.method, &path, &format!("Bearer {key}")).await.status(), StatusCode::OK, "{path}");
+        let wrong = with(route.method, &path, "Bearer 0123456789abcdeg").await;
+        let challenge = wrong.headers()[header::WWW_AUTHENTICATE].to_str().expect("text").to_owned();
+        assert!(challenge.ends_with(r#"error="invalid_token""#), "{challenge}");
+        assert_eq!(problem(wrong).await.0, 401);
+    }
+    assert_eq!(ask(&router, "HEAD", "/v1/models", "").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        app.metrics.refusals.with_label_values(&["unauthorized"]).get(),
+        9,
+        "4 without, 4 with a wrong one, 1 HEAD"
+    );
+}
+
+#[tokio::test]
+async fn a_page_from_elsewhere_may_send_a_key_and_read_the_refusal() {
+    let router = router::build(app(&["--api-keys", "0123456789abcdef", "--cors-origins", "https://shop.example"]));
+    let preflight = Request::builder().method("OPTIONS").uri("/v1/upscale");
+    let preflight = preflight.header(header::ORIGIN, "https://shop.example");
+    let preflight = preflight.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
+    let preflight = preflight.header(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization").body(Body::empty());
+    let response = router.clone().oneshot(preflight.expect("a request")).await.expect("a router never fails");
+    assert_eq!(response.status(), StatusCode::OK, "it carries no key, and needs none");
+    let allowed = response.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS].to_str().expect("text").to_owned();
+    assert!(allowed.contains("authorization"), "{allowed}");
+    let request = Request::get("/v1/models").header(header::ORIGIN, "https://shop.example").body(Body::empty());
+    let response = router.oneshot(request.expect("a request")).await.expect("a router never fails");
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
 }

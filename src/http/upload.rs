@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
 use futures::StreamExt;
@@ -114,6 +115,17 @@ impl Wrapping {
     }
 }
 
+/// Lets a request go that is refused by its head alone, and reads on for a moment so that the refusal arrives.
+pub fn let_go(request: Request) {
+    if !request.headers().contains_key(header::EXPECT) {
+        linger(request.into_body().into_data_stream());
+    }
+}
+
+fn linger(mut body: BodyDataStream) {
+    tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = body.next().await {} }));
+}
+
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
@@ -180,11 +192,9 @@ impl Upload {
     /// Reads on for a moment in the background, so that the refusal arrives.
     pub fn linger(self) {
         // A client that waits for "100 Continue" has sent nothing yet, and must not be asked to.
-        if self.expects_continue && self.received == 0 {
-            return;
+        if !(self.expects_continue && self.received == 0) {
+            linger(self.body);
         }
-        let mut body = self.body;
-        tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = body.next().await {} }));
     }
 
     async fn read_whole(&mut self) -> Result<Bytes, Problem> {

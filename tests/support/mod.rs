@@ -134,10 +134,14 @@ impl Server {
         tokio::time::timeout(PATIENCE, poll).await.expect("it ends")
     }
 
+    /// Its log so far, as it was written.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).expect("a log")
+    }
+
     /// The lines of its log so far.
     pub fn log(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.folder.path().join("log")).expect("a log");
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.log_text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }
 

@@ -9,6 +9,8 @@ const PREVIEW_PIXELS = 120e6;
 // A header of a picture (profile and EXIF included) is well within this; a plan needs no more.
 const HEADER_BYTES = 1 << 20;
 
+class KeyNeeded extends Error {}
+
 // ---- words
 
 const bytes = (n) => {
@@ -29,6 +31,12 @@ function query() {
   const asked = new URLSearchParams({ scale: chosenScale(), model: $("model").value, format: $("format").value });
   if ($("ensemble").checked) asked.set("ensemble", "true");
   return asked.toString();
+}
+
+// The key stays in its field: it is never stored, and never shown in the line for the shell.
+function authorization() {
+  const key = $("key").value.replace(/[^\x21-\x7e]/g, "");
+  return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
 function modelChanged() {
@@ -54,7 +62,8 @@ function optionsChanged() {
   const name = state.file?.name ?? "photo.jpg";
   const quoted = name.replaceAll("'", "'\\''");
   const extension = { png: "png", jpeg: "jpg", webp: "webp" }[$("format").value];
-  $("curl").textContent = `curl --data-binary '@${quoted}' '${new URL(`v1/upscale?${query()}`, location.href)}' -o large.${extension}`;
+  const key = $("key-field").hidden ? "" : '-H "Authorization: Bearer $API_KEY" ';
+  $("curl").textContent = `curl ${key}--data-binary '@${quoted}' '${new URL(`v1/upscale?${query()}`, location.href)}' -o large.${extension}`;
   // Typing through the options must not send one upload for each.
   clearTimeout(state.timer);
   state.timer = setTimeout(plan, 150);
@@ -68,7 +77,7 @@ async function plan() {
   try {
     const answer = await fetch(`v1/plan?${query()}`, {
       method: "POST", body: state.file.slice(0, HEADER_BYTES), signal: state.planning.signal,
-      headers: { "Content-Type": "application/octet-stream" },
+      headers: { "Content-Type": "application/octet-stream", ...authorization() },
     });
     const said = await answer.json();
     line.classList.toggle("bad", !answer.ok);
@@ -132,7 +141,8 @@ function enlarge() {
   const over = () => { clearInterval(ticking); state.xhr = null; busy(false); };
 
   xhr.open("POST", `v1/upscale?${query()}`);
-  xhr.setRequestHeader("Content-Type", "application/octet-stream");
+  const headers = { "Content-Type": "application/octet-stream", ...authorization() };
+  for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
   xhr.responseType = "blob";
   xhr.upload.onprogress = (e) => progress(`Uploading ${bytes(e.loaded)}`, e.lengthComputable ? e.loaded / e.total : null);
   xhr.upload.onload = () => {
@@ -247,6 +257,7 @@ function dragged(event) {
 $("form").addEventListener("submit", (event) => { event.preventDefault(); enlarge(); });
 $("form").addEventListener("change", (event) => {
   if (event.target === $("file")) choose($("file").files[0]);
+  else if (event.target === $("key")) load();
   else if (event.target === $("model")) modelChanged();
   else optionsChanged();
 });
@@ -282,10 +293,12 @@ for (const [name, over] of [["dragenter", true], ["dragover", true], ["dragleave
 }
 document.addEventListener("paste", (event) => choose(event.clipboardData.files[0]));
 
-(async () => {
+async function load() {
+  $("problem").hidden = true;
   try {
     const [models, limits] = await Promise.all(["v1/models", "v1/limits"].map(async (path) => {
-      const answer = await fetch(path);
+      const answer = await fetch(path, { headers: authorization() });
+      if (answer.status === 401) throw new KeyNeeded();
       if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
       return answer.json();
     }));
@@ -294,7 +307,15 @@ document.addEventListener("paste", (event) => choose(event.clipboardData.files[0
     $("model").disabled = false;
     $("most").textContent = `, up to ${bytes(limits.body_bytes)} and ${Math.floor(limits.input_pixels / 1024 ** 2)} megapixels`;
     modelChanged();
-  } catch {
-    complain({ title: "The server does not answer", detail: "The list of models could not be read. Reload the page once the server is up." }, { getResponseHeader: () => null });
+  } catch (error) {
+    if (error instanceof KeyNeeded) {
+      $("about").textContent = $("key").value ? "The key is not one of this server's." : "This server asks for an API key.";
+      $("key-field").hidden = false;
+      $("key").focus();
+    } else {
+      complain({ title: "The server does not answer", detail: "The list of models could not be read. Reload the page once the server is up." }, { getResponseHeader: () => null });
+    }
   }
-})();
+}
+
+load();
