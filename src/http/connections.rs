@@ -4,6 +4,10 @@
 //! are still answered while old ones finish: a client that has not yet heard that this instance ends is told so with
 //! a 503 and `Retry-After`, where a closed port would look like a crash.
 //!
+//! A connection that is closed between two requests resets the one that is on the wire, and an HTTP/1.1 client cannot
+//! know whether it was begun. So a connection is told first, by `Connection: close` on its next answer, and closed
+//! only once it has been silent for [`LINGER`]; and the port is closed only when its queue is empty.
+//!
 //! A client that does not take its answer is let go as well ([`Unread`]). hyper asks a body for more only once the
 //! client has taken what came before: a body cannot end itself while nobody reads.
 
@@ -13,14 +17,17 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::{HeaderValue, Version, header};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
@@ -37,6 +44,9 @@ const STREAMS: u32 = 64;
 const IDLE: Duration = Duration::from_secs(75);
 /// An HTTP/2 client that says nothing is asked this often whether it is still there, and has as long to answer.
 const PING: Duration = Duration::from_secs(20);
+/// When the server ends, a connection that has no request under way is closed after this long: longer than a request
+/// that was sent before the client could know is on the wire.
+const LINGER: Duration = Duration::from_millis(500);
 /// Where no file descriptor is left, accepting again at once would only spin.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 
@@ -51,7 +61,7 @@ pub struct Connections {
     closed: CancellationToken,
     /// Connections that may carry accepted work.
     working: TaskTracker,
-    /// Connections whose first request comes after `closing`: told that this server ends.
+    /// Connections without a request under way at `closing`, and all that come later: told that this server ends.
     late: TaskTracker,
 }
 
@@ -69,11 +79,12 @@ impl Connections {
         }
     }
 
-    /// Accepts until [`Connections::close`].
+    /// Accepts until [`Connections::close`], and then what waits in the port's queue: to the client it is connected.
     pub async fn accept(self, listener: TcpListener, front: Front) {
+        let _accepting = self.late.token();
         while let Some(accepted) = self.closed.run_until_cancelled(listener.accept()).await {
             match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(self.clone().serve(stream, front.clone()))),
+                Ok((stream, _)) => self.spawn(stream, &front),
                 Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost before it began"),
                 Err(error) => {
                     warn!(%error, "no connection can be accepted");
@@ -81,29 +92,50 @@ impl Connections {
                 }
             }
         }
+        let queue = listener.into_std().inspect_err(|error| warn!(%error, "the port's queue cannot be emptied"));
+        // Non-blocking still: an empty queue is an error.
+        for stream in queue.iter().flat_map(std::net::TcpListener::incoming).map_while(Result::ok) {
+            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                Ok(stream) => self.spawn(stream, &front),
+                Err(error) => debug!(%error, "a connection was lost before it began"),
+            }
+        }
     }
 
-    async fn serve(self, stream: TcpStream, front: Front) {
+    /// Counted before the task runs: [`Connections::finish`] and [`Connections::close`] never miss one.
+    fn spawn(&self, stream: TcpStream, front: &Front) {
+        let counted = if self.closing.is_cancelled() { self.late.token() } else { self.working.token() };
+        drop(tokio::spawn(self.clone().serve(stream, front.clone(), counted)));
+    }
+
+    async fn serve(self, stream: TcpStream, front: Front, mut _counted: TaskTrackerToken) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "small answers may be late: the connection keeps its delay");
         }
         let began = CancellationToken::new();
-        let begin = began.clone();
+        let multiplexed = CancellationToken::new();
+        let requests = TaskTracker::new();
         let unread = Unread::new(self.answer_timeout);
-        let answers = unread.clone();
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            begin.cancel();
-            let (answer, answers) = (front.router().oneshot(request.map(Body::new)), answers.clone());
-            async move { answer.await.map(|answer| answers.watch(answer)) }
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            began.cancel();
+            if request.version() == Version::HTTP_2 {
+                multiplexed.cancel();
+            }
+            let (version, under_way) = (request.version(), requests.token());
+            let (answer, answers, closing) =
+                (front.router().oneshot(request.map(Body::new)), unread.clone(), self.closing.clone());
+            async move {
+                let answer = answer.await.map(|answer| answers.watch(answer, under_way));
+                answer.map(|answer| if closing.is_cancelled() { last(answer, version) } else { answer })
+            }
         });
         let builder = self.builder();
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         // hyper's header timeout runs between requests as well, and begins only once the protocol is known from the
         // first bytes: a client that sends none would stay for good.
         let mut first = pin!(sleep(self.header_timeout));
-        let mut asked = false;
-        let mut ending = self.closing.is_cancelled();
-        let mut _counted = if ending { self.late.token() } else { self.working.token() };
+        let mut silent = pin!(sleep(Duration::ZERO));
+        let (mut asked, mut told, mut idle) = (false, false, false);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -112,21 +144,25 @@ impl Connections {
                     }
                     return;
                 }
-                () = self.closing.cancelled(), if !ending => {
-                    ending = true;
-                    if began.is_cancelled() {
-                        connection.as_mut().graceful_shutdown();
-                    } else {
-                        // Its first request may be on the wire: it is told like those that come later.
+                () = self.closing.cancelled(), if !told => {
+                    told = true;
+                    if requests.is_empty() {
                         _counted = self.late.token();
                     }
+                    requests.close();
                 }
-                () = began.cancelled(), if !asked => {
-                    asked = true;
-                    if ending {
-                        connection.as_mut().graceful_shutdown();
-                    }
+                // HTTP/2 tells the client which of its requests are begun: nothing is lost by telling at once.
+                () = multiplexed.cancelled(), if told && !idle => {
+                    idle = true;
+                    connection.as_mut().graceful_shutdown();
                 }
+                // One whose first request is still to come has the header timeout for it.
+                () = async { began.cancelled().await; requests.wait().await }, if told && !idle => {
+                    idle = true;
+                    silent.as_mut().reset(Instant::now() + LINGER);
+                }
+                () = silent.as_mut(), if idle && !silent.is_elapsed() => connection.as_mut().graceful_shutdown(),
+                () = began.cancelled(), if !asked => asked = true,
                 () = first.as_mut(), if !asked => {
                     debug!("a connection was closed that sent no request");
                     return;
@@ -155,8 +191,8 @@ impl Connections {
         builder
     }
 
-    /// Lets connections finish the request under way and close; those between two requests close at once, and those
-    /// whose first request is still to come are answered once. Resolves when nothing is under way that began before.
+    /// Lets connections finish the request under way and close; those between two requests are answered once more,
+    /// or closed after [`LINGER`]; those whose first request is still to come are answered once. Resolves when nothing is under way that began before.
     pub fn finish(&self) -> impl Future<Output = ()> + use<'_> {
         self.closing.cancel();
         self.working.close();
@@ -177,6 +213,14 @@ impl Connections {
             debug!(connections = self.late.len(), "some did not read that the server ends");
         }
     }
+}
+
+/// The last answer of its connection, where the protocol has a header that says so.
+fn last(mut answer: Response, version: Version) -> Response {
+    if version < Version::HTTP_2 {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// Errors of `accept` that say nothing about the next connection.
@@ -350,5 +394,33 @@ mod tests {
 
         connections.close(LONG).await;
         assert!(connections.late.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_request_on_the_wire_of_a_kept_connection_is_answered_as_its_last() {
+        let (connections, address, _) = server(LONG).await;
+        let mut kept = ask(address, "/").await;
+        let mut head = [0; 12];
+        kept.read_exact(&mut head).await.expect("an answer");
+        connections.finish().await;
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the connection is not closed yet");
+        let answers = rest(kept).await;
+        assert_eq!(answers.matches("fast").count(), 2, "{answers}");
+        assert_eq!(answers.matches("connection: close").count(), 1, "{answers}");
+        connections.close(LONG).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_in_the_queue_of_the_port_is_answered() {
+        use std::io::{Read, Write};
+        let (connections, address, _) = server(LONG).await;
+        tokio::task::yield_now().await;
+        // Nothing of the server runs between these lines: the kernel alone has taken the connection.
+        let mut queued = std::net::TcpStream::connect(address).expect("the port is open");
+        queued.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("the kernel takes it");
+        connections.close(LONG).await;
+        let mut answer = String::new();
+        queued.read_to_string(&mut answer).expect("no reset");
+        assert!(answer.ends_with("fast"), "{answer}");
     }
 }

@@ -13,6 +13,7 @@ use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The answers of one connection; cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,8 +28,8 @@ impl Unread {
         Self { time, overdue: CancellationToken::new() }
     }
 
-    /// Starts the clock of an answer; it stops when the body is dropped.
-    pub fn watch(&self, answer: Response) -> Response {
+    /// Starts the clock of an answer; it stops when the body is dropped, and `under_way` with it.
+    pub fn watch(&self, answer: Response, under_way: TaskTrackerToken) -> Response {
         if answer.body().is_end_stream() {
             return answer;
         }
@@ -40,7 +41,7 @@ impl Unread {
                 overdue.cancel();
             }
         });
-        answer.map(|body| Body::new(Timed { body, _taken: guard }))
+        answer.map(|body| Body::new(Timed { body, _taken: guard, _under_way: under_way }))
     }
 
     /// Resolves when an answer has not been taken in time.
@@ -53,6 +54,7 @@ impl Unread {
 struct Timed {
     body: Body,
     _taken: DropGuard,
+    _under_way: TaskTrackerToken,
 }
 
 impl HttpBody for Timed {
