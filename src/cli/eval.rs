@@ -20,7 +20,7 @@ use self::whole::Whole;
 use super::{Failure, start};
 use crate::codec::OutputFormat;
 use crate::config::{EngineArgs, Machine};
-use crate::pipeline::{Options, Pipeline};
+use crate::pipeline::{Fidelity, Options, Pipeline};
 use crate::quality::metrics::{Quality, compare};
 use crate::quality::resize::cropped;
 use crate::raster::Raster;
@@ -168,7 +168,7 @@ impl Maker {
         let pipeline = start::start(&settings, Arc::new(Metrics::new()))?;
         known(&pipeline.registry)?;
         let (model, ensemble) = (settings.model, args.ensemble);
-        Ok(Self::Tiles(pipeline, Options { model, scale, ensemble, format: OutputFormat::Png, deadline: DEADLINE }))
+        Ok(Self::Tiles(pipeline, Options { model, scale, ensemble, format: OutputFormat::Png, fidelity: Fidelity::default(), deadline: DEADLINE }))
     }
 
     fn ready(folder: &Path, sets: &[Set]) -> Result<Self, String> {

@@ -4,6 +4,7 @@
 //! read and written while the other keeps the network busy. A file that fails does not end the batch. Results appear
 //! under their names only when they are whole.
 
+mod fidelity;
 mod jobs;
 mod save;
 
@@ -18,6 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::fidelity::FidelityArgs;
 use self::jobs::Job;
 use super::signals::Signals;
 use super::{Failure, start};
@@ -55,6 +57,9 @@ pub struct Args {
     /// Format of the results [default: as OUT's name says, else png]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<OutputFormat>,
+    /// Colours, transparency, notes.
+    #[command(flatten)]
+    pub fidelity: FidelityArgs,
     /// Models, provider, threads.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -70,7 +75,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let scale =
         Scale::new(args.scale).ok_or_else(|| Failure::Other(format!("--scale {} is not 1 to 8", args.scale)))?;
     pipeline.registry.find(&settings.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
-    let options = Options { model: settings.model, scale, ensemble: args.ensemble, format, deadline: DEADLINE };
+    let fidelity = args.fidelity.wish();
+    let options = Options { model: settings.model, scale, ensemble: args.ensemble, format, fidelity, deadline: DEADLINE };
     super::block_on(enlarge(pipeline, jobs, options))?
 }
 

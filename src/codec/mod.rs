@@ -2,19 +2,21 @@
 //!
 //! The kind of an upload is read from its bytes, never from a header or a file name.
 
+pub mod colour;
 mod container;
 pub mod decode;
 pub mod encode;
-mod icc;
 pub mod limits;
 pub mod orientation;
 pub mod probe;
+mod remark;
 mod sniff;
 
 use serde::Serialize;
 
 pub use limits::InputLimits;
 pub use probe::{Probe, probe};
+pub use remark::Warning;
 
 /// File formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -34,7 +36,7 @@ pub enum InputFormat {
 pub enum OutputFormat {
     /// Portable Network Graphics, lossless, streamed.
     Png,
-    /// Baseline JPEG 4:4:4, streamed; alpha is flattened on white.
+    /// Baseline JPEG 4:4:4, streamed; has no alpha.
     Jpeg,
     /// Lossless WebP, at most 16383 pixels a side, held whole in memory until encoded.
     #[value(name = "webp")]
@@ -70,6 +72,9 @@ pub enum CodecError {
     /// No known signature, or a kind of file that is not served. 415.
     #[error("{0}")]
     Unsupported(String),
+    /// High dynamic range, in this transfer function: it would be shown wrong. 415.
+    #[error("the image has a high dynamic range ({0}), which is not kept here; send a version of it in standard range")]
+    HighDynamicRange(&'static str),
     /// Known kind, but broken. 422.
     #[error("{0}")]
     Damaged(String),

@@ -1,8 +1,10 @@
 //! Reads the header of an upload: kind, size, channels, depth, orientation. Decodes no pixel.
 
+use crate::codec::colour::Profile;
+use crate::codec::colour::profile::Unfit;
 use crate::codec::container::{Header, jpeg, png, webp};
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, InputFormat, InputLimits, icc, sniff};
+use crate::codec::{CodecError, InputFormat, InputLimits, Warning, sniff};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -17,8 +19,12 @@ pub struct Probe {
     pub channels: Channels,
     /// Bits per sample after decoding.
     pub depth: Depth,
-    /// ICC profile of the source, carried over unchanged; absent where it does not parse or does not fit the channels.
-    pub icc: Option<Vec<u8>>,
+    /// ICC profile of the source; absent where it does not parse or does not fit the channels.
+    pub icc: Option<Profile>,
+    /// Whether the profile says what other chunks of the file say, and is not in it itself.
+    pub icc_made: bool,
+    /// What is to be said about the file.
+    pub warnings: Vec<Warning>,
     /// How the stored pixels are turned to have `size`.
     pub orientation: Orientation,
     /// Bytes that `decode` holds at most beside the decoded pixels.
@@ -31,8 +37,13 @@ impl Probe {
         self.size.pixels() * (self.channels.count() * self.depth.bytes()) as u64
     }
 
+    /// Memory of the profile and of what is made of it.
+    pub fn profile_bytes(&self) -> u64 {
+        self.icc.as_ref().map_or(0, Profile::held_bytes)
+    }
+
     /// Memory that `decode` holds at its peak: the pixels and what the decoder needs beside them. Falls to
-    /// [`Self::raster_bytes`] when it returns. The upload itself is not in it.
+    /// [`Self::raster_bytes`] when it returns. The upload itself is not in it, nor is the profile.
     pub const fn decoded_bytes(&self) -> u64 {
         self.raster_bytes().saturating_add(self.working_bytes)
     }
@@ -48,17 +59,27 @@ pub fn probe(bytes: &[u8], limits: &InputLimits) -> Result<Probe, CodecError> {
         InputFormat::WebP => webp::header(bytes)?,
     };
     limits.check_input(header.stored)?;
-    Ok(judged(format, header))
+    judged(format, header)
 }
 
-fn judged(format: InputFormat, header: Header) -> Probe {
-    let Header { stored, channels, depth, orientation, icc, working_bytes } = header;
+fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
+    let Header { stored, channels, depth, orientation, icc, icc_made, mut warnings, working_bytes } = header;
+    let icc = match icc.map(|profile| Profile::judge(&profile, channels)).transpose() {
+        Ok(profile) => profile,
+        Err(Unfit::HighDynamicRange(transfer)) => return Err(CodecError::HighDynamicRange(transfer)),
+        Err(unfit) => {
+            warnings.push(if unfit == Unfit::Mismatch { Warning::ProfileMismatch } else { Warning::ProfileUnreadable });
+            None
+        }
+    };
     let mut probe = Probe {
         format,
         size: orientation.upright(stored),
         channels,
         depth,
-        icc: icc.and_then(|profile| icc::plausible(&profile, channels)),
+        icc,
+        icc_made,
+        warnings,
         orientation,
         working_bytes,
     };
@@ -66,5 +87,5 @@ fn judged(format: InputFormat, header: Header) -> Probe {
     if orientation.swaps_sides() {
         probe.working_bytes = working_bytes.max(probe.raster_bytes());
     }
-    probe
+    Ok(probe)
 }

@@ -8,6 +8,7 @@ pub mod accept;
 pub mod auth;
 pub mod connections;
 pub mod docs;
+pub mod fidelity;
 pub mod front;
 pub mod health;
 pub mod models;

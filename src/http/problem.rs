@@ -75,6 +75,8 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "the body is announced as something else than an image";
     /// The bytes are no picture that can be read.
     UnsupportedImage = "unsupported_image", UNSUPPORTED_MEDIA_TYPE, "the bytes are no supported image";
+    /// The picture has a high dynamic range.
+    HdrImage = "hdr_image", UNSUPPORTED_MEDIA_TYPE, "the image has a high dynamic range";
     /// The picture is broken.
     DamagedImage = "damaged_image", UNPROCESSABLE_ENTITY, "the image is damaged";
     /// Too many tiles of others wait.

@@ -23,6 +23,7 @@ impl From<CodecError> for Problem {
         match error {
             CodecError::Empty => Self::new(Code::EmptyBody, detail),
             CodecError::Unsupported(_) => Self::new(Code::UnsupportedImage, detail),
+            CodecError::HighDynamicRange(_) => Self::new(Code::HdrImage, detail),
             CodecError::Damaged(_) => Self::new(Code::DamagedImage, detail),
             CodecError::TooLarge { name, limit, actual, .. } => {
                 Self::new(Code::ImageTooLarge, detail).exceeding(name, limit, actual)
@@ -125,6 +126,7 @@ mod tests {
         let cases: Vec<(PipelineError, Code, u16)> = vec![
             (CodecError::Empty.into(), Code::EmptyBody, 400),
             (CodecError::Unsupported("a".into()).into(), Code::UnsupportedImage, 415),
+            (CodecError::HighDynamicRange("PQ").into(), Code::HdrImage, 415),
             (CodecError::Damaged("a".into()).into(), Code::DamagedImage, 422),
             (too_many.into(), Code::ImageTooLarge, 413),
             (

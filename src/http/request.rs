@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, Uri};
 
 use super::App;
 use super::accept;
+use super::fidelity;
 use super::observe::Record;
 use super::problem::{Code, Fault, Problem};
 use super::refuse;
@@ -23,7 +24,7 @@ use crate::registry::Registry;
 use crate::units::Scale;
 
 /// Every parameter there is.
-pub const PARAMETERS: [&str; 5] = ["scale", "model", "ensemble", "format", "deadline"];
+pub const PARAMETERS: [&str; 8] = ["scale", "model", "ensemble", "format", "icc", "alpha", "background", "deadline"];
 
 /// Magnification where none is asked for.
 const DEFAULT_SCALE: &str = "4";
@@ -137,6 +138,7 @@ pub fn options(
             defaults.deadline
         })
     });
+    let fidelity = fidelity::read(&query, &mut faults);
     let Some(scale) = scale.filter(|_| faults.0.is_empty()) else { return Err(Problem::parameters(faults.0)) };
 
     let format = match format {
@@ -149,7 +151,7 @@ pub fn options(
             )
         })?,
     };
-    Ok(Options { model: model.to_owned(), scale, ensemble, format, deadline })
+    Ok(Options { model: model.to_owned(), scale, ensemble, format, fidelity, deadline })
 }
 
 /// Scales of a model in words; none if there is no such model.
@@ -168,8 +170,9 @@ fn seconds(text: &str) -> Option<Duration> {
 /// Faults that are told at most: a query of tens of kilobytes would otherwise be answered with megabytes.
 const FAULTS: usize = 16;
 
+/// What is wrong with a query.
 #[derive(Debug, Default)]
-struct Faults(Vec<Fault>);
+pub struct Faults(Vec<Fault>);
 
 impl Faults {
     fn is_full(&self) -> bool {
@@ -182,7 +185,8 @@ impl Faults {
         }
     }
 
-    fn add(&mut self, parameter: &str, value: &str, expected: &str) {
+    /// Notes that a parameter has a wrong value, and what would be right.
+    pub fn add(&mut self, parameter: &str, value: &str, expected: &str) {
         let detail = format!("{parameter} is '{}'; it must be {expected}", shown(value));
         self.push(Fault { parameter: parameter.to_owned(), detail });
     }
@@ -200,7 +204,7 @@ pub fn shown(value: &str) -> String {
 
 /// Known parameters, each given once.
 #[derive(Debug)]
-struct Given(Vec<(String, String)>);
+pub struct Given(Vec<(String, String)>);
 
 impl Given {
     fn read(uri: &Uri, faults: &mut Faults) -> Self {
@@ -228,7 +232,8 @@ impl Given {
         Self(given)
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    /// What a parameter was given as.
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }

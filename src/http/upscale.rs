@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tracing::{Span, error};
 
 use super::App;
+use super::fidelity::{CONVERSIONS, WARNINGS, conversions, warnings};
 use super::observe::Record;
 use super::problem::Problem;
 use super::request::{self, Order, Wants};
@@ -66,6 +67,11 @@ async fn respond(answer: Answer) -> Result<Response, Problem> {
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     headers.insert(TILES, HeaderValue::from(plan.tiles));
     insert(headers, MODEL, &model(&plan));
+    for (name, text) in [(CONVERSIONS, conversions(&plan)), (WARNINGS, warnings(&plan))] {
+        if let Some(text) = text {
+            insert(headers, name, &text);
+        }
+    }
     insert(headers, TIMING, &timing(&timings));
     insert(headers, header::ETAG, &format!("\"{etag}\""));
     Ok(response)

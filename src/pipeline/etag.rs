@@ -16,6 +16,7 @@ pub(super) fn etag(upload: &[u8], plan: &Plan) -> String {
         plan.ensemble,
         plan.output_format,
         &plan.execution,
+        plan.fidelity,
     );
     let mut hash = Sha256::new();
     // A debug text keeps the fields apart: no two sets of them have the same.

@@ -1,9 +1,10 @@
-//! From blended levels to the samples of the answer: rounding, clamping, gray, alpha.
+//! From blended levels to the samples of the answer: gray, alpha, background, colours, rounding, clamping.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::alpha::Alpha;
+use super::fidelity::{Background, Treatment};
 use crate::engine::bicubic::Kernel;
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::tiling::Band;
@@ -15,33 +16,43 @@ pub(super) struct Finish {
     picture: Arc<Raster>,
     alpha: Alpha,
     scale: Scale,
-    depth: Depth,
+    treatment: Treatment,
     kernel: Kernel,
 }
 
 impl Finish {
-    /// For bands of this picture at this scale; rows will have `depth`.
-    pub(super) fn new(picture: Arc<Raster>, alpha: Alpha, scale: Scale, depth: Depth) -> Self {
-        Self { picture, alpha, scale, depth, kernel: Kernel::new(scale) }
+    /// For bands of this picture at this scale; rows will be as `treatment` says.
+    pub(super) fn new(picture: Arc<Raster>, alpha: Alpha, scale: Scale, treatment: Treatment) -> Self {
+        Self { picture, alpha, scale, treatment, kernel: Kernel::new(scale) }
     }
 
     /// The rows of one band, rounded half up.
-    pub(super) fn rows(&self, band: &Band) -> Raster {
+    pub(super) fn rows(&self, mut band: Band) -> Raster {
+        let Treatment { channels, depth, way, background, .. } = &self.treatment;
+        way.restore(&self.picture, &self.kernel, &mut band);
         let width = self.picture.size().width * self.scale.factor();
         let alpha = match self.alpha {
             Alpha::None => Vec::new(),
             Alpha::Uniform(level) => vec![level; width as usize * band.rows as usize],
             Alpha::Plane => self.alpha_rows(band.y..band.y + band.rows),
         };
-        let samples = match self.depth {
-            Depth::Eight => Samples::U8(interleaved(self.picture.channels(), band, &alpha, |level| {
+        let Band { rows, mut planes, .. } = band;
+        if self.picture.channels().colours() == 1 {
+            luma(&mut planes);
+        }
+        if let Some(background) = background {
+            lay_over(&mut planes, &alpha, *background, channels.colours());
+        }
+        way.leave(&mut planes);
+        let samples = match depth {
+            Depth::Eight => Samples::U8(interleaved(*channels, &planes, &alpha, |level| {
                 (level + 0.5).clamp(0.0, 255.0) as u8
             })),
-            Depth::Sixteen => Samples::U16(interleaved(self.picture.channels(), band, &alpha, |level| {
+            Depth::Sixteen => Samples::U16(interleaved(*channels, &planes, &alpha, |level| {
                 (level * 257.0 + 0.5).clamp(0.0, 65_535.0) as u16
             })),
         };
-        Raster::new(Size::new(width, band.rows), self.picture.channels(), samples)
+        Raster::new(Size::new(width, rows), *channels, samples)
     }
 
     fn alpha_rows(&self, rows: Range<u32>) -> Vec<f32> {
@@ -57,22 +68,50 @@ impl Finish {
     }
 }
 
-/// Interleaves the planes of a band. A gray picture went through the network three times over; its three answers are
-/// weighted as BT.601 weighs the primaries, so that luma is kept, and by differences, so that equal planes stay exact.
-fn interleaved<T: Copy + Default>(channels: Channels, band: &Band, alpha: &[f32], sample: impl Fn(f32) -> T) -> Vec<T> {
-    let plane = band.planes.len() / 3;
-    let (red, rest) = band.planes.split_at(plane);
+/// Three planes to one of gray. The picture went through the network three times over; its three answers are weighted
+/// as BT.601 weighs the primaries, so that luma is kept, and by differences, so that equal planes stay exact.
+fn luma(planes: &mut Vec<f32>) {
+    let plane = planes.len() / 3;
+    let (red, rest) = planes.split_at_mut(plane);
     let (green, blue) = rest.split_at(plane);
-    let colours = red.iter().zip(green).zip(blue);
-    let luma = |((&r, &g), &b): ((&f32, &f32), &f32)| g + 0.299 * (r - g) + 0.114 * (b - g);
-    let mut out = vec![T::default(); plane * channels.count()];
-    match channels {
-        Channels::Gray => {
-            out.iter_mut().zip(colours).for_each(|(out, levels)| *out = sample(luma(levels)));
+    for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+        *r = g + 0.299 * (*r - g) + 0.114 * (b - g);
+    }
+    planes.truncate(plane);
+}
+
+/// Lays the picture over a background, in sRGB, as browsers lay it over a page. Gray becomes three planes where the
+/// result has `colours` of them. What is opaque and what is clear stays exact.
+fn lay_over(planes: &mut Vec<f32>, alpha: &[f32], background: Background, colours: usize) {
+    let plane = alpha.len();
+    while planes.len() < colours * plane {
+        planes.extend_from_within(..plane);
+    }
+    for (plane, under) in planes.chunks_exact_mut(plane).zip(background.0) {
+        for (level, alpha) in plane.iter_mut().zip(alpha) {
+            let share = (alpha / 255.0).clamp(0.0, 1.0);
+            *level = *level * share + f32::from(under) * (1.0 - share);
         }
+    }
+}
+
+/// Interleaves planes, one of gray or three of colour, and alpha where the channels have it.
+fn interleaved<T: Copy + Default>(
+    channels: Channels,
+    planes: &[f32],
+    alpha: &[f32],
+    sample: impl Fn(f32) -> T,
+) -> Vec<T> {
+    let plane = planes.len() / channels.colours();
+    let mut out = vec![T::default(); plane * channels.count()];
+    let (first, rest) = planes.split_at(plane);
+    let (green, blue) = rest.split_at(rest.len() / 2);
+    let colours = first.iter().zip(green).zip(blue);
+    match channels {
+        Channels::Gray => out.iter_mut().zip(first).for_each(|(out, &level)| *out = sample(level)),
         Channels::GrayAlpha => {
-            for ((out, levels), &alpha) in out.as_chunks_mut::<2>().0.iter_mut().zip(colours).zip(alpha) {
-                *out = [sample(luma(levels)), sample(alpha)];
+            for ((out, &level), &alpha) in out.as_chunks_mut::<2>().0.iter_mut().zip(first).zip(alpha) {
+                *out = [sample(level), sample(alpha)];
             }
         }
         Channels::Rgb => {
@@ -94,7 +133,8 @@ mod tests {
     use super::*;
 
     fn finish(picture: Raster, alpha: Alpha, scale: u8, depth: Depth) -> Finish {
-        Finish::new(Arc::new(picture), alpha, Scale::new(scale).expect("a scale"), depth)
+        let treatment = Treatment::plain(picture.channels(), depth);
+        Finish::new(Arc::new(picture), alpha, Scale::new(scale).expect("a scale"), treatment)
     }
 
     fn one(levels: [f32; 3]) -> Band {
@@ -103,7 +143,7 @@ mod tests {
 
     fn pixel(channels: Channels, levels: [f32; 3], depth: Depth) -> Samples {
         let picture = Raster::new(Size::new(1, 1), channels, Samples::U8(vec![0; channels.count()]));
-        finish(picture, Alpha::None, 1, depth).rows(&one(levels)).into_samples()
+        finish(picture, Alpha::None, 1, depth).rows(one(levels)).into_samples()
     }
 
     #[test]
@@ -125,7 +165,7 @@ mod tests {
         for alpha in [0, 1, 32_768, 65_535_u16] {
             let picture = Raster::new(Size::new(1, 1), Channels::GrayAlpha, Samples::U16(vec![5, alpha]));
             let level = picture.level(0, 0, 1);
-            let rows = finish(picture, Alpha::Uniform(level), 1, Depth::Sixteen).rows(&one([7.0; 3]));
+            let rows = finish(picture, Alpha::Uniform(level), 1, Depth::Sixteen).rows(one([7.0; 3]));
             assert_eq!(rows.samples(), &Samples::U16(vec![7 * 257, alpha]));
         }
     }
@@ -138,7 +178,7 @@ mod tests {
         let finish = finish(picture, Alpha::Plane, 3, Depth::Eight);
         let rows = |y: u32, rows: u32| {
             let band = Band { y, rows, planes: vec![128.0; 3 * 36 * rows as usize] };
-            match finish.rows(&band).into_samples() {
+            match finish.rows(band).into_samples() {
                 Samples::U8(v) => v,
                 Samples::U16(_) => unreachable!("8 bit was asked for"),
             }

@@ -6,8 +6,10 @@
 mod alpha;
 mod aside;
 mod body;
+mod colour;
 pub(crate) mod ensemble;
 mod etag;
+pub mod fidelity;
 mod finish;
 pub mod plan;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+pub use fidelity::Fidelity;
 pub use plan::Plan;
 
 use crate::codec::{self, CodecError, InputLimits, OutputFormat};
@@ -51,6 +54,8 @@ pub struct Options {
     pub ensemble: bool,
     /// File format of the answer.
     pub format: OutputFormat,
+    /// Colours, transparency and notes.
+    pub fidelity: Fidelity,
     /// Time for the whole request, from now.
     pub deadline: Duration,
 }
@@ -237,7 +242,7 @@ impl Pipeline {
             alpha,
             grid: prepared.grid,
             scale: prepared.plan.scale,
-            depth: prepared.target.depth,
+            treatment: prepared.treatment.clone(),
             copies: prepared.copies,
             ticket,
             clock,

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::fidelity::{Conversion, Fidelity, Treatment};
 use super::{Options, Pipeline, PipelineError, alpha, body, ensemble, walk};
 use crate::codec::encode::Target;
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, InputFormat, OutputFormat, Probe};
+use crate::codec::{CodecError, InputFormat, OutputFormat, Probe, Warning};
 use crate::engine::Execution;
 use crate::raster::{Channels, Depth};
 use crate::registry::{Kind, NetworkId};
@@ -41,6 +42,15 @@ pub struct Plan {
     pub model_sha256: Option<String>,
     /// What runs it.
     pub execution: Execution,
+    /// What is done beside enlarging.
+    pub conversions: Vec<Conversion>,
+    /// What a picture that is flattened lies over, `#rrggbb`.
+    pub background: Option<String>,
+    /// What was ignored or could not be kept.
+    pub warnings: Vec<Warning>,
+    /// What was asked for.
+    #[serde(skip)]
+    pub fidelity: Fidelity,
     /// Memory the request is admitted with.
     #[serde(skip)]
     pub bytes: u64,
@@ -57,14 +67,22 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) grid: Grid,
     pub(super) target: Target,
+    pub(super) treatment: Treatment,
     pub(super) demand: Demand,
     /// Orientations in which each tile runs: 1 or 8.
     pub(super) copies: usize,
 }
 
-/// What a picture of `probe` costs in memory at most: its upload, and the dearest of decoding it, looking at its alpha
-/// and enlarging it.
-fn bytes_held(probe: &Probe, upload: usize, grid: &Grid, target: &Target, scale: Scale, copies: usize) -> u64 {
+/// What a picture of `probe` costs in memory at most: its upload, its profile, and the dearest of decoding it, looking
+/// at its alpha and enlarging it.
+fn bytes_held(
+    probe: &Probe,
+    upload: usize,
+    grid: &Grid,
+    (target, treatment): (&Target, &Treatment),
+    scale: Scale,
+    copies: usize,
+) -> u64 {
     let marks = if probe.channels.has_alpha() { probe.size.pixels() * alpha::SURVEY_BYTES } else { 0 };
     let line = u64::from(target.size.width) * (target.channels.count() * target.depth.bytes()) as u64;
     // Rows leave in bands of at most 1 MiB of levels, or of one row.
@@ -72,9 +90,10 @@ fn bytes_held(probe: &Probe, upload: usize, grid: &Grid, target: &Target, scale:
     let enlarging = grid.blend_bytes(scale)
         + walk::tiles_held(grid, scale, copies)
         + band
+        + treatment.way.held_bytes(probe.size.width, (3 * size_of::<f32>() as u64 * u64::from(target.size.width)).max(1 << 20))
         + target.buffered_bytes()
         + body::HELD_BYTES as u64;
-    upload as u64 + probe.decoded_bytes().max(probe.raster_bytes() + marks.max(enlarging))
+    upload as u64 + probe.profile_bytes() + probe.decoded_bytes().max(probe.raster_bytes() + marks.max(enlarging))
 }
 
 impl Pipeline {
@@ -98,14 +117,15 @@ impl Pipeline {
                 remedy: "ask for a smaller scale, or send a smaller image",
             }));
         }
-        let target =
-            Target { format: options.format, size: output, channels: probe.channels, depth, icc: probe.icc.clone() };
+        let treatment = Treatment::of(&probe, options.format, depth, &options.fidelity);
+        let Treatment { channels, depth, icc, .. } = treatment.clone();
+        let target = Target { format: options.format, size: output, channels, depth, icc };
         target.check()?;
 
         let grid = Grid::new(probe.size, &network.tiles);
         let copies = if options.ensemble { ensemble::ORIENTATIONS } else { 1 };
         let tiles = grid.len() * copies;
-        let bytes = bytes_held(&probe, upload, &grid, &target, options.scale, copies);
+        let bytes = bytes_held(&probe, upload, &grid, (&target, &treatment), options.scale, copies);
         let demand = Demand { lane: Lane { network: network.id, shape: grid.spec().shape }, tiles, bytes, deadline };
         let plan = Plan {
             model: network.model.clone(),
@@ -123,11 +143,15 @@ impl Pipeline {
                 Kind::Onnx { sha256, .. } => Some(sha256.clone()),
             },
             execution: self.executions[network.id.0].clone(),
+            conversions: treatment.conversions.clone(),
+            background: treatment.background.map(|background| background.to_string()),
+            warnings: treatment.warnings.clone(),
+            fidelity: options.fidelity,
             bytes,
             network: network.id,
             probe,
         };
-        Ok(Prepared { plan, grid, target, demand, copies })
+        Ok(Prepared { plan, grid, target, treatment, demand, copies })
     }
 }
 
@@ -142,5 +166,5 @@ pub(super) fn depth_of(probe: &Probe, format: OutputFormat) -> Depth {
 /// What a header would say of pixels that never had one.
 pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
     let orientation = Orientation::Upright;
-    Probe { format: InputFormat::Png, size, channels, depth, icc: None, orientation, working_bytes: 0 }
+    Probe { format: InputFormat::Png, size, channels, depth, icc: None, icc_made: false, warnings: Vec::new(), orientation, working_bytes: 0 }
 }

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::alpha::Alpha;
+use super::fidelity::Treatment;
 use super::finish::Finish;
 use super::turn::{Stopped, Turn};
 use super::{Pipeline, PipelineError, Timings, aside, ensemble};
 use crate::codec::encode::EncodeError;
-use crate::raster::{Depth, Raster};
+use crate::raster::Raster;
 use crate::scheduler::{Finished, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::tiling::{Blender, Grid, extract};
@@ -89,8 +90,8 @@ pub(super) struct Walk {
     pub(super) alpha: Alpha,
     pub(super) grid: Grid,
     pub(super) scale: Scale,
-    /// Depth of the rows that come out.
-    pub(super) depth: Depth,
+    /// What the rows that come out are.
+    pub(super) treatment: Treatment,
     /// Orientations in which each tile runs: 1 or 8.
     pub(super) copies: usize,
     pub(super) ticket: Ticket,
@@ -145,7 +146,7 @@ impl Walk {
         T: Send + 'static,
         S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
     {
-        let finish = Finish::new(Arc::clone(&self.picture), self.alpha, self.scale, self.depth);
+        let finish = Finish::new(Arc::clone(&self.picture), self.alpha, self.scale, self.treatment.clone());
         let (grid, scale) = (self.grid, self.scale);
         let (pipeline, clock) = (Arc::clone(&self.pipeline), Arc::clone(&self.clock));
         let runtime = Handle::current();
@@ -196,7 +197,8 @@ impl Walk {
     }
 
     fn submit(&self, place: usize) {
-        let tile = extract::tile(&self.picture, &self.grid, place);
+        let mut tile = extract::tile(&self.picture, &self.grid, place);
+        self.treatment.way.show(&mut tile, self.picture.channels().colours() == 1);
         for k in 1..self.copies {
             self.ticket.submit(place * self.copies + k, ensemble::turned(&tile, square(&self.grid), k));
         }
@@ -299,7 +301,7 @@ impl Iterator for Rows {
         self.turn.yield_now().ok()?;
         loop {
             if let Some(band) = self.blender.band() {
-                return Some(self.finish.rows(&band));
+                return Some(self.finish.rows(band));
             }
             if self.blender.is_done() {
                 return None;

@@ -3,6 +3,8 @@
 //! The mirror is the symmetric one (the border pixel appears twice, period 2n), as MATLAB's `imresize` has it: it
 //! makes a padded tile of bicubic equal to the picture, serves a single row or column, and networks do not care.
 
+use std::ops::Range;
+
 use crate::raster::{Raster, Samples};
 use crate::tiling::grid::Grid;
 use crate::units::Size;
@@ -28,6 +30,11 @@ pub fn tile(picture: &Raster, grid: &Grid, index: usize) -> Vec<f32> {
 /// The whole picture as one planar window, mirrored at its right and bottom border up to `size`.
 pub fn padded(picture: &Raster, size: Size) -> Vec<f32> {
     window(picture, 0, 0, size)
+}
+
+/// Whole rows of the picture as planes of levels, as [`tile`] has them.
+pub fn rows(picture: &Raster, rows: Range<u32>) -> Vec<f32> {
+    window(picture, 0, i64::from(rows.start), Size::new(picture.size().width, rows.len() as u32))
 }
 
 fn window(picture: &Raster, x: i64, y: i64, size: Size) -> Vec<f32> {

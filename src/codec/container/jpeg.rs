@@ -1,9 +1,9 @@
 //! JPEG (ITU-T T.81): its marker segments, and what those before the first scan say.
 
 use super::Header;
-use crate::codec::CodecError;
-use crate::codec::icc;
+use crate::codec::colour::profile;
 use crate::codec::orientation::Orientation;
+use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -120,12 +120,15 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
             "the JPEG has its colours in separate scans, which is rare; save it anew as a common JPEG".into(),
         ));
     }
+    let (icc, warnings) = profile.joined();
     Ok(Header {
         stored: frame.size,
         channels,
         depth: Depth::Eight,
         orientation: orientation.unwrap_or_default(),
-        icc: profile.joined(),
+        icc,
+        icc_made: false,
+        warnings,
         working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan),
     })
 }
@@ -219,14 +222,25 @@ impl<'a> ProfileParts<'a> {
         }
     }
 
-    /// The profile, if every part of it is there once.
-    fn joined(mut self) -> Option<Vec<u8>> {
-        self.parts.sort_unstable_by_key(|(number, ..)| *number);
+    /// The profile, if every part of it is there, and what is to be said about it. Of a part that comes again the first
+    /// counts.
+    fn joined(mut self) -> (Option<Vec<u8>>, Vec<Warning>) {
+        let mut warnings = Vec::new();
+        self.parts.sort_by_key(|(number, ..)| *number);
+        let told = self.parts.len();
+        self.parts.dedup_by_key(|(number, ..)| *number);
+        if self.parts.len() < told {
+            warnings.push(Warning::ProfileDuplicated);
+        }
         let total: usize = self.parts.iter().map(|(.., part)| part.len()).sum();
         let complete = self.parts.iter().zip(1..).all(|((number, count, _), expected)| {
             usize::from(*number) == expected && usize::from(*count) == self.parts.len()
         });
-        (complete && total > 0 && total <= icc::MAX_BYTES)
-            .then(|| self.parts.iter().flat_map(|(.., part)| *part).copied().collect())
+        if complete && total <= profile::MAX_BYTES {
+            let joined: Vec<u8> = self.parts.iter().flat_map(|(.., part)| *part).copied().collect();
+            return ((told > 0).then_some(joined), warnings);
+        }
+        warnings.push(Warning::ProfileUnreadable);
+        (None, warnings)
     }
 }

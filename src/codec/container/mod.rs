@@ -5,6 +5,7 @@ pub mod jpeg;
 pub mod png;
 pub mod webp;
 
+use crate::codec::Warning;
 use crate::codec::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -20,8 +21,12 @@ pub struct Header {
     pub depth: Depth,
     /// EXIF orientation.
     pub orientation: Orientation,
-    /// Embedded ICC profile, not yet judged.
+    /// Embedded ICC profile, not yet judged; or one that says what other chunks say.
     pub icc: Option<Vec<u8>>,
+    /// Whether the profile was made here of other chunks.
+    pub icc_made: bool,
+    /// What is to be said about the file.
+    pub warnings: Vec<Warning>,
     /// Bytes that the decoder holds at most beside the decoded pixels.
     pub working_bytes: u64,
 }

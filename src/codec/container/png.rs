@@ -5,9 +5,10 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use flate2::read::ZlibDecoder;
 
 use super::Header;
-use crate::codec::CodecError;
-use crate::codec::icc;
+use crate::codec::colour::profile;
+use crate::codec::colour::signals::{Signalled, Signals};
 use crate::codec::orientation::Orientation;
+use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -182,9 +183,7 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
     let mut chunks = Chunks::new(file);
     let ImageHeader { size, bits, colour } = image_header(&mut chunks)?;
     let mut selection = Selection::new(colour);
-    // The first one counts, whatever comes of it: a second would be inflated for nothing.
-    let mut profile_seen = false;
-    let mut profile = None;
+    let mut told = Told::default();
     let mut orientation = None;
     for chunk in chunks {
         selection.takes(&chunk);
@@ -194,16 +193,14 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
                     "the PNG is animated (APNG); send a single frame as a still image".into(),
                 ));
             }
-            b"iCCP" if !profile_seen && !selection.pixels && chunk.is_intact() => {
-                profile_seen = true;
-                profile = inflate(chunk.data());
-            }
+            b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => told.takes(&chunk),
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
                 orientation = Some(Orientation::from_exif(chunk.data()));
             }
             _ => {}
         }
     }
+    let (icc, icc_made) = told.settle(colour.channels(false).colours() == 1)?;
     let depth = if bits == 16 { Depth::Sixteen } else { Depth::Eight };
     let channels = colour.channels(selection.transparency);
     Ok(Header {
@@ -211,7 +208,9 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
         channels,
         depth,
         orientation: orientation.unwrap_or_default(),
-        icc: profile,
+        icc,
+        icc_made,
+        warnings: told.warnings,
         working_bytes: working_bytes(size, channels, depth),
     })
 }
@@ -220,14 +219,64 @@ fn frames(animation: &Chunk) -> u32 {
     animation.data().first_chunk().map_or(0, |n| u32::from_be_bytes(*n))
 }
 
+/// What the chunks for colour say. Of each kind the first counts, whatever comes of it: a second profile would be
+/// inflated for nothing.
+#[derive(Default)]
+struct Told {
+    profile: Option<Option<Vec<u8>>>,
+    signals: Signals,
+    warnings: Vec<Warning>,
+}
+
+impl Told {
+    fn takes(&mut self, chunk: &Chunk) {
+        let data = chunk.data();
+        match &chunk.kind {
+            b"iCCP" if self.profile.is_some() => self.warnings.push(Warning::ProfileDuplicated),
+            b"iCCP" => self.profile = Some(inflate(data).filter(|_| chunk.is_intact())),
+            _ if !chunk.is_intact() => {}
+            b"cICP" => self.signals.cicp = self.signals.cicp.or(data.first_chunk().copied()),
+            b"sRGB" => self.signals.srgb = true,
+            b"gAMA" => self.signals.gamma = self.signals.gamma.or(data.first_chunk().map(|n| u32::from_be_bytes(*n))),
+            _ => {
+                let numbers = data.as_chunks::<4>().0.first_chunk::<8>();
+                self.signals.chromaticities =
+                    self.signals.chromaticities.or(numbers.map(|numbers| numbers.map(u32::from_be_bytes)));
+            }
+        }
+    }
+
+    /// The profile that counts, and whether it was made here.
+    fn settle(&mut self, gray: bool) -> Result<(Option<Vec<u8>>, bool), CodecError> {
+        match self.signals.strong(gray) {
+            Signalled::HighDynamicRange(transfer) => return Err(CodecError::HighDynamicRange(transfer)),
+            Signalled::Profile(made) => return Ok((Some(made), true)),
+            Signalled::Srgb => return Ok((None, false)),
+            Signalled::Unreadable => self.warnings.push(Warning::ColourChunksUnreadable),
+            Signalled::Nothing => {}
+        }
+        match self.profile.take() {
+            Some(Some(profile)) => return Ok((Some(profile), false)),
+            Some(None) => self.warnings.push(Warning::ProfileUnreadable),
+            None => {}
+        }
+        match self.signals.weak(gray) {
+            Signalled::Profile(made) => return Ok((Some(made), true)),
+            Signalled::Unreadable => self.warnings.push(Warning::ColourChunksUnreadable),
+            _ => {}
+        }
+        Ok((None, false))
+    }
+}
+
 /// The profile of an `iCCP` chunk: name, zero, method zero, zlib stream. Inflates no more than a profile may have.
 fn inflate(data: &[u8]) -> Option<Vec<u8>> {
     let name = data.iter().take(80).position(|b| *b == 0)?;
     let [0, stream @ ..] = &data[name + 1..] else { return None };
     let mut profile = Vec::new();
-    let mut bounded = ZlibDecoder::new(stream).take(icc::MAX_BYTES as u64 + 1);
+    let mut bounded = ZlibDecoder::new(stream).take(profile::MAX_BYTES as u64 + 1);
     bounded.read_to_end(&mut profile).ok()?;
-    (profile.len() <= icc::MAX_BYTES).then_some(profile)
+    (profile.len() <= profile::MAX_BYTES).then_some(profile)
 }
 
 /// The decoder inflates into a window of at least 128 KiB and four rows, doubled as it grows, and unfilters row by

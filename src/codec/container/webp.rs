@@ -1,7 +1,7 @@
 //! WebP (RFC 9649): the chunks of its RIFF container, and of them those that pixels depend on.
 
 use super::Header;
-use crate::codec::CodecError;
+use crate::codec::{CodecError, Warning};
 use crate::codec::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -74,6 +74,7 @@ struct File<'a> {
     /// Absent where the file breaks off before it.
     image: Option<Image<'a>>,
     profile: Option<&'a [u8]>,
+    warnings: Vec<Warning>,
     exif: Option<&'a [u8]>,
 }
 
@@ -82,7 +83,7 @@ fn damaged(what: &str) -> CodecError {
 }
 
 fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
-    let mut parsed = File { extended: None, image: None, profile: None, exif: None };
+    let mut parsed = File { extended: None, image: None, profile: None, warnings: Vec::new(), exif: None };
     let mut alpha = None;
     for (i, chunk) in Chunks::new(file).enumerate() {
         match &chunk.kind {
@@ -91,7 +92,8 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
             b"ALPH" if parsed.image.is_none() => alpha = alpha.or(Some(chunk)),
             b"VP8 " if parsed.image.is_none() => parsed.image = Some(Image::Lossy { frame: chunk, alpha }),
             b"VP8L" if parsed.image.is_none() => parsed.image = Some(Image::Lossless { stream: chunk }),
-            b"ICCP" if chunk.is_whole() => parsed.profile = parsed.profile.or(Some(chunk.data)),
+            b"ICCP" if parsed.profile.is_some() => parsed.warnings.push(Warning::ProfileDuplicated),
+            b"ICCP" => parsed.profile = Some(chunk.data),
             b"EXIF" if chunk.is_whole() => parsed.exif = parsed.exif.or(Some(chunk.data)),
             _ => {}
         }
@@ -174,6 +176,8 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
         depth: Depth::Eight,
         orientation: parsed.exif.map(Orientation::from_exif).unwrap_or_default(),
         icc: parsed.profile.map(<[u8]>::to_vec),
+        icc_made: false,
+        warnings: parsed.warnings,
         working_bytes: parsed.image.map_or(0, |image| image.working_bytes(size, has_alpha)),
     })
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor, rgb_to_ycbcr};
 
-use super::rows::{Rows, flattened_row};
+use super::rows::{Rows, row_in_8_bit};
 use super::sink::Sink;
 use super::{EncodeError, Target};
 use crate::raster::Raster;
@@ -58,7 +58,7 @@ impl Pulled<'_> {
             if let Some((first, band)) = &self.band
                 && y - first < band.size().height
             {
-                flattened_row(band, y - first, &mut self.row);
+                row_in_8_bit(band, y - first, &mut self.row);
                 return Ok(());
             }
             // The band is let go before the next one is waited for.

@@ -11,6 +11,7 @@ mod sink;
 mod webp;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster};
@@ -32,12 +33,12 @@ pub struct Target {
     pub format: OutputFormat,
     /// Size of the whole picture.
     pub size: Size,
-    /// Channels of the bands that will come.
+    /// Channels of the bands that will come; without alpha if the format is JPEG, which has none.
     pub channels: Channels,
     /// Depth of the bands that will come.
     pub depth: Depth,
-    /// ICC profile to embed.
-    pub icc: Option<Vec<u8>>,
+    /// ICC profile to embed; for colours if the format is WebP, which has no gray.
+    pub icc: Option<Arc<[u8]>>,
 }
 
 impl Target {
@@ -61,10 +62,11 @@ impl Target {
         })
     }
 
-    /// Memory that encoding holds beyond the band at hand.
+    /// Memory that encoding holds beyond the band at hand and the target itself.
     pub fn buffered_bytes(&self) -> u64 {
         let row = u64::from(self.size.width) * (self.channels.count() * self.depth.bytes()) as u64;
-        let profile = self.icc.as_ref().map_or(0, Vec::len) as u64;
+        // A copy, or a deflated one in a buffer that doubles as it grows.
+        let profile = self.icc.as_ref().map_or(0, |profile| profile.len()) as u64;
         let buffers = sink::CAPACITY as u64 + 2 * profile;
         match self.format {
             OutputFormat::Png => png::buffered_bytes(row) + buffers,
@@ -97,6 +99,9 @@ pub fn encode(
     out: &mut dyn Write,
 ) -> Result<(), EncodeError> {
     target.check().map_err(|error| EncodeError::Encoder(error.to_string()))?;
+    if target.format == OutputFormat::Jpeg && target.channels.has_alpha() {
+        return Err(EncodeError::Encoder("JPEG has no alpha; the picture must be flattened first".into()));
+    }
     let sink = Sink::new(out);
     let rows = Rows::new(target, bands);
     let done = match target.format {

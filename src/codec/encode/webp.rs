@@ -40,9 +40,8 @@ pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), Encode
     // What follows is long and cannot be interrupted.
     sink.ask()?;
     let mut encoder = WebPEncoder::new(sink);
-    // WebP has no gray: its pixels are RGB, which a profile for gray does not fit.
-    if let Some(profile) = target.icc.as_ref().filter(|_| target.channels.colours() == 3) {
-        encoder.set_icc_profile(profile.clone());
+    if let Some(profile) = &target.icc {
+        encoder.set_icc_profile(profile.to_vec());
     }
     encoder.encode(&picture, target.size.width, target.size.height, colour).map_err(|error| {
         sink.shut();

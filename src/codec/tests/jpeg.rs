@@ -2,7 +2,7 @@
 
 use super::{LIMITS, difference, eight_bit, fixture, read};
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, probe};
+use crate::codec::{CodecError, Warning, probe};
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;
 
@@ -162,14 +162,18 @@ fn a_header_that_tells_no_size_is_damaged() {
 
 #[test]
 fn a_profile_is_carried_only_if_it_fits() {
-    let icc_of = |file: &[u8]| read(file).expect("a profile fails no picture").0.icc;
-    assert_eq!(icc_of(fixture!("profile.jpg")).as_deref(), Some(&fixture!("srgb.icc")[..]));
-    assert_eq!(icc_of(fixture!("profile-gray.jpg")), None, "RGB in gray");
-    assert_eq!(icc_of(fixture!("gray.jpg")), None);
+    let icc_of = |file: &[u8]| {
+        let told = read(file).expect("a profile fails no picture").0;
+        (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
+    };
+    assert_eq!(icc_of(fixture!("profile.jpg")), (Some(fixture!("srgb.icc").to_vec()), vec![]));
+    assert_eq!(icc_of(fixture!("profile-gray.jpg")), (None, vec![Warning::ProfileMismatch]), "RGB in gray");
+    assert_eq!(icc_of(fixture!("gray.jpg")), (None, vec![]));
 }
 
 #[test]
-fn a_profile_in_parts_needs_every_part_once() {
+fn a_profile_in_parts_needs_every_part_and_of_two_the_first_counts() {
+    use Warning::{ProfileDuplicated, ProfileUnreadable};
     let profile = fixture!("srgb.icc");
     let with = |parts: &[(u8, u8, &[u8])]| {
         let mut file = fixture!("baseline-444.jpg").to_vec();
@@ -181,15 +185,19 @@ fn a_profile_in_parts_needs_every_part_once() {
             })
             .collect();
         file.splice(2..2, segments);
-        read(&file).expect("a profile fails no picture").0.icc
+        let told = read(&file).expect("a profile fails no picture").0;
+        (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
     };
     let (one, two) = profile.split_at(200);
-    assert_eq!(with(&[(1, 2, one), (2, 2, two)]).as_deref(), Some(&profile[..]));
-    assert_eq!(with(&[(2, 2, two), (1, 2, one)]).as_deref(), Some(&profile[..]));
-    assert_eq!(with(&[(1, 2, one)]), None);
-    assert_eq!(with(&[(1, 2, one), (1, 2, one)]), None);
-    assert_eq!(with(&[(0, 2, one), (1, 2, two)]), None);
-    assert_eq!(with(&[(1, 3, one), (2, 3, two)]), None);
+    let whole = |warnings| (Some(profile.to_vec()), warnings);
+    assert_eq!(with(&[(1, 2, one), (2, 2, two)]), whole(vec![]));
+    assert_eq!(with(&[(2, 2, two), (1, 2, one)]), whole(vec![]));
+    assert_eq!(with(&[(1, 1, profile), (1, 1, profile)]), whole(vec![ProfileDuplicated]));
+    assert_eq!(with(&[(1, 1, profile), (1, 1, one)]), whole(vec![ProfileDuplicated]));
+    assert_eq!(with(&[(1, 2, one)]), (None, vec![ProfileUnreadable]));
+    assert_eq!(with(&[(1, 2, one), (1, 2, one)]), (None, vec![ProfileDuplicated, ProfileUnreadable]));
+    assert_eq!(with(&[(0, 2, one), (1, 2, two)]), (None, vec![ProfileUnreadable]));
+    assert_eq!(with(&[(1, 3, one), (2, 3, two)]), (None, vec![ProfileUnreadable]));
 }
 
 #[test]

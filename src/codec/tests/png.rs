@@ -1,9 +1,11 @@
 //! PNG in: every colour type and depth, transparency, interlacing, profiles, orientation.
 
+use moxcms::ColorProfile;
+
 use super::png_maker::{Png, profile_chunk, samples_per_pixel};
 use super::{eight_bit, fixture, made_pixels, read};
-use crate::codec::CodecError;
-use crate::codec::icc::tests::profile;
+use crate::codec::{CodecError, Warning};
+use crate::codec::colour::tests::{made, padded};
 use crate::codec::orientation::Orientation;
 use crate::codec::orientation::tests::exif;
 use crate::raster::{Channels, Depth, Samples};
@@ -169,36 +171,42 @@ fn orientation_is_applied_once() {
 
 #[test]
 fn a_profile_is_carried_only_if_it_fits() {
-    let icc_of = |file: &[u8]| read(file).expect("a profile fails no picture").0.icc;
-    assert_eq!(icc_of(fixture!("profile.png")).as_deref(), Some(&fixture!("srgb.icc")[..]));
+    use Warning::{ProfileMismatch, ProfileUnreadable};
+    let icc_of = |file: &[u8]| {
+        let told = read(file).expect("a profile fails no picture").0;
+        (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
+    };
+    assert_eq!(icc_of(fixture!("profile.png")), (Some(fixture!("srgb.icc").to_vec()), vec![]));
     let with = |data: Vec<u8>| {
         let mut png = Png::gray(3, 3);
         png.before.push((b"iCCP", data));
         png.file()
     };
-    let gray = profile(*b"GRAY", 300);
-    assert_eq!(icc_of(&with(profile_chunk(&gray))), Some(gray.clone()));
-    assert_eq!(icc_of(&with(profile_chunk(&profile(*b"RGB ", 300)))), None, "RGB in gray");
-    assert_eq!(icc_of(&with(profile_chunk(b"nonsense"))), None);
-    assert_eq!(icc_of(&with(b"no end of name".to_vec())), None);
-    assert_eq!(icc_of(&with(b"name\0\x01method".to_vec())), None);
-    assert_eq!(icc_of(&with(b"name\0\0not zlib".to_vec())), None);
+    let gray = made(&ColorProfile::new_gray_with_gamma(1.8));
+    assert_eq!(icc_of(&with(profile_chunk(&gray))), (Some(gray.clone()), vec![]));
+    assert_eq!(icc_of(&with(profile_chunk(fixture!("srgb.icc")))), (None, vec![ProfileMismatch]), "RGB in gray");
+    for broken in [profile_chunk(b"nonsense"), b"no end of name".to_vec(), b"name\0\x01method".to_vec(), b"name\0\0not zlib".to_vec()] {
+        assert_eq!(icc_of(&with(broken)), (None, vec![ProfileUnreadable]));
+    }
     let mut broken = with(profile_chunk(&gray));
     let at = broken.windows(4).position(|w| w == b"iCCP").expect("it is there") + 5;
     broken[at] ^= 1;
-    assert_eq!(icc_of(&broken), None, "a wrong checksum");
+    assert_eq!(icc_of(&broken), (None, vec![ProfileUnreadable]), "a wrong checksum");
 }
 
 #[test]
 fn one_profile_is_inflated_and_no_more() {
-    let gray = profile(*b"GRAY", 300);
+    use Warning::{ProfileDuplicated, ProfileUnreadable};
+    let gray = made(&ColorProfile::new_gray_with_gamma(1.8));
     let icc_of = |first: Vec<u8>| {
         let mut png = Png::gray(3, 3);
         png.before = vec![(b"iCCP", first), (b"iCCP", profile_chunk(&gray))];
-        read(&png.file()).expect("a profile fails no picture").0.icc
+        let told = read(&png.file()).expect("a profile fails no picture").0;
+        (told.icc.map(|kept| kept.bytes.len()), told.warnings)
     };
     // The second would do. That it is not taken shows that it was not looked at.
-    assert_eq!(icc_of(profile_chunk(&vec![0; (4 << 20) + 1])), None, "the first one is too long");
-    assert_eq!(icc_of(b"name\0\0not zlib".to_vec()), None);
-    assert_eq!(icc_of(profile_chunk(&profile(*b"GRAY", 200))).map(|kept| kept.len()), Some(200));
+    let unread = (None, vec![ProfileDuplicated, ProfileUnreadable]);
+    assert_eq!(icc_of(profile_chunk(&vec![0; (4 << 20) + 1])), unread, "the first one is too long");
+    assert_eq!(icc_of(b"name\0\0not zlib".to_vec()), unread);
+    assert_eq!(icc_of(profile_chunk(&padded(gray.clone(), 2000))), (Some(2000), vec![ProfileDuplicated]));
 }

@@ -2,7 +2,7 @@
 
 use super::{LIMITS, difference, eight_bit, fixture, made_pixels, read};
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, probe};
+use crate::codec::{CodecError, Warning, probe};
 use crate::raster::Channels;
 use crate::units::Size;
 
@@ -47,8 +47,23 @@ fn orientation_is_applied_once() {
 #[test]
 fn a_profile_is_carried() {
     let (told, picture) = read(fixture!("profile.webp")).expect("a profile by Pillow");
-    assert_eq!(told.icc.as_deref(), Some(&fixture!("srgb.icc")[..]));
+    assert_eq!(told.icc.map(|kept| kept.bytes.to_vec()).as_deref(), Some(&fixture!("srgb.icc")[..]));
     assert_eq!(eight_bit(&picture), made_pixels(3));
+}
+
+#[test]
+fn of_two_profiles_the_first_counts_and_a_broken_one_does_not() {
+    let (profile, stream) = (&fixture!("srgb.icc")[..], plain_stream(fixture!("lossless.webp")));
+    let told = |chunks: &[&[u8]]| {
+        let canvas = [0x20, 0, 0, 0, 36, 0, 0, 25, 0, 0];
+        let profiles = chunks.iter().map(|profile| (b"ICCP", *profile));
+        let all: Vec<_> = [(b"VP8X", &canvas[..])].into_iter().chain(profiles).chain([(b"VP8L", stream)]).collect();
+        let told = read(&riff(&all)).expect("a profile fails no picture").0;
+        (told.icc.map(|kept| kept.bytes.len()), told.warnings)
+    };
+    assert_eq!(told(&[profile]), (Some(profile.len()), vec![]));
+    assert_eq!(told(&[profile, b"nonsense"]), (Some(profile.len()), vec![Warning::ProfileDuplicated]));
+    assert_eq!(told(&[b"nonsense"]), (None, vec![Warning::ProfileUnreadable]));
 }
 
 fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {

@@ -1,8 +1,11 @@
 //! The walk with the real scheduler and the built-in engine, and with engines that misbehave.
 
+mod colours;
+mod delta_e;
 mod ends;
 mod pictures;
 mod plans;
+mod transparency;
 
 use std::io::Cursor;
 
@@ -22,7 +25,8 @@ fn scale() -> Scale {
 }
 
 fn options(format: OutputFormat) -> Options {
-    Options { model: MODEL.into(), scale: scale(), ensemble: false, format, deadline: Duration::from_mins(1) }
+    let (deadline, fidelity) = (Duration::from_mins(1), Fidelity::default());
+    Options { model: MODEL.into(), scale: scale(), ensemble: false, format, fidelity, deadline }
 }
 
 /// A pipeline of one network at x2 with two workers.

@@ -1,0 +1,18 @@
+//! Colour: what an ICC profile means, and the ways between a picture's own numbers and sRGB, in which networks see.
+//!
+//! A picture goes to sRGB for the network and comes back, so its profile stays true and no colour is lost that it could
+//! say. What a profile is worth is judged once, with the header; see [`profile`].
+
+mod curve;
+pub mod profile;
+mod shaper;
+pub mod signals;
+mod tables;
+mod transfer;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use profile::{Profile, Space};
+pub use shaper::Shaper;
+pub use tables::ToSrgb;

@@ -1,0 +1,46 @@
+//! What is to be said about a file that is no reason to refuse it: names that programs may match on.
+
+use serde::{Serialize, Serializer};
+
+/// Something that was ignored or could not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Warning {
+    /// The ICC profile is broken or incomplete, and was ignored.
+    ProfileUnreadable,
+    /// The ICC profile is for other channels than those of the pixels, and was ignored.
+    ProfileMismatch,
+    /// There is more than one ICC profile; the first counts.
+    ProfileDuplicated,
+    /// The profile has no way back from sRGB: the network saw the picture's own numbers.
+    ProfileOneWay,
+    /// `cICP`, `gAMA` or `cHRM` of a PNG mean nothing, and were ignored.
+    ColourChunksUnreadable,
+}
+
+impl Warning {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::ProfileUnreadable,
+        Self::ProfileMismatch,
+        Self::ProfileDuplicated,
+        Self::ProfileOneWay,
+        Self::ColourChunksUnreadable,
+    ];
+
+    /// As in `X-Upscale-Warnings` and in a plan.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ProfileUnreadable => "profile-unreadable",
+            Self::ProfileMismatch => "profile-mismatch",
+            Self::ProfileDuplicated => "profile-duplicated",
+            Self::ProfileOneWay => "profile-one-way",
+            Self::ColourChunksUnreadable => "colour-chunks-unreadable",
+        }
+    }
+}
+
+impl Serialize for Warning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

@@ -1,0 +1,213 @@
+//! What a client may choose about colour, transparency and notes; and what comes of it for one picture.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use super::colour::Way;
+use crate::codec::colour::{Space, signals};
+use crate::codec::orientation::Orientation;
+use crate::codec::{OutputFormat, Probe, Warning};
+use crate::raster::{Channels, Depth};
+
+/// Which colours the numbers of the answer are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Icc {
+    /// Those of the upload's own profile, which stays in the file.
+    #[default]
+    Keep,
+    /// sRGB, and tagged so.
+    Srgb,
+}
+
+/// What becomes of transparency where the format has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Transparency {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The picture is laid over the background, as it always is in a format without transparency.
+    Flatten,
+}
+
+/// A colour in sRGB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Background(pub [u8; 3]);
+
+impl Background {
+    /// Whether a gray picture over it stays gray.
+    pub const fn is_gray(self) -> bool {
+        let [r, g, b] = self.0;
+        r == g && g == b
+    }
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        Self([255; 3])
+    }
+}
+
+impl fmt::Display for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [r, g, b] = self.0;
+        write!(f, "#{r:02x}{g:02x}{b:02x}")
+    }
+}
+
+/// What a background looks like.
+pub const BACKGROUND: &str = "six hexadecimal digits, rrggbb (a # before them is written %23 in a URL)";
+
+impl FromStr for Background {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        if digits.len() != 6 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(BACKGROUND);
+        }
+        let number = u32::from_str_radix(digits, 16).map_err(|_| BACKGROUND)?;
+        let [_, r, g, b] = number.to_be_bytes();
+        Ok(Self([r, g, b]))
+    }
+}
+
+/// All of it; the default keeps the picture as it was, only larger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Fidelity {
+    /// Colours.
+    pub icc: Icc,
+    /// Transparency.
+    pub alpha: Transparency,
+    /// What is seen through a picture that is flattened.
+    pub background: Background,
+}
+
+/// Something that was done to the picture beside enlarging it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Conversion {
+    /// Turned upright as its Exif says.
+    OrientationApplied,
+    /// Made a profile of a PNG's `cICP`, `gAMA` or `cHRM`.
+    ProfileMade,
+    /// To sRGB for the network, and back.
+    ProfileRoundTrip,
+    /// To sRGB, for good.
+    ProfileToSrgb,
+    /// Laid over the background.
+    AlphaFlattened,
+    /// One channel to three, because the format or the background has colours.
+    GrayToRgb,
+    /// 16 bits to 8, because the format has no more.
+    DepthReduced,
+}
+
+impl Conversion {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::OrientationApplied,
+        Self::ProfileMade,
+        Self::ProfileRoundTrip,
+        Self::ProfileToSrgb,
+        Self::AlphaFlattened,
+        Self::GrayToRgb,
+        Self::DepthReduced,
+    ];
+
+    /// As in `X-Upscale-Conversions` and in a plan.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OrientationApplied => "orientation-applied",
+            Self::ProfileMade => "profile-made",
+            Self::ProfileRoundTrip => "profile-round-trip",
+            Self::ProfileToSrgb => "profile-to-srgb",
+            Self::AlphaFlattened => "alpha-flattened",
+            Self::GrayToRgb => "gray-to-rgb",
+            Self::DepthReduced => "depth-reduced",
+        }
+    }
+}
+
+impl Serialize for Conversion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// What is done to one picture.
+#[derive(Clone, Debug)]
+pub(super) struct Treatment {
+    /// Channels of the answer.
+    pub(super) channels: Channels,
+    /// Depth of the answer.
+    pub(super) depth: Depth,
+    /// Profile of the answer.
+    pub(super) icc: Option<Arc<[u8]>>,
+    /// How colours go to the network and from there to the answer.
+    pub(super) way: Way,
+    /// What the picture is laid over.
+    pub(super) background: Option<Background>,
+    pub(super) conversions: Vec<Conversion>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl Treatment {
+    /// Nothing is done to a picture of these channels.
+    #[cfg(test)]
+    pub(super) fn plain(channels: Channels, depth: Depth) -> Self {
+        let probe = super::plan::probe_of(crate::units::Size::new(1, 1), channels, depth);
+        Self::of(&probe, OutputFormat::Png, depth, &Fidelity::default())
+    }
+
+    /// Decides by the header alone.
+    pub(super) fn of(probe: &Probe, format: OutputFormat, depth: Depth, wish: &Fidelity) -> Self {
+        let gray = probe.channels.colours() == 1;
+        let flattens = format == OutputFormat::Jpeg || wish.alpha == Transparency::Flatten;
+        let background = (probe.channels.has_alpha() && flattens).then_some(wish.background);
+        // WebP has no gray: its encoder writes three channels of a gray picture.
+        let coloured = gray && (format == OutputFormat::WebP || background.is_some_and(|b| !b.is_gray()));
+        let channels = match (probe.channels, background) {
+            (Channels::GrayAlpha, Some(background)) if background.is_gray() => Channels::Gray,
+            (Channels::GrayAlpha | Channels::Rgba, Some(_)) => Channels::Rgb,
+            (channels, _) => channels,
+        };
+
+        let mut warnings = probe.warnings.clone();
+        // A profile for gray does not fit a picture in colour.
+        let to_srgb = wish.icc == Icc::Srgb || coloured;
+        let tag = || Some(signals::srgb(gray && !coloured));
+        let own = || probe.icc.as_ref().filter(|_| !coloured).map(|profile| Arc::clone(&profile.bytes));
+        let (way, icc) = match (&probe.icc, to_srgb) {
+            (None, _) => (Way::Straight, if wish.icc == Icc::Srgb { tag() } else { None }),
+            (Some(profile), _) if profile.space == Space::Srgb => {
+                (Way::Straight, if coloured && wish.icc == Icc::Srgb { tag() } else { own() })
+            }
+            (Some(profile), _) => match (&profile.space, to_srgb) {
+                (Space::Shaper(shaper), false) => (Way::RoundTrip(Arc::clone(shaper)), own()),
+                (Space::Shaper(shaper), true) => (Way::ToSrgb(Arc::clone(shaper)), tag()),
+                (_, false) => (Way::Straight, own()),
+                (_, true) => match profile.one_way() {
+                    Some(tables) => (Way::Tables(tables), tag()),
+                    None => (Way::Straight, own()),
+                },
+            },
+        };
+        if probe.icc.as_ref().is_some_and(|profile| profile.space == Space::OneWay) && matches!(way, Way::Straight) {
+            warnings.push(Warning::ProfileOneWay);
+        }
+
+        let done = [
+            (Conversion::OrientationApplied, probe.orientation != Orientation::Upright),
+            (Conversion::ProfileMade, probe.icc_made),
+            (Conversion::ProfileRoundTrip, matches!(way, Way::RoundTrip(_))),
+            (Conversion::ProfileToSrgb, matches!(way, Way::ToSrgb(_) | Way::Tables(_))),
+            (Conversion::AlphaFlattened, background.is_some()),
+            (Conversion::GrayToRgb, coloured),
+            (Conversion::DepthReduced, probe.depth != depth),
+        ];
+        let conversions = done.into_iter().filter_map(|(conversion, done)| done.then_some(conversion)).collect();
+        Self { channels, depth, icc, way, background, conversions, warnings }
+    }
+}
