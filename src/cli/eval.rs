@@ -168,7 +168,17 @@ impl Maker {
         let pipeline = start::start(&settings, Arc::new(Metrics::new()))?;
         known(&pipeline.registry)?;
         let (model, ensemble) = (settings.model, args.ensemble);
-        Ok(Self::Tiles(pipeline, Options { model, scale, ensemble, format: OutputFormat::Png, fidelity: Fidelity::default(), deadline: DEADLINE }))
+        Ok(Self::Tiles(
+            pipeline,
+            Options {
+                model,
+                scale,
+                ensemble,
+                format: OutputFormat::Png,
+                fidelity: Fidelity::default(),
+                deadline: DEADLINE,
+            },
+        ))
     }
 
     fn ready(folder: &Path, sets: &[Set]) -> Result<Self, String> {

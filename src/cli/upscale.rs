@@ -76,7 +76,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         Scale::new(args.scale).ok_or_else(|| Failure::Other(format!("--scale {} is not 1 to 8", args.scale)))?;
     pipeline.registry.find(&settings.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
     let fidelity = args.fidelity.wish();
-    let options = Options { model: settings.model, scale, ensemble: args.ensemble, format, fidelity, deadline: DEADLINE };
+    let options =
+        Options { model: settings.model, scale, ensemble: args.ensemble, format, fidelity, deadline: DEADLINE };
     super::block_on(enlarge(pipeline, jobs, options))?
 }
 

@@ -66,7 +66,8 @@ mod tests {
         let plan = &document["components"]["schemas"]["Plan"]["properties"];
         let conversions: Vec<_> = Conversion::ALL.iter().map(|conversion| conversion.name()).collect();
         let warnings: Vec<_> = Warning::ALL.iter().map(|warning| warning.name()).collect();
-        for (field, header, names) in [("conversions", "Conversions", conversions), ("warnings", "Warnings", warnings)] {
+        for (field, header, names) in [("conversions", "Conversions", conversions), ("warnings", "Warnings", warnings)]
+        {
             let listed = plan[field]["items"]["enum"].as_sequence().expect("a list");
             assert_eq!(listed.iter().filter_map(Value::as_str).collect::<Vec<_>>(), names);
             let text = document["components"]["headers"][header]["description"].as_str().expect("a description");

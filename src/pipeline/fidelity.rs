@@ -158,11 +158,11 @@ impl Treatment {
     #[cfg(test)]
     pub(super) fn plain(channels: Channels, depth: Depth) -> Self {
         let probe = super::plan::probe_of(crate::units::Size::new(1, 1), channels, depth);
-        Self::of(&probe, OutputFormat::Png, depth, &Fidelity::default())
+        Self::of(&probe, OutputFormat::Png, depth, Fidelity::default())
     }
 
     /// Decides by the header alone.
-    pub(super) fn of(probe: &Probe, format: OutputFormat, depth: Depth, wish: &Fidelity) -> Self {
+    pub(super) fn of(probe: &Probe, format: OutputFormat, depth: Depth, wish: Fidelity) -> Self {
         let gray = probe.channels.colours() == 1;
         let flattens = format == OutputFormat::Jpeg || wish.alpha == Transparency::Flatten;
         let background = (probe.channels.has_alpha() && flattens).then_some(wish.background);

@@ -45,9 +45,9 @@ impl Finish {
         }
         way.leave(&mut planes);
         let samples = match depth {
-            Depth::Eight => Samples::U8(interleaved(*channels, &planes, &alpha, |level| {
-                (level + 0.5).clamp(0.0, 255.0) as u8
-            })),
+            Depth::Eight => {
+                Samples::U8(interleaved(*channels, &planes, &alpha, |level| (level + 0.5).clamp(0.0, 255.0) as u8))
+            }
             Depth::Sixteen => Samples::U16(interleaved(*channels, &planes, &alpha, |level| {
                 (level * 257.0 + 0.5).clamp(0.0, 65_535.0) as u16
             })),

@@ -90,7 +90,9 @@ fn bytes_held(
     let enlarging = grid.blend_bytes(scale)
         + walk::tiles_held(grid, scale, copies)
         + band
-        + treatment.way.held_bytes(probe.size.width, (3 * size_of::<f32>() as u64 * u64::from(target.size.width)).max(1 << 20))
+        + treatment
+            .way
+            .held_bytes(probe.size.width, (3 * size_of::<f32>() as u64 * u64::from(target.size.width)).max(1 << 20))
         + target.buffered_bytes()
         + body::HELD_BYTES as u64;
     upload as u64 + probe.profile_bytes() + probe.decoded_bytes().max(probe.raster_bytes() + marks.max(enlarging))
@@ -117,7 +119,7 @@ impl Pipeline {
                 remedy: "ask for a smaller scale, or send a smaller image",
             }));
         }
-        let treatment = Treatment::of(&probe, options.format, depth, &options.fidelity);
+        let treatment = Treatment::of(&probe, options.format, depth, options.fidelity);
         let Treatment { channels, depth, icc, .. } = treatment.clone();
         let target = Target { format: options.format, size: output, channels, depth, icc };
         target.check()?;
@@ -166,5 +168,15 @@ pub(super) fn depth_of(probe: &Probe, format: OutputFormat) -> Depth {
 /// What a header would say of pixels that never had one.
 pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
     let orientation = Orientation::Upright;
-    Probe { format: InputFormat::Png, size, channels, depth, icc: None, icc_made: false, warnings: Vec::new(), orientation, working_bytes: 0 }
+    Probe {
+        format: InputFormat::Png,
+        size,
+        channels,
+        depth,
+        icc: None,
+        icc_made: false,
+        warnings: Vec::new(),
+        orientation,
+        working_bytes: 0,
+    }
 }

@@ -101,7 +101,8 @@ mod tests {
     fn a_curve_need_not_begin_at_black_nor_have_no_dent() {
         let lifted = Curve::new(|x| 0.01 + 0.99 * x * x).expect("it rises");
         assert!((lifted.value(0.01)).abs() < 1e-3 && lifted.value(0.0) < 1e-6);
-        let dented = Curve::new(|x| x - if (0.5..0.501).contains(&x) { 0.001 } else { 0.0 }).expect("a dent is no fall");
+        let dented =
+            Curve::new(|x| x - if (0.5..0.501).contains(&x) { 0.001 } else { 0.0 }).expect("a dent is no fall");
         assert!((dented.value(0.5005) - 0.5005).abs() < 0.001);
     }
 

@@ -75,7 +75,7 @@ impl Profile {
         if &bytes[16..20] != space || matches!(&bytes[12..16], b"link" | b"abst" | b"nmcl") {
             return Err(Unfit::Mismatch);
         }
-        if let Some(transfer) = tags.find(b"cicp").and_then(|cicp| cicp.get(9)).and_then(|&code| hdr_transfer(code)) {
+        if let Some(transfer) = tags.find(*b"cicp").and_then(|cicp| cicp.get(9)).and_then(|&code| hdr_transfer(code)) {
             return Err(Unfit::HighDynamicRange(transfer));
         }
         let pcs_is_xyz = &bytes[20..24] == b"XYZ ";
@@ -83,7 +83,11 @@ impl Profile {
         let space = match shaper {
             Some(shaper) if shaper.is_srgb() => Space::Srgb,
             Some(shaper) => Space::Shaper(Arc::new(shaper)),
-            None => tags.parse(true).filter(|parsed| describes(parsed, &tags)).map(|_| Space::OneWay).ok_or(Unfit::Broken)?,
+            None => tags
+                .parse(true)
+                .filter(|parsed| describes(parsed, &tags))
+                .map(|_| Space::OneWay)
+                .ok_or(Unfit::Broken)?,
         };
         Ok(Self { bytes: bytes.into(), space })
     }
@@ -150,8 +154,8 @@ impl<'a> Tags<'a> {
         self.profile.get(offset..offset.checked_add(length)?)
     }
 
-    fn find(&self, signature: &[u8; 4]) -> Option<&'a [u8]> {
-        self.table.chunks_exact(ENTRY).find(|entry| entry.starts_with(signature)).and_then(|entry| self.content(entry))
+    fn find(&self, signature: [u8; 4]) -> Option<&'a [u8]> {
+        self.table.chunks_exact(ENTRY).find(|entry| entry.starts_with(&signature)).and_then(|entry| self.content(entry))
     }
 
     /// What the library makes of the tags for colours alone, each once; everything else stays where it was.
@@ -170,7 +174,7 @@ impl<'a> Tags<'a> {
 /// Whether there is anything that says what the numbers mean.
 fn describes(parsed: &ColorProfile, tags: &Tags) -> bool {
     let curves = [&parsed.red_trc, &parsed.green_trc, &parsed.blue_trc].iter().all(|trc| trc.is_some());
-    curves || parsed.gray_trc.is_some() || TABLES.iter().any(|tag| tags.find(tag).is_some())
+    curves || parsed.gray_trc.is_some() || TABLES.iter().any(|tag| tags.find(**tag).is_some())
 }
 
 fn be32(bytes: &[u8], at: usize) -> Option<usize> {

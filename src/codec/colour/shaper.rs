@@ -53,7 +53,7 @@ impl Shaper {
         let curves = [Arc::clone(&first), other(green)?, other(blue)?];
         let srgb = ColorProfile::new_srgb();
         let (to_srgb, from_srgb) = (single(profile.transform_matrix(&srgb)), single(srgb.transform_matrix(profile)));
-        invert_each_other(&to_srgb, &from_srgb).then(|| Self(Kind::Rgb(Rgb { curves, to_srgb, from_srgb })))
+        invert_each_other(&to_srgb, &from_srgb).then_some(Self(Kind::Rgb(Rgb { curves, to_srgb, from_srgb })))
     }
 
     /// Whether a picture looks the same with this profile and as sRGB.

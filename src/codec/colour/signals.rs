@@ -88,7 +88,8 @@ impl Signals {
             return Signalled::Srgb;
         }
         let gamma = self.gamma.filter(|gamma| !near(*gamma, GAMMA));
-        let chromaticities = self.chromaticities.filter(|told| !told.iter().zip(CHROMATICITIES).all(|(a, b)| near(*a, b)));
+        let chromaticities =
+            self.chromaticities.filter(|told| !told.iter().zip(CHROMATICITIES).all(|(a, b)| near(*a, b)));
         let curve = match gamma {
             None => ToneReprCurve::Parametric(SRGB.to_vec()),
             // Beyond these it is a slip of the pen.
@@ -153,7 +154,8 @@ fn finished(mut profile: ColorProfile, gray: bool, curve: ToneReprCurve, name: &
             (none.red_colorant, none.green_colorant, none.blue_colorant);
         profile.gray_trc = Some(curve);
     } else {
-        (profile.red_trc, profile.green_trc, profile.blue_trc) = (Some(curve.clone()), Some(curve.clone()), Some(curve));
+        (profile.red_trc, profile.green_trc, profile.blue_trc) =
+            (Some(curve.clone()), Some(curve.clone()), Some(curve));
     }
     let told = |text: &str| {
         Some(ProfileText::Localizable(vec![LocalizableString::new("en".into(), "US".into(), text.into())]))

@@ -37,7 +37,11 @@ pub(crate) fn by_tables() -> Vec<u8> {
     for corner in 0..8_u16 {
         let (r, g, b) = (corner >> 2 & 1, corner >> 1 & 1, corner & 1);
         let lightness = (21 * r + 72 * g + 7 * b) * 652;
-        table.extend([lightness, 0x8000 + 0x3000 * r - 0x3000 * g, 0x8000 + 0x2000 * g - 0x4000 * b].map(u16::to_be_bytes).concat());
+        table.extend(
+            [lightness, 0x8000 + 0x3000 * r - 0x3000 * g, 0x8000 + 0x2000 * g - 0x4000 * b]
+                .map(u16::to_be_bytes)
+                .concat(),
+        );
     }
     table.extend([line; 3].concat().into_iter().flat_map(u16::to_be_bytes));
     let mut profile = made(&ColorProfile::new_srgb());

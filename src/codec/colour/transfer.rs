@@ -16,7 +16,8 @@ pub(super) const CELLS: usize = 4096;
 const TOP: usize = 2;
 
 static DECODED: LazyLock<Table> = LazyLock::new(|| Table::new(TOP, |encoded| decode(encoded as f64) as f32));
-static ENCODED: LazyLock<Table> = LazyLock::new(|| Table::new(TOP, |root| encode(f64::from(root) * f64::from(root)) as f32));
+static ENCODED: LazyLock<Table> =
+    LazyLock::new(|| Table::new(TOP, |root| encode(f64::from(root) * f64::from(root)) as f32));
 
 /// Linear light of an encoded value; 1 is white in both.
 pub(super) fn to_linear(encoded: f32) -> f32 {

@@ -223,7 +223,9 @@ fn frames(animation: &Chunk) -> u32 {
 /// inflated for nothing.
 #[derive(Default)]
 struct Told {
-    profile: Option<Option<Vec<u8>>>,
+    /// Whether there was an `iCCP`, and what it held if it could be read.
+    has_profile: bool,
+    profile: Option<Vec<u8>>,
     signals: Signals,
     warnings: Vec<Warning>,
 }
@@ -232,8 +234,11 @@ impl Told {
     fn takes(&mut self, chunk: &Chunk) {
         let data = chunk.data();
         match &chunk.kind {
-            b"iCCP" if self.profile.is_some() => self.warnings.push(Warning::ProfileDuplicated),
-            b"iCCP" => self.profile = Some(inflate(data).filter(|_| chunk.is_intact())),
+            b"iCCP" if self.has_profile => self.warnings.push(Warning::ProfileDuplicated),
+            b"iCCP" => {
+                self.has_profile = true;
+                self.profile = inflate(data).filter(|_| chunk.is_intact());
+            }
             _ if !chunk.is_intact() => {}
             b"cICP" => self.signals.cicp = self.signals.cicp.or(data.first_chunk().copied()),
             b"sRGB" => self.signals.srgb = true,
@@ -256,8 +261,8 @@ impl Told {
             Signalled::Nothing => {}
         }
         match self.profile.take() {
-            Some(Some(profile)) => return Ok((Some(profile), false)),
-            Some(None) => self.warnings.push(Warning::ProfileUnreadable),
+            Some(profile) => return Ok((Some(profile), false)),
+            None if self.has_profile => self.warnings.push(Warning::ProfileUnreadable),
             None => {}
         }
         match self.signals.weak(gray) {

@@ -1,8 +1,8 @@
 //! WebP (RFC 9649): the chunks of its RIFF container, and of them those that pixels depend on.
 
 use super::Header;
-use crate::codec::{CodecError, Warning};
 use crate::codec::orientation::Orientation;
+use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 

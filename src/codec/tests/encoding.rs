@@ -7,8 +7,8 @@ use moxcms::ColorProfile;
 use proptest::prelude::*;
 
 use super::{eight_bit, fixture, read};
-use crate::codec::encode::{EncodeError, Target, encode};
 use crate::codec::colour::tests::{made, padded};
+use crate::codec::encode::{EncodeError, Target, encode};
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;

@@ -4,10 +4,10 @@ use moxcms::ColorProfile;
 
 use super::png_maker::{Png, profile_chunk, samples_per_pixel};
 use super::{eight_bit, fixture, made_pixels, read};
-use crate::codec::{CodecError, Warning};
 use crate::codec::colour::tests::{made, padded};
 use crate::codec::orientation::Orientation;
 use crate::codec::orientation::tests::exif;
+use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth, Samples};
 use crate::units::Size;
 
@@ -185,7 +185,12 @@ fn a_profile_is_carried_only_if_it_fits() {
     let gray = made(&ColorProfile::new_gray_with_gamma(1.8));
     assert_eq!(icc_of(&with(profile_chunk(&gray))), (Some(gray.clone()), vec![]));
     assert_eq!(icc_of(&with(profile_chunk(fixture!("srgb.icc")))), (None, vec![ProfileMismatch]), "RGB in gray");
-    for broken in [profile_chunk(b"nonsense"), b"no end of name".to_vec(), b"name\0\x01method".to_vec(), b"name\0\0not zlib".to_vec()] {
+    for broken in [
+        profile_chunk(b"nonsense"),
+        b"no end of name".to_vec(),
+        b"name\0\x01method".to_vec(),
+        b"name\0\0not zlib".to_vec(),
+    ] {
         assert_eq!(icc_of(&with(broken)), (None, vec![ProfileUnreadable]));
     }
     let mut broken = with(profile_chunk(&gray));

@@ -118,8 +118,7 @@ async fn one_photograph_in_three_profiles_has_the_same_colours_and_keeps_its_pro
         for (depth, allowed) in [(Depth::Sixteen, 0.1), (Depth::Eight, 0.6)] {
             let bytes = made(&profile);
             let own: Vec<_> = pixels.iter().map(|pixel| space.from(&srgb(), *pixel)).collect();
-            let (answer, kept, plan) =
-                enlarged(&raster(size, &own, depth), Some(&bytes), wish(Icc::Keep)).await;
+            let (answer, kept, plan) = enlarged(&raster(size, &own, depth), Some(&bytes), wish(Icc::Keep)).await;
             assert_eq!(kept.as_deref(), Some(&bytes[..]), "its own profile");
             assert_eq!(answer.depth(), depth);
             assert_eq!((plan.conversions, plan.warnings), (vec![Conversion::ProfileRoundTrip], vec![]));
@@ -188,7 +187,7 @@ async fn colours_that_srgb_has_not_survive_with_their_detail() {
     // From the green of Display P3 to its red, with a fine pattern, 40 x 30.
     let size = Size::new(40, 30);
     let pattern = |x: u32, y: u32| {
-        let (x, light) = (f64::from(x) / 39.0, if (x / 2 + y / 2) % 2 == 0 { 1.0 } else { 0.8 });
+        let (x, light) = (f64::from(x) / 39.0, if (x / 2 + y / 2).is_multiple_of(2) { 1.0 } else { 0.8 });
         [x * light, (1.0 - x) * light, 0.0]
     };
     let pixels: Vec<_> = (0..30).flat_map(|y| (0..40).map(move |x| pattern(x, y))).collect();
