@@ -1,5 +1,6 @@
 # The service as an image: `docker build -t san-upscaler:0.1.0-cpu .` (BuildKit or buildah; buildah wants
 # `--format docker`, or it drops the HEALTHCHECK). deploy/test/image.sh builds it, starts it and sends a picture through.
+# For NVIDIA cards: `docker build --target cuda -t san-upscaler:0.1.0-cuda .`
 #
 # The last stage is built from nothing: the binary, ONNX Runtime, the few shared libraries that both link, the models,
 # and the licences. No shell, no package manager, nothing to patch but what is listed in sbom.cdx.json.
@@ -8,6 +9,8 @@
 ARG RUST=rust:1.95.0-slim-bookworm
 ARG PYTHON=python:3.11-slim-bookworm
 ARG DEBIAN=debian:bookworm-slim
+# Has what CUDA's provider is linked against: CUDA 13 and cuDNN 9.
+ARG CUDA=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 
 # The binary. First the dependencies alone, with an empty program around them: this layer changes with Cargo.lock only.
 FROM ${RUST} AS build
@@ -33,22 +36,29 @@ RUN cargo tree --locked --edges normal,no-proc-macro --target x86_64-unknown-lin
         done; \
     done
 
-# ONNX Runtime, by version and hash.
+# ONNX Runtime, by version and hash: on x86-64 the build with OpenVINO, whose CPU provider serves where OpenVINO does not.
+# The machine that builds the image need not be the one that runs it, so fetch.sh is not left to look at this one.
 FROM ${PYTHON} AS runtime
 WORKDIR /build
 COPY runtime runtime
-RUN runtime/fetch.sh && mv .runtime/onnxruntime-* /onnxruntime
+RUN case $(uname -m) in x86_64) build=openvino ;; *) build=cpu ;; esac \
+    && runtime/fetch.sh "${build}" && mv .runtime/onnxruntime* /onnxruntime
+
+FROM ${PYTHON} AS runtime-cuda
+WORKDIR /build
+COPY runtime runtime
+RUN runtime/fetch.sh cuda && mv .runtime/onnxruntime* /onnxruntime
 
 # The root of the image, put together where there is a shell.
 FROM ${DEBIAN} AS root
 COPY --from=build /build/target/release/san-upscaler /root-fs/usr/bin/
-COPY --from=runtime /onnxruntime/libonnxruntime.so /root-fs/usr/lib/
+COPY --from=runtime /onnxruntime/*.so /onnxruntime/*.so.* /root-fs/usr/lib/
 COPY --from=runtime /onnxruntime/LICENSE /onnxruntime/ThirdPartyNotices.txt /root-fs/usr/share/doc/san-upscaler/onnxruntime/
 COPY --from=build /build/licences /root-fs/usr/share/doc/san-upscaler/crates
 COPY LICENSE THIRD_PARTY.md /root-fs/usr/share/doc/san-upscaler/
 COPY models /root-fs/usr/share/san-upscaler/models
 RUN set -e; \
-    libraries=$(ldd /root-fs/usr/bin/san-upscaler /root-fs/usr/lib/libonnxruntime.so | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p' | sort -u); \
+    libraries=$(ldd /root-fs/usr/bin/san-upscaler /root-fs/usr/lib/*.so* | grep -v 'root-fs' | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p' | sort -u); \
     for library in ${libraries}; do mkdir -p "/root-fs$(dirname "${library}")"; cp -L "${library}" "/root-fs${library}"; done; \
     for library in ${libraries}; do dpkg-query --search "*$(basename "${library}")" | cut -d: -f1; done | sort -u > /packages; \
     for package in $(cat /packages); do \
@@ -67,6 +77,31 @@ COPY models models
 COPY --from=build /build/crates.txt ./
 COPY --from=root /packages.txt ./
 RUN python3 deploy/supply/inventory.py --crates crates.txt sbom /sbom.cdx.json --packages packages.txt
+
+# The same on NVIDIA's image, which has a shell and a package manager: CUDA and cuDNN are too many libraries to pick from.
+# Built and run by nobody yet who had a card; see deploy/README.md.
+FROM ${CUDA} AS cuda
+COPY --from=build /build/target/release/san-upscaler /usr/bin/
+COPY --from=runtime-cuda /onnxruntime/*.so /usr/lib/
+COPY --from=runtime-cuda /onnxruntime/LICENSE /onnxruntime/ThirdPartyNotices.txt /usr/share/doc/san-upscaler/onnxruntime/
+COPY --from=build /build/licences /usr/share/doc/san-upscaler/crates
+COPY LICENSE THIRD_PARTY.md /usr/share/doc/san-upscaler/
+COPY models /usr/share/san-upscaler/models
+LABEL org.opencontainers.image.title="san-upscaler" \
+      org.opencontainers.image.description="Enlarges images over HTTP with SAN on ONNX Runtime (CUDA)" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV UPSCALER_LISTEN=0.0.0.0:8080 \
+    UPSCALER_MODELS=/usr/share/san-upscaler/models \
+    UPSCALER_PROVIDER=cuda \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute
+USER 65532:65532
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=6s --start-period=120s --retries=3 CMD ["/usr/bin/san-upscaler", "health"]
+ENTRYPOINT ["/usr/bin/san-upscaler"]
+CMD ["serve"]
 
 FROM scratch AS cpu
 COPY --from=root /root-fs /

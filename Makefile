@@ -25,7 +25,7 @@ replicate: ## Attention against attention at equal budget (hours); writes where 
 bench: runtime crates ## The whole service's speed beside the bare session's; more with ARGS="--help".
 	cargo bench --locked --bench load -- $(ARGS)
 
-runtime: ## Fetches the pinned ONNX Runtime into .runtime/, once.
+runtime: ## Fetches the pinned ONNX Runtime that suits this CPU into .runtime/, once.
 	@runtime/fetch.sh
 
 # Says what is missing before cargo fails in the middle of a build.

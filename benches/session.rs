@@ -44,6 +44,9 @@ struct Arguments {
     /// Arithmetic
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     precision: Precision,
+    /// Bytes on a GPU for each session
+    #[arg(long, default_value_t = 2_000_000_000)]
+    gpu_memory: u64,
     /// ONNX Runtime library
     #[arg(long)]
     runtime: Option<PathBuf>,
@@ -68,6 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         precision: arguments.precision,
         runtime: arguments.runtime.as_deref(),
         threads,
+        gpu_memory: arguments.gpu_memory,
     };
     let mut engines = Vec::new();
     for _ in 0..arguments.workers.max(1) {

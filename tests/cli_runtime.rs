@@ -59,3 +59,40 @@ fn a_network_that_must_not_be_served_ends_the_start() {
         assert!(stderr.contains(&format!("model '{model}' {says}")), "{stderr}");
     }
 }
+
+/// Asked for by name and missing: told at start with the remedy, never replaced by another.
+#[test]
+fn a_provider_that_is_named_and_missing_ends_the_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let library = fixtures("../../.runtime");
+    let plain = std::fs::read_dir(library).ok().into_iter().flatten().flatten().find_map(|entry| {
+        let library =
+            entry.path().join(format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
+        library.is_file().then_some(library)
+    });
+    let Some(plain) = plain else {
+        let (_, stderr) = refused("models", "nearest", &[]);
+        assert!(skipped(&stderr), "{stderr}");
+        return;
+    };
+    // Alone, so without the libraries of other providers beside it.
+    let alone = folder.path().join(plain.file_name().expect("a file"));
+    std::fs::copy(plain, &alone).expect("a copy");
+    let alone = alone.to_str().expect("UTF-8");
+    for (provider, remedy) in [("cuda", "run `runtime/fetch.sh cuda`"), ("openvino", "run `runtime/fetch.sh openvino`")]
+    {
+        let (code, stderr) = refused("models", "nearest", &["--runtime", alone, "--provider", provider]);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(
+            stderr.contains(&format!("{provider} (--provider, UPSCALER_PROVIDER)")) && stderr.contains(remedy),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_precision_that_the_provider_has_not_ends_the_start() {
+    let (code, stderr) = refused("models", "nearest", &["--provider", "cpu", "--precision", "bf16"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("--provider openvino or auto"), "{stderr}");
+}

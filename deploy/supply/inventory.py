@@ -42,11 +42,16 @@ def checksums():
     return {(package["name"], package["version"]): package.get("checksum") for package in lock["package"]}
 
 
+# The build of ONNX Runtime that the image of x86-64 carries, and the version of OpenVINO inside its wheel.
+RUNTIME = "onnxruntime-openvino"
+OPENVINO = "2025.4.1"
+
+
 def onnxruntime():
     """Version and wheel hashes of the pinned ONNX Runtime."""
     lock = (ROOT / "runtime/versions.lock").read_text()
-    pinned = re.search(r"^onnxruntime==([\d.]+)", lock, re.MULTILINE).group(1)
-    return pinned, re.findall(r"--hash=sha256:([0-9a-f]{64})", lock)
+    pinned, hashes = re.search(rf"^{RUNTIME}==([\d.]+)((?: \\\n *--hash=sha256:[0-9a-f]{{64}})+)", lock, re.MULTILINE).groups()
+    return pinned, re.findall(r"[0-9a-f]{64}", hashes)
 
 
 def models():
@@ -65,7 +70,9 @@ def third_party(linked):
         "",
         "| what | licence | |",
         "| --- | --- | --- |",
-        f"| ONNX Runtime {pinned} (from its wheel on PyPI, with its own ThirdPartyNotices.txt) | MIT | <https://onnxruntime.ai> |",
+        f"| ONNX Runtime {pinned} (from the wheel {RUNTIME} on PyPI, with its own ThirdPartyNotices.txt) | MIT | <https://onnxruntime.ai> |",
+        f"| OpenVINO {OPENVINO} with oneDNN (in the same wheel) | Apache-2.0 | <https://docs.openvino.ai> |",
+        "| oneTBB (in the same wheel) | Apache-2.0 | <https://uxlfoundation.github.io/oneTBB> |",
         "| GNU C library (Debian package libc6) | LGPL-2.1-or-later | <https://www.gnu.org/software/libc> |",
         "| GCC runtime libraries (Debian packages libgcc-s1, libstdc++6) | GPL-3.0-or-later WITH GCC-exception-3.1 | <https://gcc.gnu.org> |",
         "",
@@ -91,15 +98,18 @@ def sbom(linked, packages):
             "licenses": [{"expression": licence}],
             "hashes": [{"alg": "SHA-256", "content": sums[name, its_version]}],
         })
-    purl = f"pkg:pypi/onnxruntime@{pinned}"
+    purl = f"pkg:pypi/{RUNTIME}@{pinned}"
     components.append({
-        "type": "library", "bom-ref": purl, "name": "onnxruntime", "version": pinned, "purl": purl,
+        "type": "library", "bom-ref": purl, "name": RUNTIME, "version": pinned, "purl": purl,
         "licenses": [{"license": {"id": "MIT"}}],
         "externalReferences": [{
             "type": "distribution", "url": purl, "comment": "the wheel that runtime/versions.lock pins; one hash a platform",
             "hashes": [{"alg": "SHA-256", "content": digest} for digest in hashes],
         }],
     })
+    for name, its_version in (("openvino", OPENVINO), ("onetbb", None)):
+        inside = {"type": "library", "bom-ref": f"{purl}#{name}", "name": name, "licenses": [{"license": {"id": "Apache-2.0"}}]}
+        components.append(inside | ({"version": its_version} if its_version else {}))
     for line in packages.splitlines():
         name, its_version = line.split()
         purl = f"pkg:deb/debian/{name}@{its_version}"

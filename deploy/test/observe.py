@@ -28,7 +28,7 @@ SCRAPE = "1s"
 LOAD_SECONDS = 45
 WINDOW = "40s"
 # What a healthy server cannot be made to count. Their queries must evaluate, and may be empty.
-NEVER = {"upscaler_nonfinite_tiles_total", "upscaler_panics_total"}
+NEVER = {"upscaler_nonfinite_tiles_total", "upscaler_fp32_rerun_tiles_total", "upscaler_panics_total"}
 NEVER_SELECTED = {('upscaler_tiles_total', 'outcome="failed"'), ("upscaler_requests_total", 'status=~"5.."')}
 
 

@@ -37,5 +37,7 @@ server_under_test() {
         binary=${CARGO_TARGET_DIR:-target}/debug/san-upscaler
     fi
     runtime/fetch.sh
-    server=("$binary" models .runtime/onnxruntime-*/libonnxruntime.so)
+    # The last by name is the one with OpenVINO, where that serves.
+    local libraries=(.runtime/onnxruntime*/libonnxruntime.so)
+    server=("$binary" models "${libraries[-1]}")
 }

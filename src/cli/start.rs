@@ -25,6 +25,22 @@ pub enum StartError {
     /// The runtime, or a network on it.
     #[error(transparent)]
     Engine(#[from] engine::start::StartError),
+    /// One worker has what another has not, as when a GPU's memory runs out between them: half of the answers would not be
+    /// what is told of them.
+    #[error(
+        "worker {worker} would run '{model}' on {found} and the first on {first}; lower --workers, or name the provider \
+         that all can have with --provider"
+    )]
+    Uneven {
+        /// Its number, from 1.
+        worker: usize,
+        /// The model.
+        model: String,
+        /// What it runs on there.
+        found: String,
+        /// What it runs on in the first worker.
+        first: String,
+    },
     /// The operating system gives no threads.
     #[error("the workers' threads cannot be started: {0}; lower --workers, or allow this process more threads")]
     Threads(#[from] std::io::Error),
@@ -40,7 +56,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
     registry.model(&settings.model)?;
 
     let Warm { workers, rates } = warm(&registry, settings)?;
-    let executions = executions(&registry, &workers[0]);
+    let executions = same_executions(&registry, &workers)?;
     for (network, execution) in registry.networks().iter().zip(&executions) {
         let hash = match &network.kind {
             Kind::Onnx { sha256, .. } => sha256,
@@ -58,6 +74,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
         models = registry.models().iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(","),
         workers = settings.workers,
         threads = settings.threads,
+        runs_on = runs_on(&registry, &executions),
         seconds = begun.elapsed().as_secs_f64(),
         "models are loaded and warm"
     );
@@ -108,6 +125,33 @@ fn warm(registry: &Registry, settings: &EngineSettings) -> Result<Warm, StartErr
     Ok(Warm { workers, rates })
 }
 
+/// What runs each network in every worker, by its id.
+fn same_executions(registry: &Registry, workers: &[EngineSet]) -> Result<Vec<Execution>, StartError> {
+    let first = executions(registry, &workers[0]);
+    for (number, worker) in workers.iter().enumerate().skip(1) {
+        let all = registry.networks().iter().zip(executions(registry, worker)).zip(&first);
+        for ((network, found), first) in all {
+            if found != *first {
+                let (model, found, first) = (network.model.clone(), found.to_string(), first.to_string());
+                return Err(StartError::Uneven { worker: number + 1, model, found, first });
+            }
+        }
+    }
+    Ok(first)
+}
+
+/// What the networks run on, each once; the built-in one is left out unless it is alone.
+fn runs_on(registry: &Registry, executions: &[Execution]) -> String {
+    let mut kinds: Vec<String> = Vec::new();
+    for (network, execution) in registry.networks().iter().zip(executions) {
+        let kind = execution.to_string();
+        if matches!(network.kind, Kind::Onnx { .. }) && !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    if kinds.is_empty() { "builtin".to_owned() } else { kinds.join("; ") }
+}
+
 /// What runs each network, by its id.
 ///
 /// # Panics
@@ -116,4 +160,65 @@ pub fn executions(registry: &Registry, engines: &EngineSet) -> Vec<Execution> {
     let one =
         |network: &Network| engines.get(&network.id).expect("every network has an engine in every worker").execution();
     registry.networks().iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::bicubic::Bicubic;
+    use crate::engine::{EngineError, TileEngine};
+    use crate::registry::NetworkId;
+    use crate::tiling::TileSpec;
+    use crate::units::{Scale, TileShape};
+
+    struct On(&'static str);
+
+    impl TileEngine for On {
+        fn upscale(&mut self, _: TileShape, _: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+            Ok(Vec::new())
+        }
+
+        fn execution(&self) -> Execution {
+            Execution { provider: self.0.into(), precision: "fp32".into() }
+        }
+    }
+
+    fn registry() -> Registry {
+        let network = |kind| Network {
+            id: NetworkId(0),
+            model: "net".into(),
+            scale: Scale::new(2).expect("2 is a scale"),
+            tiles: vec![TileSpec { shape: TileShape::square(16), halo: 2 }],
+            kind,
+            parameters: 0,
+        };
+        let onnx = Kind::Onnx { path: "x".into(), sha256: String::new(), range: 1.0 };
+        Registry::new(vec![network(onnx.clone()), network(onnx), network(Kind::Bicubic)])
+    }
+
+    fn worker(first: &'static str, second: &'static str) -> EngineSet {
+        let scale = Scale::new(2).expect("2 is a scale");
+        EngineSet::from([
+            (NetworkId(0), Box::new(On(first)) as Box<dyn TileEngine>),
+            (NetworkId(1), Box::new(On(second))),
+            (NetworkId(2), Box::new(Bicubic::new(scale))),
+        ])
+    }
+
+    #[test]
+    fn workers_that_differ_are_refused() {
+        let registry = registry();
+        let same = [worker("cuda", "cpu"), worker("cuda", "cpu")];
+        let executions = same_executions(&registry, &same).expect("both are alike");
+        assert_eq!(runs_on(&registry, &executions), "cuda, fp32; cpu, fp32");
+        let differ = [worker("cuda", "cuda"), worker("cuda", "cuda"), worker("cuda", "cpu")];
+        let error = same_executions(&registry, &differ).expect_err("the third differs").to_string();
+        assert!(error.contains("worker 3 would run 'net' on cpu, fp32 and the first on cuda, fp32"), "{error}");
+    }
+
+    #[test]
+    fn what_is_built_in_is_told_only_alone() {
+        let registry = Registry::new(registry().networks()[2..].to_vec());
+        assert_eq!(runs_on(&registry, &[On("builtin").execution()]), "builtin");
+    }
 }

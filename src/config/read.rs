@@ -12,7 +12,9 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 use super::units::{bytes, duration, pixels, show_bytes};
-use super::{ApiKeys, EngineArgs, EngineSettings, LogArgs, LogSettings, Machine, Problems, ServeArgs, Settings};
+use super::{
+    ApiKeys, EngineArgs, EngineSettings, LogArgs, LogSettings, Machine, Problems, Provider, ServeArgs, Settings,
+};
 use crate::codec::InputLimits;
 use crate::scheduler;
 
@@ -76,8 +78,18 @@ impl EngineArgs {
         }
         let provider = problems.read("--provider", &self.provider, named);
         let precision = problems.read("--precision", &self.precision, named);
+        if let (Some(provider), Some(precision)) = (provider, precision)
+            && let Err(remedy) = Provider::has(provider, precision)
+        {
+            problems.add(
+                "--precision",
+                precision.name(),
+                format!("not to be had of --provider {}: {remedy}", provider.name()),
+            );
+        }
+        let gpu_memory = problems.read("--gpu-memory", &self.gpu_memory, |text| above_zero(text, bytes));
         let runtime = self.runtime.as_deref().map(|text| problems.read("--runtime", text, path));
-        let (workers, threads) = self.threads(machine, problems).unzip();
+        let (workers, threads) = self.threads(machine, provider, problems).unzip();
 
         let batch_max = problems.read("--max-batch", &self.max_batch, |text| match text.parse() {
             Ok(tiles @ 1..=BATCH_MAX) => Ok(tiles),
@@ -125,6 +137,7 @@ impl EngineArgs {
             only: only?,
             provider: provider?,
             precision: precision?,
+            gpu_memory: gpu_memory?,
             runtime: runtime.flatten(),
             workers: workers?,
             threads: threads?,
@@ -140,7 +153,12 @@ impl EngineArgs {
 
     /// Workers and threads of each. More compute threads than cores take turns instead of working, and a container's
     /// quota then stops them all at once.
-    fn threads(&self, machine: &Machine, problems: &mut Problems) -> Option<(usize, usize)> {
+    fn threads(
+        &self,
+        machine: &Machine,
+        provider: Option<Provider>,
+        problems: &mut Problems,
+    ) -> Option<(usize, usize)> {
         let cores = machine.cores;
         let workers = match &self.workers {
             Some(text) => Some(problems.read("--workers", text, count)?),
@@ -150,7 +168,7 @@ impl EngineArgs {
             Some(text) => Some(problems.read("--threads", text, count)?),
             None => None,
         };
-        let (workers, threads) = plan_threads(cores, workers, threads);
+        let (workers, threads) = plan_threads(cores, provider == Some(Provider::Cuda), workers, threads);
         if workers.saturating_mul(threads) > cores {
             let (flag, value) = if self.threads.is_some() { ("--threads", threads) } else { ("--workers", workers) };
             problems.add(
@@ -267,14 +285,15 @@ fn upload_bytes(max_body: u64, memory: Option<u64>) -> u64 {
 }
 
 /// Workers and threads of each, from the cores and what was said. Unsaid: as few workers (each holds sessions of its
-/// own) as keep all cores busy with at most [`THREADS_MAX`] threads.
-fn plan_threads(cores: usize, workers: Option<usize>, threads: Option<usize>) -> (usize, usize) {
+/// own) as keep all cores busy with at most [`THREADS_MAX`] threads; for a GPU two, so that one copies while the other
+/// computes.
+fn plan_threads(cores: usize, gpu: bool, workers: Option<usize>, threads: Option<usize>) -> (usize, usize) {
     match (workers, threads) {
         (Some(workers), Some(threads)) => (workers, threads),
         (Some(workers), None) => (workers, (cores / workers).max(1)),
         (None, Some(threads)) => ((cores / threads).max(1), threads),
         (None, None) => {
-            let workers = cores.div_ceil(THREADS_MAX);
+            let workers = if gpu { cores.min(2) } else { cores.div_ceil(THREADS_MAX) };
             (workers, cores / workers)
         }
     }

@@ -98,6 +98,37 @@ fn compute_threads_never_exceed_the_cores() {
 }
 
 #[test]
+fn workers_and_threads_follow_the_cores() {
+    let plan = |cores, line| {
+        let engine = serve_on(Machine { cores, memory: None }, line).expect("defaults suit any machine").engine;
+        (engine.workers, engine.threads)
+    };
+    assert_eq!([1, 2, 4, 8, 16].map(|cores| plan(cores, "")), [(1, 1), (1, 2), (1, 4), (1, 8), (2, 8)]);
+    assert_eq!([1, 2, 4, 16].map(|cores| plan(cores, "--provider cuda")), [(1, 1), (2, 1), (2, 2), (2, 8)]);
+    assert_eq!(plan(16, "--workers 4"), (4, 4));
+    assert_eq!(plan(16, "--threads 2"), (8, 2));
+}
+
+#[test]
+fn a_precision_that_a_provider_never_has_is_refused_at_once() {
+    for right in [
+        "--provider auto --precision fp16",
+        "--provider cpu --precision fp32",
+        "--provider openvino --precision bf16",
+        "--provider cuda --precision fp16",
+    ] {
+        assert!(serve(right).is_ok(), "{right}");
+    }
+    for line in ["cpu --precision bf16", "cpu --precision fp16", "openvino --precision fp16", "cuda --precision bf16"] {
+        assert_eq!(wrong(&format!("--provider {line}")), ["--precision"]);
+    }
+    let text = serve("--provider cpu --precision bf16").expect_err("fp32 only").to_string();
+    assert!(text.contains("take --provider openvino or auto for bf16"), "{text}");
+    assert_eq!(wrong("--gpu-memory 0"), ["--gpu-memory"]);
+    assert_eq!(serve("--gpu-memory 6GiB").expect("right").engine.gpu_memory, 6 << 30);
+}
+
+#[test]
 fn memory_is_at_most_what_there_is() {
     let memory = |machine, line| serve_on(machine, line).map(|settings| settings.engine.scheduler.queue_bytes);
     assert_eq!(memory(MACHINE, "--memory 8GB"), Ok(8_000_000_000));

@@ -22,14 +22,17 @@ pub struct EngineArgs {
     /// `bicubic` is built in, always there, and needs no ONNX Runtime: with `--only bicubic` none is loaded.
     #[arg(long, env = "UPSCALER_ONLY", value_name = "NAMES")]
     pub only: Option<String>,
-    /// Execution provider: auto (the fastest that is there) or cpu
+    /// Execution provider: auto (the fastest that is there), cpu, openvino or cuda
     ///
     /// One that is asked for and cannot be had is an error at start, never a silent fallback.
     #[arg(long, env = "UPSCALER_PROVIDER", value_name = "NAME", default_value = "auto")]
     pub provider: String,
-    /// Arithmetic: auto (the fastest that costs nothing visible) or fp32
+    /// Arithmetic: auto (the fastest that costs nothing visible), fp32, bf16 (openvino) or fp16 (cuda)
     #[arg(long, env = "UPSCALER_PRECISION", value_name = "NAME", default_value = "auto")]
     pub precision: String,
+    /// Memory on a GPU that each session may take; there is one for every network and worker
+    #[arg(long, env = "UPSCALER_GPU_MEMORY", value_name = "SIZE", default_value = "2GB")]
+    pub gpu_memory: String,
     /// ONNX Runtime library [default: looked for beside the program and in .runtime]
     #[arg(long, env = "UPSCALER_RUNTIME", value_name = "FILE")]
     pub runtime: Option<String>,

@@ -1,12 +1,16 @@
 //! What enlarges one batch of tiles: the trait [`TileEngine`], ONNX Runtime behind it, and the built-in bicubic.
 
+pub mod backend;
 pub mod bench;
 pub mod bicubic;
+pub mod half;
 pub mod onnx;
+mod pinned;
 pub mod runtime;
 pub mod start;
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::registry::NetworkId;
 use crate::units::TileShape;
@@ -20,6 +24,12 @@ pub struct Execution {
     pub precision: String,
 }
 
+impl fmt::Display for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.provider, self.precision)
+    }
+}
+
 /// One network at one scale, owned by one worker thread.
 pub trait TileEngine: Send {
     /// Enlarges a batch of equally shaped tiles.
@@ -30,6 +40,11 @@ pub trait TileEngine: Send {
 
     /// What really runs.
     fn execution(&self) -> Execution;
+
+    /// Tiles since this was last asked that came out non-finite at reduced precision and ran again in fp32.
+    fn take_rerun(&mut self) -> u64 {
+        0
+    }
 }
 
 /// The engines of one worker, by network.

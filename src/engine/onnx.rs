@@ -1,18 +1,28 @@
-//! One ONNX Runtime session a network and worker.
+//! One ONNX Runtime session a network and worker, and beside it, where that computes at reduced precision, one in fp32.
 //!
 //! The session takes any batch, height and width. A session for each tile shape, with the sizes fixed in the graph,
 //! was measured against it (san-light at x4, 64x64 tiles, batch 1, 4 and 8, 2 threads) and took the same CPU time
 //! within the noise of 5 %, at twice the memory. Memory patterns are off for the same reason: with a batch that varies
-//! they held 269 MB where 176 MB do, and were no faster.
+//! they held 269 MB where 176 MB do, and were no faster. OpenVINO, too, compiles such a session once, in 0.4 s: the
+//! first run at another batch or side costs no more than the machine's own noise, so nothing is cached on disk.
+//!
+//! The fp32 session is on the CPU and made at start, although it may never run: made late, it could fail late, with the
+//! file gone or changed under the server. Unused it costs 0.1 s and the weights' memory. It also tells a broken network
+//! from a provider that cannot run it.
 
 use std::path::Path;
 
+use ort::ep;
+use ort::memory::AllocationDevice;
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 use ort::value::{Shape, TensorRef, ValueType};
 
+use crate::engine::backend::{Backend, Device};
+use crate::engine::pinned::Pinned;
 use crate::engine::runtime::Runtime;
-use crate::engine::{EngineError, Execution, TileEngine};
+use crate::engine::runtime::placement::{Placement, RECORD};
+use crate::engine::{EngineError, Execution, TileEngine, half};
 use crate::units::{Scale, TileShape};
 
 /// Name of the input: (batch, 3, height, width).
@@ -27,10 +37,36 @@ const PLANES: usize = 3;
 /// White, as every engine takes and gives it.
 const WHITE: f32 = 255.0;
 
+/// A network's file and what it says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The ONNX file.
+    pub path: &'a Path,
+    /// Magnification.
+    pub scale: Scale,
+    /// The value that stands for white.
+    pub range: f32,
+}
+
+/// What a session may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// Threads on the CPU.
+    pub threads: usize,
+    /// Bytes on a card.
+    pub gpu_memory: u64,
+}
+
 /// A network on ONNX Runtime.
 #[derive(Debug)]
 pub struct OnnxEngine {
     session: Session,
+    /// Of a card: batches go by page-locked memory.
+    pinned: Option<Pinned>,
+    /// In fp32 on the CPU, if `session` computes at less.
+    exact: Option<Session>,
+    /// Tiles that ran on `exact` and were not told of yet.
+    rerun: u64,
     scale: Scale,
     /// From levels to what the network wants: 1, or 1/255.
     inward: f32,
@@ -41,18 +77,34 @@ pub struct OnnxEngine {
     execution: Execution,
 }
 
+/// The result of one tile; `None` if it is not all finite.
+type Enlarged = Option<Vec<f32>>;
+
 impl OnnxEngine {
-    /// Reads the network in `path` for `threads` intra-op threads. `range` is the value that stands for white.
-    pub fn open(runtime: &Runtime, path: &Path, scale: Scale, range: f32, threads: usize) -> Result<Self, EngineError> {
-        let session = options(runtime, threads).and_then(|mut o| o.commit_from_file(path)).map_err(|e| failed(&e))?;
-        check_ends(&session)?;
+    /// Reads the network and makes its sessions. An error if ONNX Runtime would run any costly part of it elsewhere than
+    /// `backend` says.
+    pub fn open(runtime: &Runtime, from: Source, backend: Backend, resources: Resources) -> Result<Self, EngineError> {
+        let cpu = session(runtime, from.path, Backend::CpuFp32, resources)?;
+        check_ends(&cpu)?;
+        let reduced = backend.precision() != Backend::CpuFp32.precision();
+        let (session, exact) = if backend == Backend::CpuFp32 {
+            (cpu, None)
+        } else {
+            (self::session(runtime, from.path, backend, resources)?, reduced.then_some(cpu))
+        };
         Ok(Self {
             session,
-            scale,
-            inward: range / WHITE,
-            outward: WHITE / range,
+            pinned: (backend.device() == Device::Cuda).then(|| Pinned::new(AllocationDevice::CUDA_PINNED)),
+            exact,
+            rerun: 0,
+            scale: from.scale,
+            inward: from.range / WHITE,
+            outward: WHITE / from.range,
             input: Vec::new(),
-            execution: Execution { provider: "cpu".into(), precision: "fp32".into() },
+            execution: Execution {
+                provider: backend.device().name().to_owned(),
+                precision: backend.precision_name().to_owned(),
+            },
         })
     }
 
@@ -61,29 +113,40 @@ impl OnnxEngine {
     pub fn upscale_any(&mut self, width: usize, height: usize, planar: &[f32]) -> Result<Vec<f32>, EngineError> {
         self.input.clear();
         self.input.extend(planar.iter().map(|level| level * self.inward));
-        let mut pictures = self.run(1, width, height)?;
+        let mut pictures = self.run([1, PLANES, height, width])?;
         Ok(pictures.pop().unwrap_or_default())
     }
 
-    /// Runs what stands in `self.input`.
-    fn run(&mut self, batch: usize, width: usize, height: usize) -> Result<Vec<Vec<f32>>, EngineError> {
-        let expected = batch * PLANES * width * height;
+    /// Runs what stands in `self.input`; what comes out non-finite at reduced precision once more in fp32.
+    fn run(&mut self, shape: [usize; 4]) -> Result<Vec<Vec<f32>>, EngineError> {
+        let expected = shape.iter().product();
         if self.input.len() != expected {
             return Err(EngineError::Input { expected, actual: self.input.len() });
         }
-        let input =
-            TensorRef::from_array_view(([batch, PLANES, height, width], &*self.input)).map_err(|e| failed(&e))?;
-        let outputs = self.session.run(ort::inputs![INPUT => input]).map_err(|e| failed(&e))?;
-        let (shape, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
-        let factor = self.scale.factor() as usize;
-        let wanted = [batch, PLANES, height * factor, width * factor];
-        if **shape != *Shape::from(wanted) {
-            return Err(EngineError::Runtime(format!(
-                "the network gave {shape} where its scale says {wanted:?}; correct `factor` in its model.toml, or its file"
-            )));
+        let (factor, outward) = (self.scale.factor() as usize, self.outward);
+        let enlarged = match &mut self.pinned {
+            Some(pinned) => pinned
+                .run(&mut self.session, (INPUT, OUTPUT), shape, factor, &self.input, |values| {
+                    tiles(values, shape[0], outward)
+                })
+                .map_err(|error| failed(&error))?,
+            None => forward(&mut self.session, &self.input, shape, factor, outward)?,
+        };
+        let each = expected / shape[0];
+        let mut levels = Vec::with_capacity(enlarged.len());
+        for (tile, enlarged) in enlarged.into_iter().enumerate() {
+            levels.push(match (enlarged, &mut self.exact) {
+                (Some(levels), _) => levels,
+                (None, None) => return Err(EngineError::NonFinite { tile }),
+                (None, Some(exact)) => {
+                    self.rerun += 1;
+                    let input = &self.input[tile * each..][..each];
+                    let again = forward(exact, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
+                    again.into_iter().next().flatten().ok_or(EngineError::NonFinite { tile })?
+                }
+            });
         }
-        let each = values.len() / batch;
-        values.chunks_exact(each).enumerate().map(|(tile, values)| self::finite(tile, values, self.outward)).collect()
+        Ok(levels)
     }
 }
 
@@ -97,36 +160,112 @@ impl TileEngine for OnnxEngine {
             self.input.extend(tile.iter().map(|level| level * self.inward));
         }
         let side = shape.side() as usize;
-        self.run(tiles.len(), side, side)
+        self.run([tiles.len(), PLANES, side, side])
     }
 
     fn execution(&self) -> Execution {
         self.execution.clone()
     }
-}
 
-/// One tile in levels, if it is all finite.
-fn finite(tile: usize, values: &[f32], outward: f32) -> Result<Vec<f32>, EngineError> {
-    let levels: Vec<f32> = values.iter().map(|value| value * outward).collect();
-    // No early way out: without it the loop runs on vectors.
-    if levels.iter().fold(true, |all, level| all & level.is_finite()) {
-        Ok(levels)
-    } else {
-        Err(EngineError::NonFinite { tile })
+    fn take_rerun(&mut self) -> u64 {
+        std::mem::take(&mut self.rerun)
     }
 }
 
-fn options(runtime: &Runtime, threads: usize) -> Result<SessionBuilder, ort::Error> {
-    Ok(Session::builder(runtime.environment())?
+/// One run of a session on values that fill `shape`.
+fn forward(
+    session: &mut Session,
+    input: &[f32],
+    shape: [usize; 4],
+    factor: usize,
+    outward: f32,
+) -> Result<Vec<Enlarged>, EngineError> {
+    let [batch, planes, height, width] = shape;
+    let input = TensorRef::from_array_view((shape, input)).map_err(|e| failed(&e))?;
+    let outputs = session.run(ort::inputs![INPUT => input]).map_err(|e| failed(&e))?;
+    let (shape, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
+    let wanted = [batch, planes, height * factor, width * factor];
+    if **shape != *Shape::from(wanted) {
+        return Err(EngineError::Runtime(format!(
+            "the network gave {shape} where its scale says {wanted:?}; correct `factor` in its model.toml, or its file"
+        )));
+    }
+    Ok(tiles(values, batch, outward))
+}
+
+/// The tiles of a batch in levels.
+fn tiles(values: &[f32], batch: usize, outward: f32) -> Vec<Enlarged> {
+    values.chunks_exact(values.len() / batch).map(|values| finite(values, outward)).collect()
+}
+
+/// One tile in levels, if it is all finite.
+fn finite(values: &[f32], outward: f32) -> Enlarged {
+    let levels: Vec<f32> = values.iter().map(|value| value * outward).collect();
+    // No early way out: without it the loop runs on vectors.
+    levels.iter().fold(true, |all, level| all & level.is_finite()).then_some(levels)
+}
+
+/// A session of the network in `path`, all of whose costly nodes run where `backend` says.
+fn session(runtime: &Runtime, path: &Path, backend: Backend, resources: Resources) -> Result<Session, EngineError> {
+    let mut options = options(runtime, backend, resources).map_err(|e| failed(&e))?;
+    let session = if backend == Backend::CudaFp16 {
+        let network = std::fs::read(path).map_err(|e| EngineError::Runtime(format!("it cannot be read: {e}")))?;
+        let network = half::convolutions_in_fp16(&network).map_err(|e| EngineError::Runtime(e.to_string()))?;
+        options.commit_from_memory(&network)
+    } else {
+        options.commit_from_file(path)
+    };
+    let session = session.map_err(|error| cannot(backend, error.message()))?;
+    let placement = Placement::of(&session).map_err(|e| failed(&e))?;
+    placement.is_on(backend.device()).map_err(|reason| cannot(backend, &reason))?;
+    Ok(session)
+}
+
+fn options(runtime: &Runtime, backend: Backend, resources: Resources) -> Result<SessionBuilder, ort::Error> {
+    let builder = Session::builder(runtime.environment())?
         // Left to itself, `ort` prefers whatever accelerator the library finds; what runs here is what was asked for.
         .with_auto_device(AutoDevicePolicy::PreferCPU)?
-        .with_intra_threads(threads)?
+        .with_config_entry(RECORD, "1")?
         .with_inter_threads(1)?
         // Threads that spin take the cores from decoding and encoding, and burn a container's quota while idle.
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
         .with_memory_pattern(false)?
-        .with_env_allocators()?)
+        .with_env_allocators()?;
+    Ok(match backend.device() {
+        Device::Cpu => builder.with_intra_threads(resources.threads)?,
+        // Each has threads of its own, or needs none.
+        Device::OpenVino => {
+            builder.with_intra_threads(1)?.with_execution_providers([openvino(backend, resources.threads)])?
+        }
+        Device::Cuda => builder.with_intra_threads(1)?.with_execution_providers([cuda(resources.gpu_memory)])?,
+    })
+}
+
+/// One stream, so that all threads work on one batch, as those of the CPU provider do. Not pinned to cores: two workers
+/// would be pinned to the same ones, and a container's cores are not its own.
+fn openvino(backend: Backend, threads: usize) -> ep::ExecutionProviderDispatch {
+    let precision = if backend == Backend::OpenVinoBf16 { "bf16" } else { "f32" };
+    let config = format!(
+        r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","INFERENCE_NUM_THREADS":"{threads}","NUM_STREAMS":"1","ENABLE_CPU_PINNING":"NO"}}}}"#
+    );
+    let provider = ep::OpenVINO::default().with_device_type("CPU");
+    ep::ArbitrarilyConfigurableExecutionProvider::with_arbitrary_config(provider, "load_config", config)
+        .build()
+        .error_on_failure()
+}
+
+/// The heuristic choice of a convolution's algorithm takes milliseconds a shape, the exhaustive one seconds. The arena
+/// grows by what is needed: by doubling it would take up to twice that from other sessions. No TensorFloat-32: fp32 was
+/// asked for, or fp16 for what bears it and fp32 for the rest.
+fn cuda(memory: u64) -> ep::ExecutionProviderDispatch {
+    ep::CUDA::default()
+        .with_memory_limit(usize::try_from(memory).unwrap_or(usize::MAX))
+        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        .with_tf32(false)
+        .build()
+        .error_on_failure()
 }
 
 /// A network from elsewhere is told what its ends must be called, rather than failing at its first tile.
@@ -146,150 +285,20 @@ fn check_ends(session: &Session) -> Result<(), EngineError> {
     Ok(())
 }
 
+fn cannot(backend: Backend, reason: &str) -> EngineError {
+    let remedy = match backend.device() {
+        Device::Cpu => return EngineError::Runtime(reason.to_owned()),
+        Device::OpenVino => "take --provider cpu or auto for it",
+        Device::Cuda => {
+            "it needs an NVIDIA device with its driver, CUDA 13 and cuDNN 9; or take --provider cpu or auto"
+        }
+    };
+    EngineError::Runtime(format!("{} cannot run the network: {reason}; {remedy}", backend.device().name()))
+}
+
 fn failed(error: &ort::Error) -> EngineError {
     EngineError::Runtime(error.message().to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::runtime::testing;
-
-    const SIDE: usize = 16;
-
-    fn engine(model: &str, scale: u8, range: f32) -> Option<OnnxEngine> {
-        let runtime = testing::runtime()?;
-        let path = testing::fixtures().join(model);
-        let scale = Scale::new(scale).expect("a scale between 1 and 8");
-        Some(OnnxEngine::open(runtime, &path, scale, range, 1).expect("the fixture is a network"))
-    }
-
-    /// Levels that differ from pixel to pixel, plane to plane and tile to tile.
-    fn tile(seed: usize, side: usize) -> Vec<f32> {
-        (0..PLANES * side * side).map(|i| ((i * 7 + seed * 31) % 256) as f32).collect()
-    }
-
-    fn repeated(planar: &[f32], width: usize, height: usize, factor: usize) -> Vec<f32> {
-        let mut out = Vec::new();
-        for plane in planar.chunks_exact(width * height) {
-            for y in 0..height * factor {
-                out.extend((0..width * factor).map(|x| plane[y / factor * width + x / factor]));
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn each_tile_comes_back_in_its_place() {
-        let Some(mut engine) = engine("models/nearest/x4.onnx", 4, 255.0) else { return };
-        let shape = TileShape::square(SIDE as u32);
-        for batch in [1, 3, 2] {
-            let tiles: Vec<_> = (0..batch).map(|seed| tile(seed, SIDE)).collect();
-            let enlarged = engine.upscale(shape, &tiles).expect("the fixture runs");
-            assert_eq!(enlarged.len(), batch);
-            for (small, large) in tiles.iter().zip(&enlarged) {
-                assert!(*large == repeated(small, SIDE, SIDE, 4));
-            }
-        }
-    }
-
-    #[test]
-    fn workers_share_memory_but_not_results() {
-        let shape = TileShape::square(SIDE as u32);
-        let Some(engines) =
-            [0, 1, 2].map(|_| engine("models/nearest/x4.onnx", 4, 255.0)).into_iter().collect::<Option<Vec<_>>>()
-        else {
-            return;
-        };
-        std::thread::scope(|scope| {
-            for (seed, mut engine) in engines.into_iter().enumerate() {
-                scope.spawn(move || {
-                    let small = tile(seed, SIDE);
-                    for _ in 0..50 {
-                        let large = engine.upscale(shape, std::slice::from_ref(&small)).expect("the fixture runs");
-                        assert!(large[0] == repeated(&small, SIDE, SIDE, 4));
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
-    fn no_tiles_are_no_work() {
-        let Some(mut engine) = engine("models/nearest/x4.onnx", 4, 255.0) else { return };
-        assert!(engine.upscale(TileShape::square(16), &[]).expect("nothing to do").is_empty());
-    }
-
-    #[test]
-    fn a_network_of_range_one_gets_and_gives_levels() {
-        let Some(mut engine) = engine("models/nearest-unit/x2.onnx", 2, 1.0) else { return };
-        let small = tile(1, SIDE);
-        let large = engine.upscale(TileShape::square(SIDE as u32), std::slice::from_ref(&small)).expect("it runs");
-        for (level, wanted) in large[0].iter().zip(repeated(&small, SIDE, SIDE, 2)) {
-            assert!((level - wanted).abs() < 1e-4, "{level} is not {wanted}");
-        }
-    }
-
-    #[test]
-    fn any_size_runs_whole() {
-        let Some(mut engine) = engine("models/nearest/x2.onnx", 2, 255.0) else { return };
-        let (width, height) = (48, 16);
-        let small: Vec<f32> = (0..PLANES * width * height).map(|i| (i % 251) as f32).collect();
-        let large = engine.upscale_any(width, height, &small).expect("the fixture takes any size");
-        assert!(large == repeated(&small, width, height, 2));
-    }
-
-    #[test]
-    fn the_tile_that_is_not_finite_is_named() {
-        let Some(mut engine) = engine("broken/dark-is-nan/x2.onnx", 2, 255.0) else { return };
-        let bright = vec![200.0; PLANES * SIDE * SIDE];
-        let mut spotted = bright.clone();
-        spotted[PLANES * SIDE * SIDE - 1] = 3.0;
-        let shape = TileShape::square(SIDE as u32);
-        assert!(engine.upscale(shape, &[bright.clone(), bright.clone()]).is_ok());
-        let error =
-            engine.upscale(shape, &[bright.clone(), spotted, bright]).expect_err("the middle tile has a dark pixel");
-        assert!(matches!(error, EngineError::NonFinite { tile: 1 }), "{error}");
-    }
-
-    #[test]
-    fn both_infinities_and_nan_are_not_finite() {
-        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert!(matches!(finite(4, &[0.0, value, 0.0], 1.0), Err(EngineError::NonFinite { tile: 4 })));
-        }
-        // What overflows on its way to levels is caught, too.
-        assert!(finite(0, &[f32::MAX], 255.0).is_err());
-        assert_eq!(finite(0, &[-3.0, 1.0], 255.0).expect("finite"), [-765.0, 255.0]);
-    }
-
-    #[test]
-    fn a_network_of_another_scale_is_told() {
-        let Some(mut engine) = engine("broken/wrong-scale/x4.onnx", 4, 255.0) else { return };
-        let error = engine.upscale(TileShape::square(16), &[tile(0, 16)]).expect_err("the file is a x2");
-        assert!(error.to_string().contains("correct `factor`"), "{error}");
-    }
-
-    #[test]
-    fn a_tile_of_another_size_is_refused() {
-        let Some(mut engine) = engine("models/nearest/x2.onnx", 2, 255.0) else { return };
-        let error = engine.upscale(TileShape::square(32), &[tile(0, 16)]).expect_err("the tile is 16 wide");
-        assert!(matches!(error, EngineError::Input { expected: 3072, actual: 768 }), "{error}");
-    }
-
-    #[test]
-    fn foreign_names_are_told_what_they_must_be() {
-        let Some(runtime) = testing::runtime() else { return };
-        let path = testing::fixtures().join("broken/wrong-names/x2.onnx");
-        let scale = Scale::new(2).expect("2 is a scale");
-        let error = OnnxEngine::open(runtime, &path, scale, 255.0, 1).expect_err("its input is called otherwise");
-        assert!(error.to_string().contains("must be one tensor \"lr\""), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_network_is_refused() {
-        let Some(runtime) = testing::runtime() else { return };
-        let path = testing::fixtures().join("make.py");
-        let scale = Scale::new(2).expect("2 is a scale");
-        assert!(matches!(OnnxEngine::open(runtime, &path, scale, 255.0, 1), Err(EngineError::Runtime(_))));
-    }
-}
+mod tests;

@@ -1,13 +1,17 @@
-//! Finds the ONNX Runtime library, loads it once, and makes the process's one environment.
+//! Loads the ONNX Runtime library once, and makes the process's one environment.
 //!
-//! The library is loaded at run time and not linked, because one binary then serves every execution provider. Where it
-//! is looked for, in this order:
+//! The library is loaded at run time and not linked, because one binary then serves every execution provider: which of
+//! its builds is loaded depends on the provider ([`library`]). Where it is looked for, in this order:
 //! 1. the path in the settings (`--runtime`, `UPSCALER_RUNTIME`): a file, or a folder that holds the library; nothing
 //!    else is tried then, since who names a library wants that one;
 //! 2. beside the executable, and in `../lib` of its folder, as packages and images lay it;
-//! 3. `.runtime/`, where `make runtime` puts the pinned version: of the folders above the executable, then of the
+//! 3. `.runtime/`, where `make runtime` puts the pinned versions: of the folders above the executable, then of the
 //!    working folder;
 //! 4. whatever the system's loader finds under the library's name.
+
+pub(in crate::engine) mod placement;
+
+mod library;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,14 +21,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 
-/// The pinned versions, as `runtime/fetch.sh` reads them.
-const LOCK: &str = include_str!("../../runtime/versions.lock");
-
-/// Where `make runtime` puts what it fetched, from the root of the repository.
-const FOLDER: &str = ".runtime";
-
-/// Folders above the executable that are searched for [`FOLDER`]: enough for `target/<profile>/deps/`.
-const ANCESTORS: usize = 5;
+use crate::engine::backend::Device;
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
@@ -56,12 +53,26 @@ pub enum RuntimeError {
         name: String,
     },
     /// It is there and cannot be used.
-    #[error("ONNX Runtime at {} cannot be used: {reason}; run `make runtime` for version {}", path.display(), pinned_version())]
+    #[error(
+        "ONNX Runtime at {} cannot be used: {reason}; run `make runtime` for version {}",
+        path.display(), library::pinned_version(library::BUILDS[0])
+    )]
     Unusable {
         /// The library.
         path: PathBuf,
         /// What the loader or the library said.
         reason: String,
+    },
+    /// There are libraries, but none with the provider that was named.
+    #[error(
+        "{} (--provider, UPSCALER_PROVIDER) is in none of the ONNX Runtime libraries here ({}); run `{}`, or take auto",
+        device.name(), looked.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "), device.fetched_by()
+    )]
+    Lacking {
+        /// What was named.
+        device: Device,
+        /// The libraries.
+        looked: Vec<PathBuf>,
     },
 }
 
@@ -75,31 +86,36 @@ impl Runtime {
     pub fn library(&self) -> &Path {
         &self.library
     }
+
+    /// Whether it can have sessions on `device`, as far as can be told without making one.
+    pub fn offers(&self, device: Device) -> bool {
+        library::offers(&self.library, device)
+    }
 }
 
-/// The version that `make runtime` fetches.
-pub fn pinned_version() -> &'static str {
-    LOCK.lines()
-        .find_map(|line| line.strip_prefix("onnxruntime=="))
-        .and_then(|rest| rest.split([' ', '\\', ';']).next())
-        .expect("runtime/versions.lock pins onnxruntime (a test reads it)")
-}
-
-/// Loads the library, or returns it if it was loaded before: the first call of a process decides which.
-pub fn load(explicit: Option<&Path>) -> Result<&'static Runtime, RuntimeError> {
+/// Loads the library with the first of `devices` that any has, or returns what was loaded before: the first call of a
+/// process decides. It may lack the device that a later call asks for, and then says so.
+pub fn load(explicit: Option<&Path>, devices: &[Device]) -> Result<&'static Runtime, RuntimeError> {
     // Two first calls at once would both build an environment, and the second of them fail.
     static LOADING: Mutex<()> = Mutex::new(());
     let _guard = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
-    let library = match explicit {
-        Some(path) => explicit_library(path)?,
-        None => search(&places())?,
+    let runtime = if let Some(runtime) = RUNTIME.get() {
+        runtime
+    } else {
+        let library = match explicit {
+            Some(path) => library::explicit(path)?,
+            None => library::search(&library::places(), devices)?,
+        };
+        let runtime = open(&library)?;
+        tracing::info!(library = %library.display(), build = ort::info(), "loaded ONNX Runtime");
+        RUNTIME.get_or_init(|| runtime)
     };
-    let runtime = open(&library)?;
-    tracing::info!(library = %library.display(), build = ort::info(), "loaded ONNX Runtime");
-    Ok(RUNTIME.get_or_init(|| runtime))
+    match devices {
+        [first, ..] if !devices.iter().any(|device| runtime.offers(*device)) => {
+            Err(RuntimeError::Lacking { device: *first, looked: vec![runtime.library.clone()] })
+        }
+        _ => Ok(runtime),
+    }
 }
 
 fn open(library: &Path) -> Result<Runtime, RuntimeError> {
@@ -141,49 +157,6 @@ fn log(level: LogLevel, category: &str, _id: &str, _code_location: &str, message
     }
 }
 
-/// What the library is called on this system.
-fn library_name() -> String {
-    format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
-}
-
-fn explicit_library(path: &Path) -> Result<PathBuf, RuntimeError> {
-    let library = if path.is_dir() { path.join(library_name()) } else { path.to_path_buf() };
-    // Made absolute, because `ort` would look for a relative path beside the executable.
-    match library.canonicalize() {
-        Ok(library) if library.is_file() => Ok(library),
-        _ => Err(RuntimeError::NotThere { path: path.to_path_buf(), name: library_name() }),
-    }
-}
-
-/// The folders to search, in order.
-fn places() -> Vec<PathBuf> {
-    let fetched = |root: &Path| root.join(FOLDER).join(format!("onnxruntime-{}", pinned_version()));
-    let executable = std::env::current_exe().and_then(|e| e.canonicalize()).unwrap_or_default();
-    let mut places = Vec::new();
-    if let Some(folder) = executable.parent() {
-        places.push(folder.to_path_buf());
-        places.extend(folder.parent().map(|above| above.join("lib")));
-        places.extend(folder.ancestors().take(ANCESTORS).map(fetched));
-    }
-    places.extend(std::env::current_dir().map(|working| fetched(&working)));
-    places
-}
-
-fn search(places: &[PathBuf]) -> Result<PathBuf, RuntimeError> {
-    let name = library_name();
-    if let Some(found) = places.iter().map(|place| place.join(&name)).find(|library| library.is_file()) {
-        return Ok(found);
-    }
-    let system = PathBuf::from(&name);
-    match ort::init_from(&system) {
-        Ok(_) => Ok(system),
-        Err(ort::LoadDynamicError::Dlopen { .. }) => {
-            Err(RuntimeError::NotFound { looked: places.iter().map(|p| p.join(&name)).chain([system]).collect() })
-        }
-        Err(error) => Err(RuntimeError::Unusable { path: system, reason: error.to_string() }),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod testing {
     //! What tests need that run networks for real.
@@ -191,6 +164,7 @@ pub(crate) mod testing {
     use std::path::{Path, PathBuf};
 
     use super::{Runtime, load};
+    use crate::engine::backend::Device;
 
     /// Set by `make test`, which fetches the library: then a test that cannot run has failed.
     const REQUIRE: &str = "UPSCALER_TEST_REQUIRE_RUNTIME";
@@ -198,7 +172,8 @@ pub(crate) mod testing {
     /// The library, or a word about why the test ends here.
     #[expect(clippy::disallowed_methods, reason = "a test has no settings to read it from")]
     pub(crate) fn runtime() -> Option<&'static Runtime> {
-        match load(None) {
+        // One with OpenVINO serves the tests of both; a process has but one.
+        match load(None, &[Device::OpenVino, Device::Cpu]) {
             Ok(runtime) => Some(runtime),
             Err(error) => {
                 assert!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, but {error}");
@@ -208,57 +183,13 @@ pub(crate) mod testing {
         }
     }
 
+    /// Of the repository.
+    pub(crate) fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
     /// The networks of `tests/fixtures/make.py`.
     pub(crate) fn fixtures() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lock_file_pins_a_version_with_hashes_for_each_platform() {
-        let version = pinned_version();
-        assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3, "{version}");
-        let minor: u32 = version.split('.').nth(1).and_then(|m| m.parse().ok()).expect("a minor version");
-        assert!(minor >= ort::MINOR_VERSION, "the pinned library is too old for the API this binary asks for");
-        assert_eq!(LOCK.matches("--hash=sha256:").count(), 3, "Linux x86-64, Linux aarch64, macOS arm64");
-    }
-
-    #[test]
-    fn a_named_library_must_be_there() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let error = explicit_library(&dir.path().join("nowhere.so")).expect_err("nothing is there");
-        assert!(error.to_string().contains("--runtime (UPSCALER_RUNTIME)"), "{error}");
-        let error = explicit_library(dir.path()).expect_err("the folder is empty");
-        assert!(error.to_string().contains(&library_name()), "{error}");
-    }
-
-    #[test]
-    fn a_named_folder_may_hold_the_library() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let library = dir.path().join(library_name());
-        std::fs::write(&library, "").expect("a new file");
-        let library = library.canonicalize().expect("the file is there");
-        assert_eq!(explicit_library(dir.path()), Ok(library.clone()));
-        assert_eq!(explicit_library(&library), Ok(library));
-    }
-
-    #[test]
-    fn the_first_place_wins() {
-        let dirs = [tempfile::tempdir().expect("a temporary folder"), tempfile::tempdir().expect("a temporary folder")];
-        let places: Vec<_> = dirs.iter().map(|d| d.path().to_path_buf()).collect();
-        std::fs::write(places[1].join(library_name()), "").expect("a new file");
-        assert_eq!(search(&places), Ok(places[1].join(library_name())));
-        std::fs::write(places[0].join(library_name()), "").expect("a new file");
-        assert_eq!(search(&places), Ok(places[0].join(library_name())));
-    }
-
-    #[test]
-    fn places_end_with_the_fetched_version() {
-        let fetched = format!("{FOLDER}/onnxruntime-{}", pinned_version());
-        assert!(places().iter().any(|p| p.ends_with(&fetched)));
+        root().join("tests/fixtures")
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::config::{EngineSettings, Precision, Provider};
+use crate::engine::backend::{self, Backend, Hardware, Unavailable};
 use crate::engine::bicubic::Bicubic;
-use crate::engine::onnx::OnnxEngine;
+use crate::engine::onnx::{OnnxEngine, Resources, Source};
 use crate::engine::runtime::{self, RuntimeError};
 use crate::engine::{EngineError, EngineSet, TileEngine};
 use crate::registry::{Kind, Network, NetworkId, Registry};
@@ -17,6 +18,9 @@ pub enum StartError {
     /// There are networks to run, but nothing to run them.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// This machine has not what was asked for by name.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
     /// A network cannot be read, or did not stand its first run.
     #[error("model '{model}' at scale {scale} cannot be served: {reason}")]
     Network {
@@ -51,6 +55,8 @@ pub struct Wanted<'a> {
     pub runtime: Option<&'a Path>,
     /// Intra-op threads.
     pub threads: usize,
+    /// Bytes that each session may take on a GPU.
+    pub gpu_memory: u64,
 }
 
 impl<'a> From<&'a EngineSettings> for Wanted<'a> {
@@ -60,6 +66,7 @@ impl<'a> From<&'a EngineSettings> for Wanted<'a> {
             precision: settings.precision,
             runtime: settings.runtime.as_deref(),
             threads: settings.threads,
+            gpu_memory: settings.gpu_memory,
         }
     }
 }
@@ -86,16 +93,43 @@ pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<Onnx
         panic!("'{}' is built in and has no session", network.model)
     };
     let wanted = wanted.into();
-    let runtime = runtime::load(wanted.runtime)?;
-    match (wanted.provider, wanted.precision) {
-        (Provider::Auto | Provider::Cpu, Precision::Auto | Precision::Fp32) => {
-            OnnxEngine::open(runtime, path, network.scale, *range, wanted.threads)
+    let wishes = backend::wishes(wanted.provider, wanted.precision, Hardware::here())?;
+    let devices: Vec<_> = wishes.iter().map(|backend| backend.device()).collect();
+    let runtime = runtime::load(wanted.runtime, &devices)?;
+    let (mut backends, missing): (Vec<Backend>, Vec<_>) =
+        wishes.into_iter().partition(|backend| runtime.offers(backend.device()));
+    if let Some(faster) = missing.first() {
+        tracing::debug!(
+            provider = faster.device().name(),
+            fetch = faster.device().fetched_by(),
+            library = %runtime.library().display(),
+            "this machine could run a faster provider, but the library has it not"
+        );
+    }
+    let last = backends.pop().expect("`load` refuses a library that offers nothing of what is wanted");
+    let from = Source { path, scale: network.scale, range: *range };
+    let resources = Resources { threads: wanted.threads, gpu_memory: wanted.gpu_memory };
+    for backend in backends {
+        match OnnxEngine::open(runtime, from, backend, resources) {
+            Ok(engine) => return Ok(engine),
+            Err(error) => tracing::warn!(
+                model = network.model,
+                scale = %network.scale,
+                provider = backend.device().name(),
+                %error,
+                "the faster provider cannot be had; taking the next"
+            ),
         }
     }
-    .map_err(|reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason })
+    OnnxEngine::open(runtime, from, last, resources).map_err(|reason| StartError::Network {
+        model: network.model.clone(),
+        scale: network.scale,
+        reason,
+    })
 }
 
-/// Runs every engine on each of its tile shapes, at a batch of one and at the largest, and says how long a tile took.
+/// Runs every engine on each of its tile shapes, at the powers of two up to the largest batch and at that, and says how
+/// long a tile took.
 /// A network of another scale than it declares, or whose values are not finite, ends the start here.
 pub fn warm_up(engines: &mut EngineSet, registry: &Registry, batch_max: usize) -> Result<Vec<Warm>, StartError> {
     let mut warm = Vec::new();
@@ -113,7 +147,9 @@ pub fn warm_up(engines: &mut EngineSet, registry: &Registry, batch_max: usize) -
 fn run_once(engine: &mut dyn TileEngine, scale: Scale, shape: TileShape, batch_max: usize) -> Result<f64, EngineError> {
     let largest = vec![pattern(shape); batch_max.max(1)];
     let mut seconds_per_tile = 0.0;
-    for batch in [&largest[..1], &largest[..]] {
+    let powers = std::iter::successors(Some(1), |tiles| Some(tiles * 2)).take_while(|tiles| *tiles < largest.len());
+    for tiles in powers.chain([largest.len()]) {
+        let batch = &largest[..tiles];
         let begun = Instant::now();
         let enlarged = engine.upscale(shape, batch)?;
         seconds_per_tile = begun.elapsed().as_secs_f64() / batch.len() as f64;
@@ -140,7 +176,7 @@ mod tests {
     use crate::tiling::TileSpec;
 
     const WANTED: Wanted<'static> =
-        Wanted { provider: Provider::Auto, precision: Precision::Auto, runtime: None, threads: 1 };
+        Wanted { provider: Provider::Cpu, precision: Precision::Auto, runtime: None, threads: 1, gpu_memory: 0 };
 
     /// The networks of a fixture folder without the built-in ones.
     fn fixtures(folder: &str, only: &str) -> Registry {

@@ -138,6 +138,7 @@ struct NetworkMeters {
     failed: IntCounter,
     cancelled: IntCounter,
     nonfinite: IntCounter,
+    rerun: IntCounter,
 }
 
 impl Meters {
@@ -150,6 +151,7 @@ impl Meters {
                 failed: tiles("failed"),
                 cancelled: tiles("cancelled"),
                 nonfinite: metrics.nonfinite.with_label_values(&[network.model.as_str(), scale.as_str()]),
+                rerun: metrics.rerun.with_label_values(&[network.model.as_str(), scale.as_str()]),
             }
         });
         Self {
@@ -186,6 +188,7 @@ impl Meters {
         self.panics.inc_by(u64::from(report.panicked));
         if let Some(meters) = self.networks.get(network.0) {
             meters.nonfinite.inc_by(report.nonfinite);
+            meters.rerun.inc_by(report.rerun);
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct Metrics {
     pub body_bytes: IntCounterVec,
     /// `upscaler_nonfinite_tiles_total{model,scale}`.
     pub nonfinite: IntCounterVec,
+    /// `upscaler_fp32_rerun_tiles_total{model,scale}`.
+    pub rerun: IntCounterVec,
     /// `upscaler_panics_total{room}`: caught, and the process lives on; room is http, pipeline or engine.
     pub panics: IntCounterVec,
     /// `upscaler_model_info{model,scale,provider,precision,sha256}` = 1.
@@ -150,7 +152,12 @@ impl Metrics {
             ),
             nonfinite: new.counter(
                 "upscaler_nonfinite_tiles_total",
-                "Tiles for which a network gave NaN or infinity; their requests fail.",
+                "Tiles for which a network gave NaN or infinity, in fp32 too; their requests fail.",
+                &["model", "scale"],
+            ),
+            rerun: new.counter(
+                "upscaler_fp32_rerun_tiles_total",
+                "Tiles that came out non-finite at reduced precision and ran again in fp32.",
                 &["model", "scale"],
             ),
             panics: new.counter(

@@ -1,0 +1,281 @@
+//! On small networks that do something simple, and on the committed ones at reduced precision.
+
+use super::*;
+use crate::engine::backend::Hardware;
+use crate::engine::runtime::testing;
+
+const SIDE: usize = 16;
+
+const ONE: Resources = Resources { threads: 1, gpu_memory: 0 };
+
+fn engine(model: &str, scale: u8, range: f32) -> Option<OnnxEngine> {
+    let runtime = testing::runtime()?;
+    let path = testing::fixtures().join(model);
+    let scale = Scale::new(scale).expect("a scale between 1 and 8");
+    let from = Source { path: &path, scale, range };
+    Some(OnnxEngine::open(runtime, from, Backend::CpuFp32, ONE).expect("the fixture is a network"))
+}
+
+/// Levels that differ from pixel to pixel, plane to plane and tile to tile.
+fn tile(seed: usize, side: usize) -> Vec<f32> {
+    (0..PLANES * side * side).map(|i| ((i * 7 + seed * 31) % 256) as f32).collect()
+}
+
+fn repeated(planar: &[f32], width: usize, height: usize, factor: usize) -> Vec<f32> {
+    let mut out = Vec::new();
+    for plane in planar.chunks_exact(width * height) {
+        for y in 0..height * factor {
+            out.extend((0..width * factor).map(|x| plane[y / factor * width + x / factor]));
+        }
+    }
+    out
+}
+
+#[test]
+fn each_tile_comes_back_in_its_place() {
+    let Some(mut engine) = engine("models/nearest/x4.onnx", 4, 255.0) else { return };
+    let shape = TileShape::square(SIDE as u32);
+    for batch in [1, 3, 2] {
+        let tiles: Vec<_> = (0..batch).map(|seed| tile(seed, SIDE)).collect();
+        let enlarged = engine.upscale(shape, &tiles).expect("the fixture runs");
+        assert_eq!(enlarged.len(), batch);
+        for (small, large) in tiles.iter().zip(&enlarged) {
+            assert!(*large == repeated(small, SIDE, SIDE, 4));
+        }
+    }
+}
+
+#[test]
+fn workers_share_memory_but_not_results() {
+    let shape = TileShape::square(SIDE as u32);
+    let Some(engines) =
+        [0, 1, 2].map(|_| engine("models/nearest/x4.onnx", 4, 255.0)).into_iter().collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    std::thread::scope(|scope| {
+        for (seed, mut engine) in engines.into_iter().enumerate() {
+            scope.spawn(move || {
+                let small = tile(seed, SIDE);
+                for _ in 0..50 {
+                    let large = engine.upscale(shape, std::slice::from_ref(&small)).expect("the fixture runs");
+                    assert!(large[0] == repeated(&small, SIDE, SIDE, 4));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn no_tiles_are_no_work() {
+    let Some(mut engine) = engine("models/nearest/x4.onnx", 4, 255.0) else { return };
+    assert!(engine.upscale(TileShape::square(16), &[]).expect("nothing to do").is_empty());
+}
+
+#[test]
+fn a_network_of_range_one_gets_and_gives_levels() {
+    let Some(mut engine) = engine("models/nearest-unit/x2.onnx", 2, 1.0) else { return };
+    let small = tile(1, SIDE);
+    let large = engine.upscale(TileShape::square(SIDE as u32), std::slice::from_ref(&small)).expect("it runs");
+    for (level, wanted) in large[0].iter().zip(repeated(&small, SIDE, SIDE, 2)) {
+        assert!((level - wanted).abs() < 1e-4, "{level} is not {wanted}");
+    }
+}
+
+#[test]
+fn any_size_runs_whole() {
+    let Some(mut engine) = engine("models/nearest/x2.onnx", 2, 255.0) else { return };
+    let (width, height) = (48, 16);
+    let small: Vec<f32> = (0..PLANES * width * height).map(|i| (i % 251) as f32).collect();
+    let large = engine.upscale_any(width, height, &small).expect("the fixture takes any size");
+    assert!(large == repeated(&small, width, height, 2));
+}
+
+#[test]
+fn the_tile_that_is_not_finite_is_named() {
+    let Some(mut engine) = engine("broken/dark-is-nan/x2.onnx", 2, 255.0) else { return };
+    let bright = vec![200.0; PLANES * SIDE * SIDE];
+    let mut spotted = bright.clone();
+    spotted[PLANES * SIDE * SIDE - 1] = 3.0;
+    let shape = TileShape::square(SIDE as u32);
+    assert!(engine.upscale(shape, &[bright.clone(), bright.clone()]).is_ok());
+    let error =
+        engine.upscale(shape, &[bright.clone(), spotted, bright]).expect_err("the middle tile has a dark pixel");
+    assert!(matches!(error, EngineError::NonFinite { tile: 1 }), "{error}");
+}
+
+#[test]
+fn both_infinities_and_nan_are_not_finite() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        assert_eq!(finite(&[0.0, value, 0.0], 1.0), None);
+    }
+    // What overflows on its way to levels is caught, too.
+    assert_eq!(finite(&[f32::MAX], 255.0), None);
+    assert_eq!(finite(&[-3.0, 1.0], 255.0), Some(vec![-765.0, 255.0]));
+}
+
+#[test]
+fn a_network_of_another_scale_is_told() {
+    let Some(mut engine) = engine("broken/wrong-scale/x4.onnx", 4, 255.0) else { return };
+    let error = engine.upscale(TileShape::square(16), &[tile(0, 16)]).expect_err("the file is a x2");
+    assert!(error.to_string().contains("correct `factor`"), "{error}");
+}
+
+#[test]
+fn a_tile_of_another_size_is_refused() {
+    let Some(mut engine) = engine("models/nearest/x2.onnx", 2, 255.0) else { return };
+    let error = engine.upscale(TileShape::square(32), &[tile(0, 16)]).expect_err("the tile is 16 wide");
+    assert!(matches!(error, EngineError::Input { expected: 3072, actual: 768 }), "{error}");
+}
+
+#[test]
+fn foreign_names_are_told_what_they_must_be() {
+    let Some(runtime) = testing::runtime() else { return };
+    let path = testing::fixtures().join("broken/wrong-names/x2.onnx");
+    let scale = Scale::new(2).expect("2 is a scale");
+    let error = OnnxEngine::open(runtime, Source { path: &path, scale, range: 255.0 }, Backend::CpuFp32, ONE)
+        .expect_err("its input is called otherwise");
+    assert!(error.to_string().contains("must be one tensor \"lr\""), "{error}");
+}
+
+#[test]
+fn what_is_no_network_is_refused() {
+    let Some(runtime) = testing::runtime() else { return };
+    let path = testing::fixtures().join("make.py");
+    let scale = Scale::new(2).expect("2 is a scale");
+    assert!(matches!(
+        OnnxEngine::open(runtime, Source { path: &path, scale, range: 255.0 }, Backend::CpuFp32, ONE),
+        Err(EngineError::Runtime(_))
+    ));
+}
+
+/// The library with OpenVINO on a CPU that multiplies bf16 numbers, or a word about why the test ends here.
+fn openvino() -> Option<&'static Runtime> {
+    let runtime = testing::runtime()?;
+    let here = Hardware::here().bf16 && runtime.offers(Device::OpenVino);
+    if !here {
+        println!("skipped: no OpenVINO, or a CPU without bf16; run `make runtime`");
+    }
+    here.then_some(runtime)
+}
+
+/// A committed network.
+fn committed(runtime: &Runtime, name: &str, scale: u8, backend: Backend) -> OnnxEngine {
+    let path = testing::root().join("models").join(name);
+    let from = Source { path: &path, scale: Scale::new(scale).expect("a scale"), range: 255.0 };
+    OnnxEngine::open(runtime, from, backend, ONE).expect("it runs here")
+}
+
+/// A tile like a photograph's: slopes and an edge.
+fn scene(seed: usize, side: usize) -> Vec<f32> {
+    let level = |x: usize, y: usize, c: usize| {
+        let slope = (x * 3 + y * 2 + c * 40 + seed * 17) % 200;
+        if x + y > side { 230.0 - slope as f32 } else { 20.0 + slope as f32 }
+    };
+    (0..PLANES * side * side).map(|i| level(i % side, i / side % side, i / side / side)).collect()
+}
+
+fn furthest(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()))
+}
+
+#[test]
+fn bf16_is_really_bf16_and_near_fp32() {
+    let Some(runtime) = openvino() else { return };
+    let small = vec![scene(0, 32), scene(1, 32)];
+    let shape = TileShape::square(32);
+    let mut exact = committed(runtime, "san-light/x4.onnx", 4, Backend::CpuFp32);
+    let exact = exact.upscale(shape, &small).expect("it runs");
+    let mut bf16 = committed(runtime, "san-light/x4.onnx", 4, Backend::OpenVinoBf16);
+    let [two, one] = [&small[..], &small[..1]].map(|tiles| bf16.upscale(shape, tiles).expect("it runs"));
+    let mut fp32 = committed(runtime, "san-light/x4.onnx", 4, Backend::OpenVinoFp32);
+    let fp32 = fp32.upscale(shape, &small).expect("it runs");
+    assert_eq!(bf16.execution(), Execution { provider: "openvino".into(), precision: "bf16".into() });
+    for tile in 0..2 {
+        let (rounded, other) = (furthest(&two[tile], &exact[tile]), furthest(&fp32[tile], &exact[tile]));
+        println!("tile {tile}: bf16 {rounded} levels off, OpenVINO's fp32 {other}");
+        assert!((0.05..8.0).contains(&rounded), "fp32 would be off by less than a twentieth of a level: {rounded}");
+        assert!(other < 0.05, "{other}");
+    }
+    assert!(furthest(&one[0], &two[0]) <= 1.0, "whatever shares the batch");
+}
+
+/// What a card would run, on the CPU, whose provider computes such convolutions in fp32, but with weights in fp16.
+fn in_fp16(runtime: &Runtime, path: &Path) -> Session {
+    let network = half::convolutions_in_fp16(&std::fs::read(path).expect("a file")).expect("a network");
+    let mut options = options(runtime, Backend::CpuFp32, ONE).expect("options");
+    options.commit_from_memory(&network).expect("a network still")
+}
+
+#[test]
+fn with_casts_it_is_still_the_network() {
+    let Some(runtime) = testing::runtime() else { return };
+    let small = scene(2, 32);
+    let mut engine = committed(runtime, "san-light/x4.onnx", 4, Backend::CpuFp32);
+    let wanted = engine.upscale(TileShape::square(32), std::slice::from_ref(&small)).expect("it runs");
+    engine.session = in_fp16(runtime, &testing::root().join("models/san-light/x4.onnx"));
+    let got = engine.upscale(TileShape::square(32), std::slice::from_ref(&small)).expect("it runs");
+    let off = furthest(&got[0], &wanted[0]);
+    assert!(off > 0.0 && off < 1.0, "{off}");
+}
+
+/// Infinite for levels above 68 where `exact` is not.
+fn loud(exact: &str) -> Option<OnnxEngine> {
+    let mut engine = engine("broken/loud/x2.onnx", 2, 255.0)?;
+    engine.exact = Some(self::engine(exact, 2, 255.0)?.session);
+    Some(engine)
+}
+
+#[test]
+fn a_tile_that_overflows_runs_again_in_fp32_and_is_counted() {
+    let Some(mut engine) = loud("models/nearest/x2.onnx") else { return };
+    let dark: Vec<f32> = (0..PLANES * SIDE * SIDE).map(|i| (i % 64) as f32).collect();
+    let tiles = [dark.clone(), tile(0, SIDE), dark.clone(), tile(1, SIDE)];
+    let enlarged = engine.upscale(TileShape::square(SIDE as u32), &tiles).expect("the other session bears it");
+    for (small, large) in tiles.iter().zip(&enlarged) {
+        assert!(furthest(large, &repeated(small, SIDE, SIDE, 2)) < 0.1);
+    }
+    assert_eq!([engine.take_rerun(), engine.take_rerun()], [2, 0]);
+    engine.upscale(TileShape::square(SIDE as u32), &[dark]).expect("nothing is infinite");
+    assert_eq!(engine.take_rerun(), 0);
+    let picture = tile(2, SIDE);
+    assert!(engine.upscale_any(SIDE, SIDE, &picture).is_ok(), "whole pictures as well");
+    assert_eq!(engine.take_rerun(), 1);
+}
+
+#[test]
+fn a_tile_that_fp32_does_not_bear_fails() {
+    let Some(mut engine) = loud("broken/loud/x2.onnx") else { return };
+    let tiles = [10.0, 200.0].map(|level| vec![level; PLANES * SIDE * SIDE]);
+    let error = engine.upscale(TileShape::square(SIDE as u32), &tiles).expect_err("the second is infinite in both");
+    assert!(matches!(error, EngineError::NonFinite { tile: 1 }), "{error}");
+    assert_eq!(engine.take_rerun(), 1, "it was tried");
+}
+
+#[test]
+fn bound_memory_gives_the_same_and_fills_batches_up() {
+    let Some(mut engine) = engine("models/nearest/x4.onnx", 4, 255.0) else { return };
+    engine.pinned = Some(Pinned::new(AllocationDevice::CPU));
+    // Three are filled up to four, whose buffers then hold other tiles; two have buffers of their own.
+    for (batch, seed) in [(3, 0), (4, 10), (3, 20), (2, 30), (1, 40)] {
+        let tiles: Vec<_> = (seed..seed + batch).map(|seed| tile(seed, SIDE)).collect();
+        let enlarged = engine.upscale(TileShape::square(SIDE as u32), &tiles).expect("it runs");
+        assert_eq!(enlarged.len(), batch);
+        for (small, large) in tiles.iter().zip(&enlarged) {
+            assert!(*large == repeated(small, SIDE, SIDE, 4));
+        }
+    }
+}
+
+#[test]
+fn a_provider_that_cannot_run_the_network_says_so() {
+    let Some(runtime) = testing::runtime() else { return };
+    let path = testing::root().join("models/srcnn/x4.onnx");
+    let from = Source { path: &path, scale: Scale::new(4).expect("a scale"), range: 255.0 };
+    if Hardware::here().gpu && runtime.offers(Device::Cuda) {
+        return;
+    }
+    let error = OnnxEngine::open(runtime, from, Backend::CudaFp16, ONE).expect_err("there is no card").to_string();
+    assert!(error.contains("cuda cannot run") || error.contains("CUDA"), "{error}");
+}
