@@ -12,7 +12,8 @@ use san_upscaler::engine::TileEngine;
 use san_upscaler::engine::bench::bare_rate;
 use san_upscaler::engine::start::{Wanted, open};
 use san_upscaler::registry::{Kind, Registry};
-use san_upscaler::units::Scale;
+use san_upscaler::tiling::TileSpec;
+use san_upscaler::units::{Scale, TileShape};
 
 #[derive(Parser)]
 #[command(about = "Speed of the bare session on prepared tiles, as JSON lines")]
@@ -29,7 +30,7 @@ struct Arguments {
     /// Tiles in a batch; several with commas
     #[arg(long, value_delimiter = ',', default_value = "1,4,8")]
     batch: Vec<usize>,
-    /// Sides of tiles; all of the model's if left out
+    /// Sides of tiles, also such as the model has not; all of the model's if left out
     #[arg(long, value_delimiter = ',')]
     side: Vec<u32>,
     /// Workers, each a thread with a session
@@ -78,11 +79,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         engines.push(Box::new(open(network, wanted)?) as Box<dyn TileEngine>);
     }
     let execution = engines[0].execution();
-    for tile in &network.tiles {
+    for tile in tiles(&network.tiles, &arguments.side) {
         let side = tile.shape.side();
-        if !arguments.side.is_empty() && !arguments.side.contains(&side) {
-            continue;
-        }
         let useful = f64::from(side - 2 * tile.halo).powi(2);
         for &batch in &arguments.batch {
             let rate = bare_rate(&mut engines, tile.shape, batch, Duration::from_secs_f64(arguments.seconds))?;
@@ -108,4 +106,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// The model's tiles, or squares of these sides: with the halo that the model gives such a tile, or else its largest.
+fn tiles(own: &[TileSpec], sides: &[u32]) -> Vec<TileSpec> {
+    let with_halo = |side: &u32| {
+        let halo = own.iter().find(|tile| tile.shape.side() == *side).unwrap_or(&own[0]).halo;
+        TileSpec { shape: TileShape::square(*side), halo }
+    };
+    if sides.is_empty() { own.to_vec() } else { sides.iter().map(with_halo).collect() }
 }

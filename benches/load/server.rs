@@ -29,6 +29,7 @@ impl Server {
         command.args(["--max-batch", &settings.scheduler.batch_max.to_string()]);
         command.arg("--max-batch-delay").arg(format!("{}us", settings.scheduler.batch_delay.as_micros()));
         command.args(["--provider", &name(&settings.provider), "--precision", &name(&settings.precision)]);
+        command.arg("--gpu-memory").arg(settings.gpu_memory.to_string());
         command.arg("--queue-tiles").arg(settings.scheduler.queue_tiles.to_string());
         command.arg("--memory").arg(settings.scheduler.queue_bytes.to_string());
         if let Some(runtime) = &settings.runtime {

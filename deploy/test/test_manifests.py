@@ -202,6 +202,23 @@ class Cpu(Manifests, unittest.TestCase):
     overlay = "deploy/kubernetes/overlays/cpu"
 
 
+class Gpu(Manifests, unittest.TestCase):
+    overlay = "deploy/kubernetes/overlays/gpu"
+
+    def test_each_pod_has_a_card_and_uses_it(self):
+        self.assertEqual(container(self.documents)["resources"]["limits"]["nvidia.com/gpu"], "1")
+        self.assertEqual(settings(self.documents)["UPSCALER_PROVIDER"], "cuda")
+        self.assertTrue(container(self.documents)["image"].endswith("-cuda"))
+        self.assertIn("AS cuda\n", (ROOT / "Dockerfile").read_text())
+        tolerated = [one["key"] for one in pod(self.documents)["spec"]["tolerations"]]
+        self.assertIn("nvidia.com/gpu", tolerated)
+
+    def test_batches_are_powers_of_two(self):
+        # What the pinned buffers of src/engine/pinned.rs are filled up to.
+        batch = int(settings(self.documents)["UPSCALER_MAX_BATCH"])
+        self.assertEqual(batch & (batch - 1), 0)
+
+
 class Gateway(Manifests, unittest.TestCase):
     overlay = "deploy/test/gateway"
 

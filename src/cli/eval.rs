@@ -20,6 +20,7 @@ use self::whole::Whole;
 use super::{Failure, start};
 use crate::codec::OutputFormat;
 use crate::config::{EngineArgs, Machine};
+use crate::engine::Execution;
 use crate::pipeline::{Fidelity, Options, Pipeline};
 use crate::quality::metrics::{Quality, compare};
 use crate::quality::resize::cropped;
@@ -76,6 +77,8 @@ struct Report {
     /// Model, or the folder of ready-made pictures.
     source: String,
     scale: Scale,
+    /// What ran; absent for ready-made pictures.
+    execution: Option<Execution>,
     sets: Vec<SetReport>,
 }
 
@@ -95,11 +98,12 @@ struct ImageReport {
 
 async fn measure(args: &Args, sets: Vec<Set>, scale: Scale) -> Result<Report, Failure> {
     let mut maker = Maker::new(args, &sets, scale)?;
-    let mut report = Report { source: maker.name(args), scale, sets: Vec::new() };
+    let mut report = Report { source: maker.name(args), scale, execution: maker.execution(), sets: Vec::new() };
+    let runs_on = report.execution.as_ref().map(|execution| format!(", on {execution}")).unwrap_or_default();
     for set in sets {
         let width = set.images.iter().map(|image| image.name.len()).max().unwrap_or(0).max("mean of 1000".len());
         if !args.json {
-            println!("{} x{scale}, {}", set.name, report.source);
+            println!("{} x{scale}, {}{runs_on}", set.name, report.source);
             println!("{:width$}  {:>7}  {:>6}", "image", "PSNR-Y", "SSIM");
         }
         let bar = bar(set.images.len());
@@ -203,6 +207,17 @@ impl Maker {
         }
     }
 
+    fn execution(&self) -> Option<Execution> {
+        match self {
+            Self::Tiles(pipeline, options) => {
+                let network = pipeline.registry.find(&options.model, options.scale).ok()?;
+                pipeline.executions.get(network.id.0).cloned()
+            }
+            Self::Whole { engine, .. } => Some(engine.execution()),
+            Self::Ready(_) => None,
+        }
+    }
+
     /// One image of its set, the `at`-th.
     async fn score(&mut self, at: usize, image: &Image, scale: Scale) -> Result<Quality, String> {
         let original = cropped(&sets::rgb(&image.original)?, scale).ok_or("smaller than the scale")?;
@@ -249,6 +264,8 @@ mod tests {
         let whole = report(dir.path(), &["--model", "bicubic", "--scale", "3", "--whole"]);
         assert_eq!(tiled.source, "bicubic, tiled");
         assert_eq!(whole.source, "bicubic, whole");
+        assert_eq!(tiled.execution.as_ref().map(ToString::to_string).as_deref(), Some("builtin, fp32"));
+        assert_eq!(tiled.execution, whole.execution);
         assert_eq!(tiled.sets[0].images.len(), 2);
         for (a, b) in tiled.sets[0].images.iter().zip(&whole.sets[0].images) {
             assert_eq!((&a.name, a.quality), (&b.name, b.quality));

@@ -1,9 +1,9 @@
 //! Whole pictures through a network in one piece, to show what tiles cost.
 
 use crate::config::EngineSettings;
-use crate::engine::bicubic::Kernel;
+use crate::engine::bicubic::{Bicubic, Kernel};
 use crate::engine::onnx::OnnxEngine;
-use crate::engine::{EngineError, start};
+use crate::engine::{EngineError, Execution, TileEngine, start};
 use crate::pipeline::ensemble;
 use crate::raster::{Channels, Raster, Samples};
 use crate::registry::{Kind, Network};
@@ -31,6 +31,14 @@ impl Whole {
             Kind::Onnx { .. } => Engine::Onnx(Box::new(start::open(network, settings)?)),
         };
         Ok(Self { engine, scale: network.scale })
+    }
+
+    /// What really runs.
+    pub(super) fn execution(&self) -> Execution {
+        match &self.engine {
+            Engine::Bicubic(_) => Bicubic::new(self.scale).execution(),
+            Engine::Onnx(engine) => engine.execution(),
+        }
     }
 
     /// An 8-bit RGB picture, enlarged.

@@ -198,7 +198,7 @@ fn bf16_is_really_bf16_and_near_fp32() {
         assert!((0.05..8.0).contains(&rounded), "fp32 would be off by less than a twentieth of a level: {rounded}");
         assert!(other < 0.05, "{other}");
     }
-    assert!(furthest(&one[0], &two[0]) <= 1.0, "whatever shares the batch");
+    assert!(one[0] == two[0], "the same pixels, whatever shares the batch");
 }
 
 /// What a card would run, on the CPU, whose provider computes such convolutions in fp32, but with weights in fp16.
