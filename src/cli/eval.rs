@@ -179,6 +179,8 @@ impl Maker {
                 scale,
                 ensemble,
                 format: OutputFormat::Png,
+                quality: None,
+                frame: None,
                 fidelity: Fidelity::default(),
                 deadline: DEADLINE,
             },

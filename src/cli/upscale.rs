@@ -45,7 +45,7 @@ pub struct Args {
     /// Images, and folders of images (searched through, names and subfolders kept)
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
-    /// Where to: a file, if one image goes in and the name ends in .png, .jpg or .webp; else a folder
+    /// Where to: a file, if one image goes in and the name ends in .png, .jpg, .webp or .tif; else a folder
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     /// How many times larger, 1 to 8, as far as the model has it
@@ -57,6 +57,12 @@ pub struct Args {
     /// Format of the results [default: as OUT's name says, else png]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<OutputFormat>,
+    /// Quality of a JPEG, 1 to 100 [default: 90]
+    #[arg(long, value_name = "Q", value_parser = value_parser!(u8).range(1..=100))]
+    pub quality: Option<u8>,
+    /// Which frame of an animation or page of a TIFF, from 0; files with several are refused without it
+    #[arg(long, value_name = "N")]
+    pub frame: Option<u32>,
     /// Colours, transparency, notes.
     #[command(flatten)]
     pub fidelity: FidelityArgs,
@@ -75,9 +81,19 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let scale =
         Scale::new(args.scale).ok_or_else(|| Failure::Other(format!("--scale {} is not 1 to 8", args.scale)))?;
     pipeline.registry.find(&settings.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
-    let fidelity = args.fidelity.wish();
-    let options =
-        Options { model: settings.model, scale, ensemble: args.ensemble, format, fidelity, deadline: DEADLINE };
+    if args.quality.is_some() && !format.is_lossy() {
+        return Err(Failure::Other("--quality goes with jpeg; add --format jpeg, or leave it out".into()));
+    }
+    let options = Options {
+        model: settings.model,
+        scale,
+        ensemble: args.ensemble,
+        format,
+        quality: args.quality,
+        frame: args.frame,
+        fidelity: args.fidelity.wish(),
+        deadline: DEADLINE,
+    };
     super::block_on(enlarge(pipeline, jobs, options))?
 }
 

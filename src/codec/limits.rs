@@ -7,6 +7,9 @@ use crate::units::Size;
 /// a limit on pixels alone does not.
 pub const INPUT_SIDE: u32 = 65_535;
 
+/// Pixels of all the frames that an animation's frame is drawn over, its own included: about ten seconds of decoding.
+pub const ANIMATION_PIXELS: u64 = 1 << 30;
+
 /// Bounds on what may be uploaded and asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputLimits {

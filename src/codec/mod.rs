@@ -15,7 +15,7 @@ mod sniff;
 use serde::Serialize;
 
 pub use limits::InputLimits;
-pub use probe::{Probe, probe};
+pub use probe::{Probe, probe, probe_frame};
 pub use remark::Warning;
 
 /// File formats that can be read.
@@ -28,6 +28,12 @@ pub enum InputFormat {
     Jpeg,
     /// WebP.
     WebP,
+    /// TIFF and BigTIFF.
+    Tiff,
+    /// Windows bitmap.
+    Bmp,
+    /// GIF.
+    Gif,
 }
 
 /// File formats that can be written.
@@ -41,6 +47,8 @@ pub enum OutputFormat {
     /// Lossless WebP, at most 16383 pixels a side, held whole in memory until encoded.
     #[value(name = "webp")]
     WebP,
+    /// TIFF, not packed, so that it can be streamed; BigTIFF from 4 GiB on.
+    Tiff,
 }
 
 impl OutputFormat {
@@ -50,7 +58,18 @@ impl OutputFormat {
             Self::Png => "image/png",
             Self::Jpeg => "image/jpeg",
             Self::WebP => "image/webp",
+            Self::Tiff => "image/tiff",
         }
+    }
+
+    /// Whether it has a quality to choose.
+    pub const fn is_lossy(self) -> bool {
+        matches!(self, Self::Jpeg)
+    }
+
+    /// Whether 16 bits stay 16.
+    pub const fn has_16_bits(self) -> bool {
+        matches!(self, Self::Png | Self::Tiff)
     }
 
     /// File extension without the dot.
@@ -59,6 +78,7 @@ impl OutputFormat {
             Self::Png => "png",
             Self::Jpeg => "jpg",
             Self::WebP => "webp",
+            Self::Tiff => "tif",
         }
     }
 }
@@ -75,6 +95,9 @@ pub enum CodecError {
     /// High dynamic range, in this transfer function: it would be shown wrong. 415.
     #[error("the image has a high dynamic range ({0}), which is not kept here; send a version of it in standard range")]
     HighDynamicRange(&'static str),
+    /// The frame or page that was asked for is not in the file. 400.
+    #[error("{0}")]
+    NoFrame(String),
     /// Known kind, but broken. 422.
     #[error("{0}")]
     Damaged(String),

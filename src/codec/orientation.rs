@@ -33,7 +33,8 @@ impl Orientation {
         Tiff::new(tiff).and_then(Tiff::orientation).unwrap_or_default()
     }
 
-    fn from_number(number: u16) -> Option<Self> {
+    /// By the number that EXIF and TIFF give it.
+    pub fn from_number(number: u64) -> Option<Self> {
         Some(match number {
             1 => Self::Upright,
             2 => Self::MirrorHorizontal,
@@ -155,7 +156,7 @@ impl<'a> Tiff<'a> {
         if self.short(entry + 2)? != SHORT {
             return None;
         }
-        Orientation::from_number(self.short(entry + 8)?)
+        Orientation::from_number(u64::from(self.short(entry + 8)?))
     }
 
     fn short(self, at: usize) -> Option<u16> {

@@ -2,7 +2,7 @@
 
 use crate::codec::colour::Profile;
 use crate::codec::colour::profile::Unfit;
-use crate::codec::container::{Header, jpeg, png, webp};
+use crate::codec::container::{Header, bmp, gif, jpeg, png, tiff, webp};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, InputLimits, Warning, sniff};
 use crate::raster::{Channels, Depth};
@@ -27,6 +27,8 @@ pub struct Probe {
     pub warnings: Vec<Warning>,
     /// How the stored pixels are turned to have `size`.
     pub orientation: Orientation,
+    /// Which frame or page of the file is meant, from 0.
+    pub frame: u32,
     /// Bytes that `decode` holds at most beside the decoded pixels.
     pub working_bytes: u64,
 }
@@ -52,18 +54,27 @@ impl Probe {
 /// Reads the header and refuses what is over `limits`. `bytes` may be the whole upload or a beginning of it that
 /// holds the whole header.
 pub fn probe(bytes: &[u8], limits: &InputLimits) -> Result<Probe, CodecError> {
+    probe_frame(bytes, limits, None)
+}
+
+/// As [`probe()`], of one frame of an animation or one page of a TIFF, from 0. A file with several is refused where
+/// none is asked for.
+pub fn probe_frame(bytes: &[u8], limits: &InputLimits, frame: Option<u32>) -> Result<Probe, CodecError> {
     let format = sniff::sniff(bytes)?;
     let header = match format {
-        InputFormat::Png => png::header(bytes)?,
-        InputFormat::Jpeg => jpeg::header(bytes)?,
-        InputFormat::WebP => webp::header(bytes)?,
+        InputFormat::Png => png::header(bytes, frame)?,
+        InputFormat::Jpeg => jpeg::header(bytes, frame)?,
+        InputFormat::WebP => webp::header(bytes, frame)?,
+        InputFormat::Tiff => tiff::header(bytes, frame)?,
+        InputFormat::Bmp => bmp::header(bytes, frame)?,
+        InputFormat::Gif => gif::header(bytes, frame)?,
     };
     limits.check_input(header.stored)?;
     judged(format, header)
 }
 
 fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
-    let Header { stored, channels, depth, orientation, icc, icc_made, mut warnings, working_bytes } = header;
+    let Header { stored, channels, depth, orientation, icc, icc_made, mut warnings, working_bytes, frames } = header;
     let icc = match icc.map(|profile| Profile::judge(&profile, channels)).transpose() {
         Ok(profile) => profile,
         Err(Unfit::HighDynamicRange(transfer)) => return Err(CodecError::HighDynamicRange(transfer)),
@@ -81,6 +92,7 @@ fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
         icc_made,
         warnings,
         orientation,
+        frame: frames.chosen,
         working_bytes,
     };
     // Turning by a quarter needs a second picture, when the decoder has let go of what it held.

@@ -8,7 +8,7 @@ use axum::http::header::ACCEPT;
 use crate::codec::OutputFormat;
 
 /// In order of preference where the client has none: lossless and streamed first.
-const FORMATS: [OutputFormat; 3] = [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::WebP];
+const FORMATS: [OutputFormat; 4] = [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::WebP, OutputFormat::Tiff];
 
 /// [`Range::specificity`] of a range that names the type in full.
 const NAMED: u8 = 2;
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_best_of_ours_is_chosen() {
-        use OutputFormat::{Jpeg, Png, WebP};
+        use OutputFormat::{Jpeg, Png, Tiff, WebP};
         for (header, expected) in [
             ("*/*", Some(Png)),
             ("image/*", Some(Png)),
@@ -121,6 +121,8 @@ mod tests {
             ("text/html, */*;q=0.1", Some(Png)),
             ("image/png;q=0, */*", Some(Jpeg)),
             ("image/png;q=0.2, */*;q=0.1", Some(Png)),
+            ("image/tiff, image/png;q=0.9", Some(Tiff)),
+            ("image/tiff;q=0.1, image/*;q=0.2", Some(Png)),
             ("image/avif", None),
             ("text/html", None),
             ("image/*;q=0", None),

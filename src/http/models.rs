@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::App;
 use super::upload::Budget;
-use crate::codec::encode::{JPEG_SIDE, PNG_SIDE, WEBP_SIDE};
-use crate::codec::limits::INPUT_SIDE;
+use crate::codec::encode::{JPEG_SIDE, PNG_SIDE, TIFF_SIDE, WEBP_SIDE};
+use crate::codec::limits::{ANIMATION_PIXELS, INPUT_SIDE};
 use crate::engine::Execution;
 use crate::registry::{ModelInfo, Network, Registry, ScaleInfo};
 
@@ -74,6 +74,8 @@ pub struct Limits {
     pub input_pixels: u64,
     /// Pixels along the longest side of an upload.
     pub input_side: u32,
+    /// Pixels of all the frames that an animation's frame is drawn over.
+    pub animation_pixels: u64,
     /// Pixels of an answer.
     pub output_pixels: u64,
     /// Pixels along the longest side of an answer, by its format.
@@ -97,6 +99,8 @@ pub struct OutputSides {
     pub jpeg: u32,
     /// Of a WebP.
     pub webp: u32,
+    /// Of a TIFF.
+    pub tiff: u32,
 }
 
 /// Lists every limit.
@@ -107,8 +111,9 @@ pub async fn limits(State(app): State<App>, Extension(budget): Extension<Arc<Bud
         body_timeout_seconds: settings.body_timeout.as_secs_f64(),
         input_pixels: app.pipeline.limits.input_pixels,
         input_side: INPUT_SIDE,
+        animation_pixels: ANIMATION_PIXELS,
         output_pixels: app.pipeline.limits.output_pixels,
-        output_side: OutputSides { png: PNG_SIDE, jpeg: JPEG_SIDE, webp: WEBP_SIDE },
+        output_side: OutputSides { png: PNG_SIDE, jpeg: JPEG_SIDE, webp: WEBP_SIDE, tiff: TIFF_SIDE },
         deadline_seconds: settings.deadline.as_secs_f64(),
         queue_tiles: settings.engine.scheduler.queue_tiles,
         memory_bytes: settings.engine.scheduler.queue_bytes,

@@ -24,6 +24,7 @@ impl From<CodecError> for Problem {
             CodecError::Empty => Self::new(Code::EmptyBody, detail),
             CodecError::Unsupported(_) => Self::new(Code::UnsupportedImage, detail),
             CodecError::HighDynamicRange(_) => Self::new(Code::HdrImage, detail),
+            CodecError::NoFrame(_) => Self::parameters(vec![Fault { parameter: "frame".into(), detail }]),
             CodecError::Damaged(_) => Self::new(Code::DamagedImage, detail),
             CodecError::TooLarge { name, limit, actual, .. } => {
                 Self::new(Code::ImageTooLarge, detail).exceeding(name, limit, actual)
@@ -128,6 +129,7 @@ mod tests {
             (CodecError::Unsupported("a".into()).into(), Code::UnsupportedImage, 415),
             (CodecError::HighDynamicRange("PQ").into(), Code::HdrImage, 415),
             (CodecError::Damaged("a".into()).into(), Code::DamagedImage, 422),
+            (CodecError::NoFrame("a".into()).into(), Code::InvalidParameter, 400),
             (too_many.into(), Code::ImageTooLarge, 413),
             (
                 LookupError::UnknownModel { name: "x".into(), known: vec!["y".into()] }.into(),

@@ -3,6 +3,7 @@
 //! A parameter that is unknown, repeated or malformed is an error and never passed over: a client that writes
 //! `scael=2` must not be sent a picture at 4. All wrong parameters are told at once, as far as anybody would read.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use crate::registry::Registry;
 use crate::units::Scale;
 
 /// Every parameter there is.
-pub const PARAMETERS: [&str; 8] = ["scale", "model", "ensemble", "format", "icc", "alpha", "background", "deadline"];
+pub const PARAMETERS: [&str; 10] =
+    ["scale", "model", "ensemble", "format", "quality", "frame", "icc", "alpha", "background", "deadline"];
 
 /// Magnification where none is asked for.
 const DEFAULT_SCALE: &str = "4";
@@ -127,10 +129,13 @@ pub fn options(
     });
     let format = query.get("format").map(|text| {
         <OutputFormat as clap::ValueEnum>::from_str(text, false).unwrap_or_else(|_| {
-            faults.add("format", text, "png, jpeg or webp");
+            faults.add("format", text, "png, jpeg, webp or tiff");
             OutputFormat::Png
         })
     });
+    let quality = query.number("quality", 1..=100, "a whole number from 1 to 100", &mut faults);
+    let most = u64::from(u32::MAX);
+    let frame = query.number("frame", 0..=most, "a whole number, 0 for the first frame or page", &mut faults);
     let deadline = query.get("deadline").map_or(defaults.deadline, |text| {
         seconds(text).filter(|deadline| *deadline <= defaults.deadline).unwrap_or_else(|| {
             let most = defaults.deadline.as_secs_f64();
@@ -147,11 +152,32 @@ pub fn options(
         None => accept::negotiate(headers).ok_or_else(|| {
             Problem::new(
                 Code::NotAcceptable,
-                "the Accept header excludes image/png, image/jpeg and image/webp; accept one of them, or ask with format=",
+                "the Accept header excludes image/png, image/jpeg, image/webp and image/tiff; accept one of them, or ask with format=",
             )
         })?,
     };
-    Ok(Options { model: model.to_owned(), scale, ensemble, format, fidelity, deadline })
+    if let Some(fault) = quality.and_then(|quality| misplaced_quality(quality, format)) {
+        return Err(Problem::parameters(vec![fault]));
+    }
+    Ok(Options {
+        model: model.to_owned(),
+        scale,
+        ensemble,
+        format,
+        quality: quality.map(|quality| quality as u8),
+        frame: frame.map(|frame| frame as u32),
+        fidelity,
+        deadline,
+    })
+}
+
+/// Where nothing is lost, a quality would be passed over.
+fn misplaced_quality(quality: u64, format: OutputFormat) -> Option<Fault> {
+    let name = format.media_type().trim_start_matches("image/");
+    let detail = format!(
+        "quality is '{quality}', but the answer will be {name} without loss; ask for format=jpeg, or leave it out"
+    );
+    (!format.is_lossy()).then(|| Fault { parameter: "quality".into(), detail })
 }
 
 /// Scales of a model in words; none if there is no such model.
@@ -232,6 +258,18 @@ impl Given {
         Self(given)
     }
 
+    /// A whole number within a range; told as a fault if it is anything else.
+    fn number(&self, name: &str, range: RangeInclusive<u64>, expected: &str, faults: &mut Faults) -> Option<u64> {
+        let text = self.get(name)?;
+        // `parse` would take "+1" as well.
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && range.contains(number));
+        if number.is_none() {
+            faults.add(name, text, expected);
+        }
+        number
+    }
+
     /// What a parameter was given as.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -285,10 +323,36 @@ mod tests {
 
     #[test]
     fn everything_asked_for_is_heard() {
-        let options = asked("scale=3&model=small&ensemble=true&format=webp&deadline=0.5", None, Wants::Picture);
-        let options = options.expect("options");
+        let query = "scale=3&model=small&ensemble=true&format=jpeg&quality=70&frame=4&deadline=0.5";
+        let options = asked(query, None, Wants::Picture).expect("options");
         assert_eq!((options.model.as_str(), options.scale.factor(), options.ensemble), ("small", 3, true));
-        assert_eq!((options.format, options.deadline), (OutputFormat::WebP, Duration::from_millis(500)));
+        assert_eq!((options.format, options.deadline), (OutputFormat::Jpeg, Duration::from_millis(500)));
+        assert_eq!((options.quality, options.frame), (Some(70), Some(4)));
+    }
+
+    #[test]
+    fn quality_and_frame_have_two_sides() {
+        let jpeg = |query: &str| asked(&format!("format=jpeg&{query}"), None, Wants::Picture);
+        for (query, quality) in [("quality=1", 1), ("quality=100", 100)] {
+            assert_eq!(jpeg(query).expect("options").quality, Some(quality));
+        }
+        for query in ["quality=0", "quality=101", "quality=+5", "quality=", "quality=8.5"] {
+            assert!(faults(&format!("format=jpeg&{query}"))[0].1.contains("from 1 to 100"), "{query}");
+        }
+        assert_eq!(jpeg("frame=4294967295").expect("options").frame, Some(u32::MAX));
+        for query in ["frame=-1", "frame=4294967296", "frame=first", "frame="] {
+            assert!(faults(query)[0].1.contains("0 for the first"), "{query}");
+        }
+    }
+
+    #[test]
+    fn quality_goes_with_what_has_one() {
+        assert_eq!(asked("quality=80", Some("image/jpeg"), Wants::Picture).expect("options").quality, Some(80));
+        for query in ["quality=80", "quality=80&format=webp", "quality=80&format=tiff"] {
+            let (parameter, detail) = faults(query).remove(0);
+            assert_eq!(parameter, "quality");
+            assert!(detail.contains("format=jpeg"), "{detail}");
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(super) fn etag(upload: &[u8], plan: &Plan) -> String {
         plan.scale,
         plan.ensemble,
         plan.output_format,
+        plan.quality,
+        plan.probe.frame,
         &plan.execution,
         plan.fidelity,
     );

@@ -54,6 +54,10 @@ pub struct Options {
     pub ensemble: bool,
     /// File format of the answer.
     pub format: OutputFormat,
+    /// 1 to 100, where the format loses anything; absent for what is hardly seen.
+    pub quality: Option<u8>,
+    /// Which frame of an animation or page of a TIFF, from 0; none is chosen unasked where there are several.
+    pub frame: Option<u32>,
     /// Colours, transparency and notes.
     pub fidelity: Fidelity,
     /// Time for the whole request, from now.
@@ -172,8 +176,8 @@ impl Pipeline {
     async fn examine(&self, bytes: Bytes, options: &Options, deadline: Instant) -> Result<Prepared, PipelineError> {
         // A wrong parameter is told before a wrong picture: it is the cheaper one to put right.
         self.registry.find(&options.model, options.scale)?;
-        let (limits, upload) = (self.limits, bytes.len());
-        let probe = aside(&self.metrics, move || codec::probe(&bytes, &limits)).await??;
+        let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
+        let probe = aside(&self.metrics, move || codec::probe_frame(&bytes, &limits, frame)).await??;
         let depth = depth_of(&probe, options.format);
         self.prepare(probe, upload, options, depth, deadline)
     }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::fidelity::{Conversion, Fidelity, Treatment};
 use super::{Options, Pipeline, PipelineError, alpha, body, ensemble, walk};
-use crate::codec::encode::Target;
+use crate::codec::encode::{QUALITY, Target};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, OutputFormat, Probe, Warning};
 use crate::engine::Execution;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub input_format: InputFormat,
     /// Kind of the answer.
     pub output_format: OutputFormat,
+    /// Quality of the answer, where its format has one.
+    pub quality: Option<u8>,
     /// Size of the upload, upright.
     pub input: Size,
     /// Size of the answer.
@@ -121,7 +123,8 @@ impl Pipeline {
         }
         let treatment = Treatment::of(&probe, options.format, depth, options.fidelity);
         let Treatment { channels, depth, icc, .. } = treatment.clone();
-        let target = Target { format: options.format, size: output, channels, depth, icc };
+        let quality = options.quality.unwrap_or(QUALITY);
+        let target = Target { format: options.format, quality, size: output, channels, depth, icc };
         target.check()?;
 
         let grid = Grid::new(probe.size, &network.tiles);
@@ -135,6 +138,7 @@ impl Pipeline {
             ensemble: options.ensemble,
             input_format: probe.format,
             output_format: options.format,
+            quality: options.format.is_lossy().then_some(target.quality),
             input: probe.size,
             output,
             tile: grid.spec(),
@@ -159,10 +163,7 @@ impl Pipeline {
 
 /// Depth of the answer: 16 bits are kept where the format has them.
 pub(super) fn depth_of(probe: &Probe, format: OutputFormat) -> Depth {
-    match (probe.depth, format) {
-        (Depth::Sixteen, OutputFormat::Png) => Depth::Sixteen,
-        _ => Depth::Eight,
-    }
+    if format.has_16_bits() { probe.depth } else { Depth::Eight }
 }
 
 /// What a header would say of pixels that never had one.
@@ -177,6 +178,7 @@ pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
         icc_made: false,
         warnings: Vec::new(),
         orientation,
+        frame: 0,
         working_bytes: 0,
     }
 }

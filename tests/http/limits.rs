@@ -109,7 +109,7 @@ async fn files_that_break_off_are_damaged_and_others_unsupported() {
     }
     for (name, bytes) in [
         ("a PDF", &b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"[..]),
-        ("a GIF", b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04"),
+        ("a HEIC", b"\0\0\0\x20ftypheic\0\0\0\0mif1heic"),
         ("text", b"hello, I am a picture, honestly"),
         ("a byte", b"\x89"),
     ] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::codec::OutputFormat;
 
 /// Extensions of files that a folder is searched for; whether a file is an image is told by its bytes later.
-const IMAGES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+const IMAGES: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "gif"];
 
 /// One file.
 #[derive(Debug, PartialEq)]
@@ -80,6 +80,7 @@ fn format_of(path: &Path) -> Option<OutputFormat> {
         "png" => Some(OutputFormat::Png),
         "jpg" | "jpeg" => Some(OutputFormat::Jpeg),
         "webp" => Some(OutputFormat::WebP),
+        "tif" | "tiff" => Some(OutputFormat::Tiff),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! JPEG (ITU-T T.81): its marker segments, and what those before the first scan say.
 
-use super::Header;
+use super::{Frames, Header};
 use crate::codec::colour::profile;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
@@ -13,6 +13,7 @@ pub const SOS: u8 = 0xda;
 pub const DRI: u8 = 0xdd;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
+const APP14: u8 = 0xee;
 
 /// Whether a marker begins a frame, of whatever kind: `SOF0` to `SOF15` without DHT, JPG and DAC.
 pub const fn is_frame(marker: u8) -> bool {
@@ -83,9 +84,35 @@ pub struct Component {
     pub vertical: u64,
 }
 
+/// How four inks are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inks {
+    /// From 0, all of it, to 255, none, as Adobe has it.
+    Turned,
+    /// The first three, turned around, as luma and chroma.
+    Ycck,
+}
+
+/// How the inks of a file are stored; `None` if it has not four components, or does not say.
+pub fn inks_of(file: &[u8]) -> Option<Inks> {
+    let mut four = false;
+    let mut inks = None;
+    for segment in Segments::new(file).take_while(|s| !matches!(s.marker, SOS | EOI)) {
+        match (segment.marker, segment.data) {
+            // Version, flags and flags, and how colours were transformed.
+            (APP14, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
+                inks = Some(if *transform == 2 { Inks::Ycck } else { Inks::Turned });
+            }
+            (marker, [_, _, _, _, _, 4, ..]) if is_frame(marker) => four = true,
+            _ => {}
+        }
+    }
+    inks.filter(|_| four)
+}
+
 /// What the segments before the first scan say. A file that breaks off after its frame header is judged by what is
 /// there.
-pub fn header(file: &[u8]) -> Result<Header, CodecError> {
+pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     let mut frame = None;
     let mut orientation = None;
     let mut profile = ProfileParts::default();
@@ -121,6 +148,14 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
         ));
     }
     let (icc, warnings) = profile.joined();
+    if frame.components.len() == 4 && inks_of(file).is_none() {
+        // libjpeg's users take them as they are, Chrome and Pillow turn them around.
+        return Err(CodecError::Unsupported(
+            "the JPEG is in CMYK and does not say how its inks are stored; convert it to RGB first".into(),
+        ));
+    }
+    // All four of every pixel, before they become three colours.
+    let inks = if frame.components.len() == 4 { 4 * frame.size.pixels() } else { 0 };
     Ok(Header {
         stored: frame.size,
         channels,
@@ -129,12 +164,13 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
         icc,
         icc_made: false,
         warnings,
-        working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan),
+        working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan) + inks,
+        frames: Frames::choose("JPEG", "frame", 1, asked)?,
     })
 }
 
 impl Frame {
-    /// Refuses what is not decoded: other depths, four inks, rare codings.
+    /// Refuses what is not decoded: other depths, rare codings.
     pub fn read(segment: &Segment) -> Result<Self, CodecError> {
         let [precision, h1, h0, w1, w0, count, components @ ..] = segment.data else {
             return Err(CodecError::Damaged("the JPEG's frame header is cut off; send the whole file".into()));
@@ -142,11 +178,10 @@ impl Frame {
         let size = Size::new(u32::from(u16::from_be_bytes([*w1, *w0])), u32::from(u16::from_be_bytes([*h1, *h0])));
         let unsupported = |what: String| Err(CodecError::Unsupported(what));
         match (segment.marker, *precision, *count) {
-            (0xc0..=0xc2, 8, 1 | 3) => {}
-            (0xc0..=0xc2, 8, 4) => {
-                return unsupported("the JPEG is in CMYK, the colours of print; convert it to RGB first".into());
+            (0xc0..=0xc2, 8, 1 | 3 | 4) => {}
+            (0xc0..=0xc2, 8, n) => {
+                return unsupported(format!("the JPEG has {n} channels; send one in gray, RGB or CMYK"));
             }
-            (0xc0..=0xc2, 8, n) => return unsupported(format!("the JPEG has {n} channels; send one in gray or RGB")),
             (0xc0..=0xc2, bits, _) => {
                 return unsupported(format!("the JPEG has {bits} bits per sample; send one with 8, or a 16-bit PNG"));
             }

@@ -1,14 +1,19 @@
 //! What the headers of each format say, read without decoding and without trusting a length: every slice is checked
 //! against the bytes at hand, and nothing is allocated by a number that a header claims.
 
+pub mod bmp;
+pub mod frames;
+pub mod gif;
 pub mod jpeg;
 pub mod png;
+pub mod tiff;
 pub mod webp;
 
 use crate::codec::Warning;
 use crate::codec::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+pub use frames::Frames;
 
 /// What a header says, before limits are applied and the profile is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,4 +34,6 @@ pub struct Header {
     pub warnings: Vec<Warning>,
     /// Bytes that the decoder holds at most beside the decoded pixels.
     pub working_bytes: u64,
+    /// Which of its frames or pages is meant.
+    pub frames: Frames,
 }

@@ -1,6 +1,7 @@
 //! WebP (RFC 9649): the chunks of its RIFF container, and of them those that pixels depend on.
 
 use super::Header;
+use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_work, is_opaque};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
@@ -69,13 +70,21 @@ enum Image<'a> {
 }
 
 struct File<'a> {
-    /// Of `VP8X`.
-    extended: Option<(Size, bool)>,
+    /// Of `VP8X`: the size and its flags.
+    extended: Option<(Size, u8)>,
     /// Absent where the file breaks off before it.
     image: Option<Image<'a>>,
     profile: Option<&'a [u8]>,
     warnings: Vec<Warning>,
     exif: Option<&'a [u8]>,
+    /// Of an animation.
+    frames: Vec<Frame<'a>>,
+}
+
+/// One frame of an animation.
+struct Frame<'a> {
+    drawn: Drawn,
+    image: Option<Image<'a>>,
 }
 
 fn damaged(what: &str) -> CodecError {
@@ -83,12 +92,13 @@ fn damaged(what: &str) -> CodecError {
 }
 
 fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
-    let mut parsed = File { extended: None, image: None, profile: None, warnings: Vec::new(), exif: None };
+    let mut parsed =
+        File { extended: None, image: None, profile: None, warnings: Vec::new(), exif: None, frames: Vec::new() };
     let mut alpha = None;
     for (i, chunk) in Chunks::new(file).enumerate() {
         match &chunk.kind {
             b"VP8X" if i == 0 => parsed.extended = Some(extended(chunk.data)?),
-            b"ANIM" | b"ANMF" => return Err(animated()),
+            b"ANMF" => parsed.frames.push(Frame::read(&chunk)?),
             b"ALPH" if parsed.image.is_none() => alpha = alpha.or(Some(chunk)),
             b"VP8 " if parsed.image.is_none() => parsed.image = Some(Image::Lossy { frame: chunk, alpha }),
             b"VP8L" if parsed.image.is_none() => parsed.image = Some(Image::Lossless { stream: chunk }),
@@ -101,22 +111,60 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
     Ok(parsed)
 }
 
-fn animated() -> CodecError {
-    CodecError::Unsupported("the WebP is animated; send a single frame as a still image".into())
-}
-
-fn extended(data: &[u8]) -> Result<(Size, bool), CodecError> {
+fn extended(data: &[u8]) -> Result<(Size, u8), CodecError> {
     let [flags, _, _, _, w0, w1, w2, h0, h1, h2, ..] = *data else {
         return Err(damaged("header is cut off"));
     };
-    if flags & ANIMATION != 0 {
-        return Err(animated());
-    }
     let size = Size::new(u32::from_le_bytes([w0, w1, w2, 0]) + 1, u32::from_le_bytes([h0, h1, h2, 0]) + 1);
-    Ok((size, flags & ALPHA != 0))
+    Ok((size, flags))
 }
 
-impl Image<'_> {
+impl<'a> Frame<'a> {
+    /// A frame's place and ways, and what it is made of.
+    fn read(chunk: &Chunk<'a>) -> Result<Self, CodecError> {
+        let Some((head, rest)) = chunk.data.split_first_chunk::<16>() else {
+            return Err(damaged("breaks off within a frame"));
+        };
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], 0]);
+        let size = Size::new(word(6) + 1, word(9) + 1);
+        let (mut image, mut alpha) = (None, None);
+        for chunk in (Chunks { rest }) {
+            match &chunk.kind {
+                b"ALPH" if image.is_none() => alpha = alpha.or(Some(chunk)),
+                b"VP8 " if image.is_none() => image = Some(Image::Lossy { frame: chunk, alpha }),
+                b"VP8L" if image.is_none() => image = Some(Image::Lossless { stream: chunk }),
+                _ => {}
+            }
+        }
+        let told = image.map_or(Ok(None), |image: Image| image.told())?;
+        if told.is_some_and(|(told, _)| told != size) {
+            return Err(damaged("names two sizes for a frame"));
+        }
+        let flags = head[15];
+        let drawn = Drawn {
+            area: Area { x: 2 * word(0), y: 2 * word(3), size },
+            transparent: told.is_none_or(|(_, alpha)| alpha),
+            blend: if flags & 2 == 0 { Blend::Over } else { Blend::Replace },
+            disposal: if flags & 1 == 0 { Disposal::Keep } else { Disposal::Clear },
+        };
+        Ok(Self { drawn, image })
+    }
+}
+
+impl<'a> Image<'a> {
+    /// Its streams, if they are all there.
+    fn streams(self) -> Option<Streams<'a>> {
+        match self {
+            Self::Lossy { frame, alpha } if frame.is_whole() && alpha.is_none_or(|a| a.is_whole()) => {
+                Some(Streams { image: frame.data, lossless: false, alpha: alpha.map(|a| a.data) })
+            }
+            Self::Lossless { stream } if stream.is_whole() => {
+                Some(Streams { image: stream.data, lossless: true, alpha: None })
+            }
+            _ => None,
+        }
+    }
+
     /// Size and whether there is alpha, from the header of the stream; `None` if it is cut off.
     fn told(&self) -> Result<Option<(Size, bool)>, CodecError> {
         match self {
@@ -157,14 +205,21 @@ impl Image<'_> {
 }
 
 /// What the chunks say. A file that breaks off after the header of its first chunk is judged by what is there.
-pub fn header(file: &[u8]) -> Result<Header, CodecError> {
+pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let parsed = parse(file)?;
+    if !parsed.frames.is_empty() {
+        return parsed.animated(frame);
+    }
+    if parsed.extended.is_some_and(|(_, flags)| flags & ANIMATION != 0) {
+        return Err(damaged("is animated and breaks off before its first frame"));
+    }
     let told = parsed.image.map_or(Ok(None), |image| image.told())?;
     let (size, has_alpha) = match (parsed.extended, told) {
         (Some((canvas, _)), Some((size, _))) if canvas != size => {
             return Err(damaged("names two sizes"));
         }
-        (_, Some(told)) | (Some(told), None) => told,
+        (_, Some(told)) => told,
+        (Some((canvas, flags)), None) => (canvas, flags & ALPHA != 0),
         (None, None) => return Err(damaged("breaks off before its size is told")),
     };
     if size.width == 0 || size.height == 0 {
@@ -179,7 +234,35 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
         icc_made: false,
         warnings: parsed.warnings,
         working_bytes: parsed.image.map_or(0, |image| image.working_bytes(size, has_alpha)),
+        frames: Frames::choose("WebP", "frame", 1, frame)?,
     })
+}
+
+impl File<'_> {
+    fn animated(self, frame: Option<u32>) -> Result<Header, CodecError> {
+        let Some((canvas, _)) = self.extended else { return Err(damaged("has frames but no canvas")) };
+        let frames = Frames::choose("WebP", "frame", self.frames.len() as u64, frame)?;
+        let frames_drawn = &self.frames[..=frames.chosen as usize];
+        let drawn: Vec<_> = frames_drawn.iter().map(|frame| frame.drawn).collect();
+        check_work(&drawn)?;
+        let channels = if is_opaque(canvas, &drawn) { Channels::Rgb } else { Channels::Rgba };
+        let of_frame = |frame: &Frame| {
+            let Drawn { area, transparent, .. } = frame.drawn;
+            // Its samples, and those in four channels, beside what its decoder holds.
+            8 * area.size.pixels() + frame.image.map_or(0, |image| image.working_bytes(area.size, transparent))
+        };
+        Ok(Header {
+            stored: canvas,
+            channels,
+            depth: Depth::Eight,
+            orientation: self.exif.map(Orientation::from_exif).unwrap_or_default(),
+            icc: self.profile.map(<[u8]>::to_vec),
+            icc_made: false,
+            warnings: self.warnings,
+            working_bytes: 4 * canvas.pixels() + frames_drawn.iter().map(of_frame).max().unwrap_or(0),
+            frames,
+        })
+    }
 }
 
 /// The streams that pixels come from, each whole.
@@ -192,22 +275,28 @@ pub struct Streams<'a> {
     pub alpha: Option<&'a [u8]>,
 }
 
+/// What is to be decoded.
+pub enum Picture<'a> {
+    /// One picture.
+    Still(Streams<'a>),
+    /// Frames up to the one asked for, on a canvas.
+    Animated(Vec<(Drawn, Streams<'a>)>),
+}
+
 /// Fails on a file that breaks off before the end that its header claims, even if only metadata is missing.
-pub fn streams(file: &[u8]) -> Result<Streams<'_>, CodecError> {
+pub fn picture(file: &[u8], frame: u32) -> Result<Picture<'_>, CodecError> {
     let cut = || damaged("breaks off");
     let claimed = file.get(4..).and_then(<[u8]>::first_chunk).map(|n| u32::from_le_bytes(*n) as usize);
     if claimed.is_none_or(|n| n.saturating_add(8) > file.len()) {
         return Err(cut());
     }
-    match parse(file)?.image {
-        Some(Image::Lossy { frame, alpha }) if frame.is_whole() && alpha.is_none_or(|a| a.is_whole()) => {
-            Ok(Streams { image: frame.data, lossless: false, alpha: alpha.map(|a| a.data) })
-        }
-        Some(Image::Lossless { stream }) if stream.is_whole() => {
-            Ok(Streams { image: stream.data, lossless: true, alpha: None })
-        }
-        _ => Err(cut()),
+    let parsed = parse(file)?;
+    if parsed.frames.is_empty() {
+        return parsed.image.and_then(Image::streams).map(Picture::Still).ok_or_else(cut);
     }
+    let frames = parsed.frames.iter().take(frame as usize + 1);
+    let streams = frames.map(|frame| Some((frame.drawn, frame.image?.streams()?)));
+    streams.collect::<Option<_>>().map(Picture::Animated).ok_or_else(cut)
 }
 
 impl Streams<'_> {

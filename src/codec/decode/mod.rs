@@ -1,7 +1,12 @@
 //! Pixels of an upload, turned upright.
 
+mod bmp;
+mod canvas;
+mod cmyk;
+mod gif;
 mod jpeg;
 mod png;
+mod tiff;
 mod webp;
 
 use crate::codec::{CodecError, InputFormat, Probe};
@@ -17,6 +22,9 @@ pub fn decode(bytes: &[u8], probe: &Probe) -> Result<Raster, CodecError> {
         InputFormat::Png => png::decode(bytes, stored, probe)?,
         InputFormat::Jpeg => jpeg::decode(bytes, stored, probe)?,
         InputFormat::WebP => webp::decode(bytes, stored, probe)?,
+        InputFormat::Tiff => tiff::decode(bytes, stored, probe)?,
+        InputFormat::Bmp => bmp::decode(bytes, stored, probe)?,
+        InputFormat::Gif => gif::decode(bytes, stored, probe)?,
     };
     Ok(probe.orientation.apply(Raster::new(stored, probe.channels, samples)))
 }

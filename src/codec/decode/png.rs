@@ -1,14 +1,63 @@
-//! PNG to samples: palette, low depths and `tRNS` expanded, 16 bits kept.
+//! PNG to samples: palette, low depths and `tRNS` expanded, 16 bits kept; of an animation, the frame asked for.
 
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, Transformations};
 
-use super::{damaged, sample_count};
-use crate::codec::container::png::Essential;
+use super::canvas::{Canvas, Level, with_alpha};
+use super::damaged;
+use crate::codec::container::frames::Drawn;
+use crate::codec::container::png::apng::Animation;
+use crate::codec::container::png::{Essential, is_animated};
 use crate::codec::{CodecError, Probe};
 use crate::raster::{Channels, Depth, Samples};
 use crate::units::Size;
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
+    if !is_animated(bytes) {
+        return still(bytes, stored, probe.channels, probe.depth);
+    }
+    let animation = Animation::read(bytes)?;
+    animation.check_whole()?;
+    let drawn = animation.up_to(probe.frame)?;
+    if animation.canvas != stored {
+        return Err(damaged("PNG"));
+    }
+    Ok(match (probe.channels.colours(), probe.depth) {
+        (1, Depth::Eight) => Samples::U8(shown::<u8, 2>(&animation, &drawn, probe, eight)?),
+        (1, Depth::Sixteen) => Samples::U16(shown::<u16, 2>(&animation, &drawn, probe, sixteen)?),
+        (_, Depth::Eight) => Samples::U8(shown::<u8, 4>(&animation, &drawn, probe, eight)?),
+        (_, Depth::Sixteen) => Samples::U16(shown::<u16, 4>(&animation, &drawn, probe, sixteen)?),
+    })
+}
+
+fn eight(samples: Samples) -> Option<Vec<u8>> {
+    if let Samples::U8(v) = samples { Some(v) } else { None }
+}
+
+fn sixteen(samples: Samples) -> Option<Vec<u16>> {
+    if let Samples::U16(v) = samples { Some(v) } else { None }
+}
+
+/// The frames, each decoded as a still picture and drawn over those before it.
+fn shown<T: Level, const C: usize>(
+    animation: &Animation,
+    drawn: &[Drawn],
+    probe: &Probe,
+    of_depth: impl Fn(Samples) -> Option<Vec<T>>,
+) -> Result<Vec<T>, CodecError> {
+    let mut canvas = Canvas::<T, C>::new(animation.canvas);
+    for (number, frame) in (0..).zip(drawn) {
+        let file = animation.still(number)?;
+        let samples = still(&file, frame.area.size, animation.channels, probe.depth)?;
+        let samples = of_depth(samples).ok_or_else(|| damaged("PNG"))?;
+        canvas.draw(frame, &with_alpha(&samples, animation.channels.has_alpha()));
+        if number < probe.frame {
+            canvas.dispose(frame);
+        }
+    }
+    Ok(canvas.into_samples(probe.channels))
+}
+
+fn still(bytes: &[u8], size: Size, channels: Channels, depth: Depth) -> Result<Samples, CodecError> {
     let essential = Essential::new(bytes)?;
     let broken = |error: png::DecodingError| {
         tracing::debug!(%error, "png does not decode");
@@ -17,14 +66,14 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, Code
     let mut decoder = Decoder::new_with_options(essential, options());
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(broken)?;
-    let expected = (stored.width, stored.height, colour(probe.channels), bits(probe.depth));
+    let expected = (size.width, size.height, colour(channels), bits(depth));
     let (colour, bits) = reader.output_color_type();
     let (width, height) = reader.info().size();
     if (width, height, colour, bits) != expected {
         return Err(damaged("PNG"));
     }
-    let count = sample_count(stored, probe);
-    let samples = match probe.depth {
+    let count = size.pixels() as usize * channels.count();
+    let samples = match depth {
         Depth::Eight => {
             let mut samples = vec![0_u8; count];
             reader.next_frame(&mut samples).map_err(broken)?;

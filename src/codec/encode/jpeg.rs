@@ -9,16 +9,14 @@ use super::sink::Sink;
 use super::{EncodeError, Target};
 use crate::raster::Raster;
 
-/// Above it files grow faster than eyes can see; 4:4:4, because thin coloured strokes are what was just enlarged.
-const QUALITY: u8 = 90;
-
 /// Eight rows of three components, and one row before it is split.
 pub fn buffered_bytes(width: u32) -> u64 {
     u64::from(width) * (8 * 3 + 3) + (64 << 10)
 }
 
 pub fn encode<'a>(target: &Target, rows: Rows<'a>, sink: &Sink<'a>) -> Result<(), EncodeError> {
-    let mut encoder = Encoder::new(sink, QUALITY);
+    let mut encoder = Encoder::new(sink, target.quality);
+    // Thin coloured strokes are what was just enlarged.
     encoder.set_sampling_factor(SamplingFactor::R_4_4_4);
     let refused = |error: jpeg_encoder::EncodingError| {
         sink.shut();

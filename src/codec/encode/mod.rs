@@ -1,6 +1,6 @@
 //! Rows of the enlarged picture to the bytes of a file, as they come.
 //!
-//! PNG and JPEG hold a band and a few rows; lossless WebP has global statistics and so holds the picture. An encoder
+//! PNG, JPEG and TIFF hold a band and a few rows; lossless WebP has global statistics and so holds the picture. An encoder
 //! library that is dropped half-way may still write the end of a file (PNG's does); all of them write through a
 //! [`Sink`] that is shut once anything has failed, so that half a picture never looks whole.
 
@@ -8,6 +8,7 @@ mod jpeg;
 mod png;
 mod rows;
 mod sink;
+mod tiff;
 mod webp;
 
 use std::io::Write;
@@ -26,11 +27,18 @@ pub const JPEG_SIDE: u32 = 65_535;
 /// Longest side of a PNG picture (third edition, 7.1).
 pub const PNG_SIDE: u32 = i32::MAX as u32;
 
+/// Longest side of a TIFF picture (TIFF 6.0).
+pub const TIFF_SIDE: u32 = u32::MAX;
+/// Quality of a JPEG where none is asked for: above it files grow faster than eyes can see.
+pub const QUALITY: u8 = 90;
+
 /// What is written.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// File format.
     pub format: OutputFormat,
+    /// 1 to 100; for JPEG alone.
+    pub quality: u8,
     /// Size of the whole picture.
     pub size: Size,
     /// Channels of the bands that will come; without alpha if the format is JPEG, which has none.
@@ -47,6 +55,7 @@ impl Target {
         let (limit, remedy) = match self.format {
             OutputFormat::Png => (PNG_SIDE, "take a smaller scale"),
             OutputFormat::Jpeg => (JPEG_SIDE, "take a smaller scale, or ask for PNG"),
+            OutputFormat::Tiff => return Ok(()),
             OutputFormat::WebP => (WEBP_SIDE, "take a smaller scale, or ask for PNG or JPEG"),
         };
         let side = self.size.width.max(self.size.height);
@@ -72,6 +81,7 @@ impl Target {
             OutputFormat::Png => png::buffered_bytes(row) + buffers,
             OutputFormat::Jpeg => jpeg::buffered_bytes(self.size.width) + buffers,
             OutputFormat::WebP => webp::buffered_bytes(self) + buffers,
+            OutputFormat::Tiff => tiff::buffered_bytes(self, row) + buffers,
         }
     }
 }
@@ -108,6 +118,7 @@ pub fn encode(
         OutputFormat::Png => png::encode(target, rows, &sink),
         OutputFormat::Jpeg => jpeg::encode(target, rows, &sink),
         OutputFormat::WebP => webp::encode(target, rows, &sink),
+        OutputFormat::Tiff => tiff::encode(target, rows, &sink),
     };
     // What the reader did explains what the encoder says of it.
     match sink.finish() {

@@ -77,6 +77,19 @@ pub fn big_endian<'b>(samples: &'b Samples, out: &'b mut Vec<u8>) -> &'b [u8] {
     }
 }
 
+/// Samples as TIFF stores them here: 16 bits with the low byte first. `out` is scratch that the result may lie in.
+pub fn little_endian<'b>(samples: &'b Samples, out: &'b mut Vec<u8>) -> &'b [u8] {
+    match samples {
+        Samples::U8(v) => v,
+        Samples::U16(v) if cfg!(target_endian = "little") => bytemuck::cast_slice(v),
+        Samples::U16(v) => {
+            out.clear();
+            out.extend(v.iter().flat_map(|s| s.to_le_bytes()));
+            out
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

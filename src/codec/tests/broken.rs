@@ -6,7 +6,7 @@ use super::png_maker::{Png, chunk, deflate, profile_chunk, signature_and_header}
 use super::{LIMITS, eight_bit, fixture, read};
 use crate::codec::{CodecError, probe};
 
-const FILES: [&[u8]; 16] = [
+const FILES: [&[u8]; 30] = [
     fixture!("baseline-444.jpg"),
     fixture!("baseline-422.jpg"),
     fixture!("baseline-420.jpg"),
@@ -23,6 +23,20 @@ const FILES: [&[u8]; 16] = [
     fixture!("lossy-alpha.webp"),
     fixture!("lossless.webp"),
     fixture!("lossless-alpha.webp"),
+    fixture!("cmyk.jpg"),
+    fixture!("kinds/inks-ycck.jpg"),
+    fixture!("kinds/rgba.tif"),
+    fixture!("kinds/tiles.tif"),
+    fixture!("kinds/big.tif"),
+    fixture!("kinds/jpeg.tif"),
+    fixture!("kinds/g4-turned.tif"),
+    fixture!("kinds/palette-4.tif"),
+    fixture!("kinds/packbits.tif"),
+    fixture!("kinds/rle.bmp"),
+    fixture!("kinds/565.bmp"),
+    fixture!("kinds/rgba.bmp"),
+    fixture!("kinds/interlaced.gif"),
+    fixture!("kinds/hole.gif"),
 ];
 
 #[test]
@@ -206,6 +220,10 @@ proptest! {
             b"RIFF\x80\0\0\0WEBPVP8X\x0a\0\0\0",
             b"RIFF\x80\0\0\0WEBPVP8L\x70\0\0\0/",
             b"RIFF\x80\0\0\0WEBPVP8 \x70\0\0\0",
+            b"GIF89a\x05\0\x05\0\x80\0\0",
+            b"BM\x80\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x05\0\0\0\x05\0\0\0",
+            b"II*\0\x08\0\0\0\x0a\0",
+            b"MM\0+\0\x08\0\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\x0a",
         ]),
         noise in prop::collection::vec(any::<u8>(), 0..200),
     ) {

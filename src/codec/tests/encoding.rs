@@ -8,17 +8,18 @@ use proptest::prelude::*;
 
 use super::{eight_bit, fixture, read};
 use crate::codec::colour::tests::{made, padded};
-use crate::codec::encode::{EncodeError, Target, encode};
+use crate::codec::encode::{EncodeError, QUALITY, Target, encode};
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;
 
 const CHANNELS: [Channels; 4] = [Channels::Gray, Channels::GrayAlpha, Channels::Rgb, Channels::Rgba];
 const DEPTHS: [Depth; 2] = [Depth::Eight, Depth::Sixteen];
-const FORMATS: [OutputFormat; 3] = [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::WebP];
+const FORMATS: [OutputFormat; 4] = [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::WebP, OutputFormat::Tiff];
 
 fn target(format: OutputFormat, picture: &Raster) -> Target {
-    Target { format, size: picture.size(), channels: picture.channels(), depth: picture.depth(), icc: None }
+    let (channels, depth) = (picture.channels(), picture.depth());
+    Target { format, quality: QUALITY, size: picture.size(), channels, depth, icc: None }
 }
 
 /// Whether there is such a file.
@@ -109,6 +110,11 @@ proptest! {
         prop_assert_eq!(there_and_back(OutputFormat::Png, &picture, &heights), picture);
     }
 
+    #[test]
+    fn tiff_is_exact((picture, heights) in pictures()) {
+        prop_assert_eq!(there_and_back(OutputFormat::Tiff, &picture, &heights), picture);
+    }
+
     /// In 8 bits and in colour, which is all that WebP has.
     #[test]
     fn webp_is_exact((picture, heights) in pictures()) {
@@ -161,6 +167,36 @@ fn jpeg_with_alpha_is_a_mistake_and_told() {
     let picture = smooth(Size::new(3, 2), Channels::Rgba, Depth::Eight);
     let error = write(&target(OutputFormat::Jpeg, &picture), vec![picture]).expect_err("JPEG has no alpha");
     assert!(matches!(error, EncodeError::Encoder(text) if text.contains("flattened")));
+}
+
+#[test]
+fn quality_buys_likeness_with_bytes() {
+    let picture = read(fixture!("lossless.webp")).expect("a picture").1;
+    let at = |quality| {
+        let target = Target { quality, ..target(OutputFormat::Jpeg, &picture) };
+        let file = write(&target, bands(&picture, &[9])).expect("it encodes");
+        let (_, back) = read(&file).expect("it decodes");
+        (file.len(), super::difference(eight_bit(&back), eight_bit(&picture)).1)
+    };
+    let steps = [1, 30, 90, 100].map(at);
+    assert!(steps.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 > w[1].1), "{steps:?}");
+}
+
+#[test]
+fn a_tiff_is_read_by_another_decoder() {
+    for channels in CHANNELS {
+        for depth in DEPTHS {
+            let picture = scattered(Size::new(31, 17), channels, depth, 3);
+            let file = write(&target(OutputFormat::Tiff, &picture), bands(&picture, &[5])).expect("it encodes");
+            let mut decoder = tiff::decoder::Decoder::new(io::Cursor::new(&file)).expect("a TIFF");
+            let theirs = match decoder.read_image().expect("pixels") {
+                tiff::decoder::DecodingResult::U8(v) => Samples::U8(v),
+                tiff::decoder::DecodingResult::U16(v) => Samples::U16(v),
+                _ => panic!("other samples"),
+            };
+            assert_eq!(&theirs, picture.samples(), "{channels:?} {depth:?}");
+        }
+    }
 }
 
 #[test]
@@ -306,7 +342,7 @@ impl Write for Shared<'_> {
 
 #[test]
 fn bytes_leave_while_bands_still_come() {
-    for format in [OutputFormat::Png, OutputFormat::Jpeg] {
+    for format in [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::Tiff] {
         let picture = scattered(Size::new(1000, 300), Channels::Rgb, Depth::Eight, 1);
         let file = RefCell::new(Vec::new());
         let mut late = 0;
@@ -323,7 +359,7 @@ fn bytes_leave_while_bands_still_come() {
 fn sides_have_a_limit_by_format() {
     let check = |format, width, height| {
         let size = Size::new(width, height);
-        Target { format, size, channels: Channels::Rgb, depth: Depth::Eight, icc: None }.check()
+        Target { format, quality: QUALITY, size, channels: Channels::Rgb, depth: Depth::Eight, icc: None }.check()
     };
     for (format, limit) in
         [(OutputFormat::WebP, 16_383), (OutputFormat::Jpeg, 65_535), (OutputFormat::Png, 2_147_483_647)]
@@ -344,10 +380,11 @@ fn sides_have_a_limit_by_format() {
 #[test]
 fn webp_holds_the_picture_and_the_others_do_not() {
     let size = Size::new(10_000, 10_000);
-    let held =
-        |format| Target { format, size, channels: Channels::Rgba, depth: Depth::Sixteen, icc: None }.buffered_bytes();
+    let (channels, depth) = (Channels::Rgba, Depth::Sixteen);
+    let held = |format| Target { format, quality: QUALITY, size, channels, depth, icc: None }.buffered_bytes();
     assert!(held(OutputFormat::Png) < 2 << 20);
     assert!(held(OutputFormat::Jpeg) < 2 << 20);
+    assert!(held(OutputFormat::Tiff) < 2 << 20);
     assert!(held(OutputFormat::WebP) >= 8 * size.pixels());
 }
 

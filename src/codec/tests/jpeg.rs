@@ -109,12 +109,6 @@ fn every_orientation_comes_out_upright() {
     }
 }
 
-#[test]
-fn four_inks_are_refused_with_the_remedy() {
-    let error = read(fixture!("cmyk.jpg")).expect_err("CMYK");
-    assert!(matches!(error, CodecError::Unsupported(text) if text.contains("CMYK") && text.contains("RGB")));
-}
-
 /// A frame header alone, with nothing before and after it.
 fn frame(marker: u8, precision: u8, components: u8) -> Vec<u8> {
     let mut file = vec![0xff, 0xd8, 0xff, marker, 0, 8 + 3 * components, precision, 0, 16, 0, 32, components];
@@ -129,7 +123,6 @@ fn kinds_that_are_not_decoded_are_refused_by_name() {
     for (marker, precision, components, word) in [
         (0xc0, 12, 3, "bits per sample"),
         (0xc1, 8, 2, "channels"),
-        (0xc0, 8, 4, "CMYK"),
         (0xc3, 8, 3, "lossless"),
         (0xc5, 8, 3, "hierarchical"),
         (0xc9, 8, 3, "arithmetic"),

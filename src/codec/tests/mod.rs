@@ -2,7 +2,9 @@
 
 mod broken;
 mod encoding;
+mod frames;
 mod jpeg;
+mod kinds;
 mod png;
 mod png_maker;
 mod webp;
@@ -61,6 +63,6 @@ fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
 #[test]
 fn empty_and_unknown_bytes() {
     assert_eq!(probe(b"", &LIMITS), Err(CodecError::Empty));
-    assert!(matches!(probe(b"GIF89a", &LIMITS), Err(CodecError::Unsupported(text)) if text.contains("GIF")));
+    assert!(matches!(probe(b"%PDF-1.7", &LIMITS), Err(CodecError::Unsupported(text)) if text.contains("PDF")));
     assert!(matches!(probe(&[7; 100], &LIMITS), Err(CodecError::Unsupported(_))));
 }

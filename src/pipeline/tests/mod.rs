@@ -25,8 +25,8 @@ fn scale() -> Scale {
 }
 
 fn options(format: OutputFormat) -> Options {
-    let (deadline, fidelity) = (Duration::from_mins(1), Fidelity::default());
-    Options { model: MODEL.into(), scale: scale(), ensemble: false, format, fidelity, deadline }
+    let (quality, frame, deadline, fidelity) = (None, None, Duration::from_mins(1), Fidelity::default());
+    Options { model: MODEL.into(), scale: scale(), ensemble: false, format, quality, frame, fidelity, deadline }
 }
 
 /// A pipeline of one network at x2 with two workers.

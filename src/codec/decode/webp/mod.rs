@@ -1,4 +1,4 @@
-//! WebP to samples.
+//! WebP to samples; of an animation, the frame asked for.
 
 mod lossless;
 
@@ -6,27 +6,46 @@ use std::io::Cursor;
 
 use image_webp::WebPDecoder;
 
-use super::{damaged, sample_count};
-use crate::codec::container::webp::{Streams, lossless_tables, streams};
+use super::canvas::{Canvas, with_alpha};
+use super::damaged;
+use crate::codec::container::webp::{Picture, Streams, lossless_tables, picture};
 use crate::codec::{CodecError, Probe};
 use crate::raster::Samples;
 use crate::units::Size;
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
-    let streams = streams(bytes)?;
-    check_tables(&streams, stored)?;
-    let file = streams.container(stored);
+    let frames = match picture(bytes, probe.frame)? {
+        Picture::Still(streams) => {
+            return still(&streams, stored, probe.channels.has_alpha()).map(Samples::U8);
+        }
+        Picture::Animated(frames) => frames,
+    };
+    // The colour of the background that a file may name is for nobody: browsers leave it out.
+    let mut canvas = Canvas::<u8, 4>::new(stored);
+    for (number, (frame, streams)) in (0..).zip(&frames) {
+        let samples = still(streams, frame.area.size, frame.transparent)?;
+        canvas.draw(frame, &with_alpha(&samples, frame.transparent));
+        if number < probe.frame {
+            canvas.dispose(frame);
+        }
+    }
+    Ok(Samples::U8(canvas.into_samples(probe.channels)))
+}
+
+fn still(streams: &Streams, size: Size, has_alpha: bool) -> Result<Vec<u8>, CodecError> {
+    check_tables(streams, size)?;
+    let file = streams.container(size);
     let broken = |error: image_webp::DecodingError| {
         tracing::debug!(%error, "webp does not decode");
         damaged("WebP")
     };
     let mut decoder = WebPDecoder::new(Cursor::new(file)).map_err(broken)?;
-    if decoder.dimensions() != (stored.width, stored.height) || decoder.has_alpha() != probe.channels.has_alpha() {
+    if decoder.dimensions() != (size.width, size.height) || decoder.has_alpha() != has_alpha {
         return Err(damaged("WebP"));
     }
-    let mut samples = vec![0; sample_count(stored, probe)];
+    let mut samples = vec![0; size.pixels() as usize * if has_alpha { 4 } else { 3 }];
     decoder.read_image(&mut samples).map_err(broken)?;
-    Ok(Samples::U8(samples))
+    Ok(samples)
 }
 
 /// Holds lossless streams, be they the picture or its alpha, to what `Probe::working_bytes` has for their tables.

@@ -1,16 +1,20 @@
 //! PNG (W3C PNG, third edition): its chunks, and of them those that pixels depend on.
 
+pub mod apng;
+
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use flate2::read::ZlibDecoder;
 
 use super::Header;
+use super::frames::{Frames, check_work, is_opaque};
 use crate::codec::colour::profile;
 use crate::codec::colour::signals::{Signalled, Signals};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+use apng::Animation;
 
 const SIGNATURE: usize = 8;
 
@@ -179,20 +183,17 @@ fn image_header(chunks: &mut Chunks) -> Result<ImageHeader, CodecError> {
 }
 
 /// What the chunks say. A file that breaks off after its `IHDR` is judged by what is there.
-pub fn header(file: &[u8]) -> Result<Header, CodecError> {
+pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let mut chunks = Chunks::new(file);
     let ImageHeader { size, bits, colour } = image_header(&mut chunks)?;
     let mut selection = Selection::new(colour);
     let mut told = Told::default();
     let mut orientation = None;
+    let mut count = 1;
     for chunk in chunks {
         selection.takes(&chunk);
         match &chunk.kind {
-            b"acTL" if !selection.pixels && frames(&chunk) > 1 => {
-                return Err(CodecError::Unsupported(
-                    "the PNG is animated (APNG); send a single frame as a still image".into(),
-                ));
-            }
+            b"acTL" if !selection.pixels => count = frames(&chunk).max(1),
             b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => told.takes(&chunk),
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
                 orientation = Some(Orientation::from_exif(chunk.data()));
@@ -202,7 +203,17 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
     }
     let (icc, icc_made) = told.settle(colour.channels(false).colours() == 1)?;
     let depth = if bits == 16 { Depth::Sixteen } else { Depth::Eight };
-    let channels = colour.channels(selection.transparency);
+    let frames = Frames::choose("PNG", "frame", u64::from(count), frame)?;
+    let mut channels = colour.channels(selection.transparency);
+    let mut working = working_bytes(size, channels, depth);
+    if count > 1 {
+        let animation = Animation::read(file)?;
+        let drawn = animation.up_to(frames.chosen)?;
+        check_work(&drawn)?;
+        channels = shown_channels(channels, is_opaque(size, &drawn));
+        // Beside the result: the canvas and a copy to come back to, a frame as it is and in the canvas's channels.
+        working += animation.largest_still() + 4 * size.pixels() * (channels.count().max(4) * depth.bytes()) as u64;
+    }
     Ok(Header {
         stored: size,
         channels,
@@ -211,8 +222,26 @@ pub fn header(file: &[u8]) -> Result<Header, CodecError> {
         icc,
         icc_made,
         warnings: told.warnings,
-        working_bytes: working_bytes(size, channels, depth),
+        working_bytes: working,
+        frames,
     })
+}
+
+/// Channels of what is shown of an animation: parts of the canvas may have nothing drawn on them.
+const fn shown_channels(drawn: Channels, opaque: bool) -> Channels {
+    match (drawn.colours(), opaque) {
+        (1, true) => Channels::Gray,
+        (1, false) => Channels::GrayAlpha,
+        (_, true) => Channels::Rgb,
+        (_, false) => Channels::Rgba,
+    }
+}
+
+/// Whether the file is an animation of more than one frame; such a one has its pixels drawn over each other.
+pub fn is_animated(file: &[u8]) -> bool {
+    let head = Chunks::new(file).take_while(|chunk| chunk.kind != *b"IDAT");
+    // The last one counts, as above.
+    head.filter(|chunk| chunk.kind == *b"acTL").last().is_some_and(|chunk| frames(&chunk) > 1)
 }
 
 fn frames(animation: &Chunk) -> u32 {

@@ -1,0 +1,174 @@
+//! TIFF and BMP in, of every kind that is read, against what their makers put into them.
+
+use super::{LIMITS, difference, eight_bit, fixture, made_pixels, read};
+use crate::codec::orientation::Orientation;
+use crate::codec::{CodecError, InputFormat, probe, probe_frame};
+use crate::raster::{Channels, Depth, Raster, Samples};
+use crate::units::Size;
+
+macro_rules! kind {
+    ($name:expr) => {
+        &fixture!(concat!("kinds/", $name))[..]
+    };
+}
+
+/// Some channels of what `pixel` in make.py says.
+fn made(channels: &[usize]) -> Vec<u8> {
+    made_pixels(4).as_chunks::<4>().0.iter().flat_map(|pixel| channels.iter().map(|c| pixel[*c])).collect()
+}
+
+fn picture(file: &[u8], what: &str) -> Raster {
+    read(file).unwrap_or_else(|error| panic!("{what}: {error}")).1
+}
+
+#[test]
+fn samples_are_what_was_written() {
+    for (file, what, channels, expected) in [
+        (kind!("gray.tif"), "strips", Channels::Gray, made(&[0])),
+        (kind!("white-is-zero.tif"), "white is zero", Channels::Gray, made(&[0])),
+        (kind!("gray-alpha.tif"), "gray with alpha", Channels::GrayAlpha, made(&[0, 3])),
+        (kind!("rgb.tif"), "big-endian", Channels::Rgb, made(&[0, 1, 2])),
+        (kind!("rgba.tif"), "differences, deflate", Channels::Rgba, made(&[0, 1, 2, 3])),
+        (kind!("rgb-unspecified.tif"), "a sample that means nothing", Channels::Rgb, made(&[0, 1, 2])),
+        (kind!("packbits.tif"), "run lengths", Channels::Rgb, made(&[0, 1, 2])),
+        (kind!("tiles.tif"), "tiles, LZW", Channels::Rgb, made(&[0, 1, 2])),
+        (kind!("planes.tif"), "planes in strips", Channels::Rgb, made(&[0, 1, 2])),
+        (kind!("plane-tiles.tif"), "planes in tiles", Channels::Rgba, made(&[0, 1, 2, 3])),
+        (kind!("rgb.bmp"), "24 bits", Channels::Rgb, made(&[0, 1, 2])),
+        (kind!("gray.bmp"), "a palette of grays", Channels::Rgb, made(&[0, 0, 0])),
+        (kind!("rgba.bmp"), "alpha by a mask", Channels::Rgba, made(&[0, 1, 2, 3])),
+    ] {
+        let picture = picture(file, what);
+        assert_eq!(picture.channels(), channels, "{what}");
+        assert!(eight_bit(&picture) == expected, "{what}");
+    }
+}
+
+#[test]
+fn sixteen_bits_stay_so_in_either_byte_order() {
+    let expected: Vec<u16> = made(&[0, 1, 2]).iter().map(|v| u16::from(*v) * 256 + 7).collect();
+    for (file, what) in [
+        (kind!("rgb-16-be.tif"), "big-endian, differences, LZW"),
+        (kind!("rgb-16-le.tif"), "little-endian, differences, deflate"),
+        (kind!("big.tif"), "BigTIFF"),
+    ] {
+        let picture = picture(file, what);
+        assert_eq!((picture.channels(), picture.depth()), (Channels::Rgb, Depth::Sixteen), "{what}");
+        assert!(picture.samples() == &Samples::U16(expected.clone()), "{what}");
+    }
+}
+
+#[test]
+fn one_bit_is_black_and_white() {
+    let expected: Vec<u8> = made(&[2]).iter().map(|v| if v & 4 == 0 { 0 } else { 255 }).collect();
+    for (file, what) in [
+        (kind!("bits.tif"), "bits"),
+        (kind!("g4.tif"), "fax"),
+        (kind!("g4-turned.tif"), "fax, low bit first"),
+        (kind!("g4-white.tif"), "fax in strips"),
+    ] {
+        let picture = picture(file, what);
+        assert_eq!(picture.channels(), Channels::Gray);
+        assert!(eight_bit(&picture) == expected, "{what}");
+    }
+    let in_colour: Vec<u8> = expected.iter().flat_map(|v| [*v; 3]).collect();
+    assert!(eight_bit(&picture(kind!("bits.bmp"), "BMP")) == in_colour);
+}
+
+#[test]
+fn palettes_are_expanded() {
+    let expected = picture(kind!("palette.png"), "the reference");
+    for (file, what) in
+        [(kind!("palette.tif"), "8 bits"), (kind!("palette.bmp"), "BMP"), (kind!("rle.bmp"), "BMP, run lengths")]
+    {
+        assert!(picture(file, what) == expected, "{what}");
+    }
+    assert!(picture(kind!("palette-4.tif"), "4 bits") == picture(kind!("palette-4.png"), "the reference"));
+}
+
+#[test]
+fn five_six_five_bits_are_spread() {
+    let (largest, _) = difference(eight_bit(&picture(kind!("565.bmp"), "565")), &made(&[0, 1, 2]));
+    assert!(largest <= 8, "{largest}");
+}
+
+#[test]
+fn colours_lose_the_alpha_they_were_multiplied_by() {
+    let picture = picture(kind!("premultiplied.tif"), "premultiplied");
+    let expected = made(&[0, 1, 2, 3]);
+    for (ours, made) in eight_bit(&picture).as_chunks::<4>().0.iter().zip(expected.as_chunks::<4>().0) {
+        assert_eq!(ours[3], made[3]);
+        // The product was rounded: that is half a level of it.
+        let slack = if made[3] == 0 { 255.0 } else { 0.5 + 0.5 * 255.0 / f64::from(made[3]) };
+        let near = (0..3).all(|c| f64::from(ours[c].abs_diff(made[c])) <= slack);
+        assert!(near, "{ours:?} of {made:?}");
+    }
+}
+
+#[test]
+fn photographs_within_are_those_of_libtiff() {
+    for (file, reference, what) in [
+        (kind!("jpeg.tif"), kind!("jpeg.png"), "strips in YCbCr"),
+        (kind!("jpeg-tiles.tif"), kind!("jpeg-tiles.png"), "tiles"),
+        (kind!("jpeg-rgb.tif"), kind!("jpeg-rgb.png"), "RGB, whatever a JPEG decoder would guess"),
+    ] {
+        let (ours, theirs) = (picture(file, what), picture(reference, what));
+        let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
+        assert!(largest <= 6 && mean < 0.8, "{what}: largest {largest}, mean {mean}");
+    }
+}
+
+#[test]
+fn four_inks_become_three_colours() {
+    let expected = eight_bit(&picture(kind!("inks.png"), "Pillow's own")).to_vec();
+    assert_eq!(eight_bit(&picture(kind!("cmyk.tif"), "TIFF")), expected);
+    for (file, theirs, what) in [
+        (kind!("inks-turned.jpg"), kind!("inks-turned.png"), "Adobe's way"),
+        (kind!("inks-progressive.jpg"), kind!("inks-progressive.png"), "progressive"),
+        (kind!("inks-ycck.jpg"), kind!("inks-ycck.png"), "luma and chroma"),
+    ] {
+        let (ours, theirs) = (picture(file, what), picture(theirs, what));
+        assert_eq!(ours.channels(), Channels::Rgb);
+        let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
+        assert!(largest <= 8 && mean < 0.8, "{what}: largest {largest}, mean {mean}");
+        // A rough likeness to what was meant, lest both be wrong.
+        let (_, mean) = difference(eight_bit(&ours), &expected);
+        assert!(mean < 6.0, "{what}: {mean} from the inks");
+    }
+}
+
+#[test]
+fn orientation_and_profile_are_heard() {
+    let (told, picture) = read(kind!("orientation-6.tif")).expect("turned");
+    assert_eq!((told.size, told.orientation), (Size::new(32, 16), Orientation::Rotate90));
+    super::jpeg::assert_quarters(&picture, 12);
+    let (told, _) = read(kind!("profile.tif")).expect("a profile");
+    assert_eq!(told.icc.map(|kept| kept.bytes.to_vec()).as_deref(), Some(&fixture!("srgb.icc")[..]));
+}
+
+#[test]
+fn a_page_must_be_named_where_there_are_several() {
+    let file = kind!("pages.tif");
+    assert!(matches!(probe(file, &LIMITS), Err(CodecError::Unsupported(text)) if text.contains("2 pages")));
+    // The small copy between them is no page.
+    for (page, channels) in [(0, Channels::Rgb), (1, Channels::Gray)] {
+        let told = probe_frame(file, &LIMITS, Some(page)).expect("it is there");
+        assert_eq!((told.format, told.channels, told.size), (InputFormat::Tiff, channels, Size::new(37, 26)));
+        let picture = crate::codec::decode::decode(file, &told).expect("pixels");
+        assert_eq!(eight_bit(&picture), made_pixels(channels.count()));
+    }
+    assert!(matches!(probe_frame(file, &LIMITS, Some(2)), Err(CodecError::NoFrame(text)) if text.contains("2 pages")));
+}
+
+#[test]
+fn what_is_not_read_is_told_by_name() {
+    for (file, name) in [
+        (kind!("float.tif"), "floating-point"),
+        (kind!("rgb-32.tif"), "32 bits"),
+        (kind!("g3.tif"), "group 3"),
+        (kind!("inks-plain.jpg"), "does not say how its inks are stored"),
+    ] {
+        let error = probe(file, &LIMITS).expect_err(name);
+        assert!(matches!(&error, CodecError::Unsupported(text) if text.contains(name)), "{error}");
+    }
+}
