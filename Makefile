@@ -8,7 +8,7 @@ ARGS ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Lists these commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: runtime crates ## Builds in release and serves on 127.0.0.1:8080.
 	cargo build --release --locked --bin san-upscaler
@@ -24,6 +24,13 @@ replicate: ## Attention against attention at equal budget (hours); writes where 
 
 bench: runtime crates ## The whole service's speed beside the bare session's; more with ARGS="--help".
 	cargo bench --locked --bench load -- $(ARGS)
+
+.PHONY: bench-peers bench-documents
+bench-peers: runtime crates ## This service beside LitServe, BentoML and FastAPI with the same network; 15 minutes, quiet.
+	benches/peers/run.sh $(ARGS)
+
+bench-documents: runtime crates ## Business cards: characters tesseract reads, borders of tiles; installs it as root.
+	benches/documents/run.sh $(ARGS)
 
 runtime: ## Fetches the pinned ONNX Runtime that suits this CPU into .runtime/, once.
 	@runtime/fetch.sh

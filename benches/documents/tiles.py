@@ -1,0 +1,50 @@
+"""A tiled enlargement against that of the whole picture by the same network, in ONNX Runtime's Python."""
+
+import tomllib
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+from measure import luma
+
+MULTIPLE = 16
+
+
+class Whole:
+    def __init__(self, folder, scale):
+        self.scale = scale
+        model = tomllib.loads((folder / "model.toml").read_text())
+        self.tiles = [(tile["width"], tile["halo"]) for tile in model["tile"]]
+        self.session = onnxruntime.InferenceSession(folder / f"x{scale}.onnx", providers=["CPUExecutionProvider"])
+
+    def upscale(self, small):
+        """Padded to what the network takes by mirroring, as the service pads what is smaller than a tile."""
+        pixels = np.asarray(small, np.float32).transpose(2, 0, 1)
+        padded = np.pad(pixels, ((0, 0), *((0, -side % MULTIPLE) for side in pixels.shape[1:])), mode="reflect")
+        large = self.session.run(None, {"lr": padded[None]})[0][0]
+        large = large[:, :small.height * self.scale, :small.width * self.scale]
+        return Image.fromarray(large.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+    def compare(self, small, tiled):
+        """Root mean square and most of the difference, in levels, and how much more it changes from one pixel to the next
+        where tiles meet than elsewhere: about 1 where the borders cannot be told, more where they show."""
+        difference = luma(tiled) - luma(self.upscale(small))
+        at, elsewhere = [], []
+        for axis, length in ((1, small.width), (0, small.height)):
+            change = np.abs(np.diff(difference, axis=axis)).mean(axis=1 - axis)
+            border = np.zeros(length * self.scale, bool)
+            for fade in self.fades(length, min(small.size)):
+                border[fade.start * self.scale:fade.stop * self.scale] = True
+            at.append(change[border[1:]])
+            elsewhere.append(change[~border[1:]])
+        ratio = np.concatenate(at).mean() / max(np.concatenate(elsewhere).mean(), 1e-9)
+        return np.sqrt(np.mean(difference**2)), np.abs(difference).max(), ratio
+
+    def fades(self, length, shorter):
+        """Pixels of the small picture over which a tile gives way to the next; ARCHITECTURE.md, src/tiling/grid.rs."""
+        side, halo = max(tile for tile in self.tiles if tile[0] <= shorter)
+        count = -(-(length - 2 * halo) // (side - 2 * halo))
+        starts = [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]
+        cuts = [(a + b + side) // 2 for a, b in zip(starts, starts[1:])]
+        return [range(cut - halo // 2, cut + halo // 2) for cut in cuts]
