@@ -188,7 +188,8 @@ def arguments(argv=None):
     parser.add_argument("config", type=Path)
     parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
     parser.add_argument("--out", type=Path, help="folder of the run (default runs/NAME-xSCALE)")
-    parser.add_argument("--init-from", type=Path, help="ONNX, safetensors or .pt to start from; what does not fit is left")
+    parser.add_argument("--init-from", type=Path, nargs="+", default=[],
+                        help="ONNX, .npz or .pt files to start from, the later over the earlier; what does not fit is left")
     parser.add_argument("--train-dir", type=Path, help="folder of training pictures (default $SAN_DATA/train)")
     parser.add_argument("--limit", type=int, help="use the first N pictures only")
     parser.add_argument("--steps", type=int)
@@ -216,8 +217,9 @@ def main(argv=None):
     run = Run(config, args.scale, out, args.device)
     if run.resume():
         print(f"resumed at step {run.step}, {run.seconds / 60:.1f} minutes", flush=True)
-    elif args.init_from:
-        run.initialise(args.init_from)
+    else:
+        for path in args.init_from:
+            run.initialise(path)
     print(f"{config.name} x{args.scale}: {count_parameters(run.network):,} parameters on {args.device}", flush=True)
     crops = Crops(args.train_dir or data_root() / "train", args.scale, config.data.degradation, RUNS / "cache", args.limit)
     train(run, crops)
