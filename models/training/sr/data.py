@@ -87,7 +87,7 @@ class Crops:
 
     def batch(self, rng, count, size, candidates, flat=0.0):
         """(LR, HR) float32 tensors (count, 3, size, size) and (count, 3, s*size, s*size) in 0..255; a share `flat` of
-        the patches holds one colour, that of a corner, in both."""
+        the patches holds one colour, any of the cube, in both."""
         low, high = [], []
         for _ in range(count):
             best = None
@@ -103,7 +103,8 @@ class Crops:
             lr = self.lr[i][y : y + size, x : x + size]
             hr = self.hr[i][y * s : (y + size) * s, x * s : (x + size) * s]
             if flat and rng.random() < flat:
-                lr, hr = np.broadcast_to(lr[0, 0], lr.shape), np.broadcast_to(lr[0, 0], hr.shape)
+                colour = rng.integers(256, size=3).astype(np.uint8)
+                lr, hr = np.broadcast_to(colour, lr.shape), np.broadcast_to(colour, hr.shape)
             turn = int(rng.integers(8))
             for img, out in ((lr, low), (hr, high)):
                 img = np.rot90(img, turn % 4)
