@@ -61,7 +61,7 @@ def ours(port, args):
                      "/v1/upscale?scale=4&model=san-light&format=png", {}, ("equal", "mixed", "large"))
 
 
-def under(server, port, load, args):
+def under(server, port, load):
     """Starts the server and puts the load on it."""
     requests = clients.requests(photos.photos(load.sizes))
     command = server.command
@@ -126,7 +126,11 @@ def main():
         for server in [*peers(port, args.batch), *own_servers]:
             if name not in server.loads or args.only not in server.name:
                 continue
-            outcome, peak = under(server, port, load, args)
+            try:
+                outcome, peak = under(server, port, load)
+            except (RuntimeError, TimeoutError) as error:
+                print(f"{server.name:32} did not start: {error}", flush=True)
+                continue
             rate, failed = outcome.pixels_per_second(), len(outcome.failures)
             times = "".join("         -" if time is None else f"{time:10.2f}" for time in map(outcome.quantile, (0.5, 0.99)))
             print(f"{server.name:32} {rate:11.0f}{times} {len(outcome.answers):8} {failed:7} {outcome.unsteady():9} "
