@@ -61,7 +61,7 @@ nextest: runtime crates
 	fi
 
 # Deployment: what holds by itself is part of `test`; what needs Prometheus, haproxy and a running server has its own.
-.PHONY: manifests test-deploy test-image
+.PHONY: manifests test-deploy test-image advisories
 test: manifests
 
 manifests: ## Kubernetes manifests against their schemas, rules and dashboards against the metrics.
@@ -69,6 +69,9 @@ manifests: ## Kubernetes manifests against their schemas, rules and dashboards a
 
 test-deploy: runtime crates ## Rules, dashboards and a rolling restart on a real server; installs what it needs as root.
 	deploy/test/run.sh
+
+advisories: ## Known flaws of the crates, by the RustSec database; needs a network.
+	@deploy/test/advisories.sh
 
 test-image: ## Builds the image with buildah and runs it; root, some minutes.
 	deploy/test/image.sh

@@ -195,6 +195,8 @@ def service():
     latency = [
         *quantiles("upscaler_request_duration_seconds", "route", "From a request's header to the last byte of its answer"),
         *quantiles("upscaler_stage_duration_seconds", "stage", "Time of one upscale request in one stage"),
+        series("p99 by model", "Upscale requests of each model, from the header to the last byte; 99 % take at most this.",
+               [target(quantile(0.99, "upscaler_request_duration_seconds", "model", UPSCALE + ', model!=""'), "{{model}}")], "s", 24),
         heatmap("Upscale requests by duration", "How many requests a second took how long.",
                 f"sum by (le) (rate(upscaler_request_duration_seconds_bucket{{{S}{UPSCALE}}}{rate}))", "s"),
         heatmap("Inference by duration", "How many requests a second had their tiles computed in how long.",
@@ -272,7 +274,17 @@ def service():
 def model():
     rate = "[$__rate_interval]"
     m = ', model="$model"'
+    duration = "upscaler_request_duration_seconds"
     panels = [
+        series("Upscale requests", "From a request's header to the last byte of its answer; so many percent take at most this.",
+               [target(f"histogram_quantile({share}, sum by (le) (rate({duration}_bucket{{{S}{UPSCALE}{m}}}{rate})))", f"p{round(share * 100)}")
+                for share in (0.5, 0.9, 0.99)], "s", 12),
+        series("p99 by stage", "Time of one upscale request in one stage; 99 % take at most this.",
+               [target(quantile(0.99, "upscaler_stage_duration_seconds", "stage", m), "{{stage}}")], "s", 12),
+        heatmap("Upscale requests by duration", "How many requests a second took how long.",
+                f"sum by (le) (rate({duration}_bucket{{{S}{UPSCALE}{m}}}{rate}))", "s"),
+        series("Upscale requests a second", "Whatever the answer, once the request was understood.",
+               [target(f"sum by (instance) (rate({duration}_count{{{S}{UPSCALE}{m}}}{rate}))", "{{instance}}")], "reqps", 12, stack=True),
         series("Input megapixels a second", "Pixels of pictures answered in full.",
                [target(f'sum by (instance) (rate(upscaler_pixels_total{{{S}{m}, direction="input"}}{rate})) / 1e6', "{{instance}}")],
                "none", stack=True),

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import load
-from service import Stack, free_port
+from service import Installation, Stack, free_port
 
 ROUNDS = 2
 GRACE = "2s"
@@ -38,17 +38,13 @@ backend upscalers
 
 
 def main():
-    server, models_folder, *runtime = (Path(argument).resolve() for argument in sys.argv[1:])
-    networks = sorted(path.parent.name for path in models_folder.glob("*/model.toml")) if runtime else []
-    models = [*networks, "bicubic"]
+    installed = Installation(sys.argv[1:])
+    models = installed.models
     proxy, ports = free_port(), {"one": free_port(), "two": free_port()}
     with tempfile.TemporaryDirectory(prefix="rolling-") as temporary, Stack(Path(temporary)) as stack:
 
         def start(name):
-            command = [server, "serve", "--listen", f"127.0.0.1:{ports[name]}", "--models", models_folder,
-                       "--only", ",".join(models), "--model", models[0], "--drain-grace", GRACE,
-                       "--workers", "1", "--threads", "1", *(["--runtime", runtime[0]] if runtime else [])]
-            stack.start(name, command)
+            stack.start(name, installed.serve(ports[name], "--drain-grace", GRACE, "--workers", "1", "--threads", "1"))
             stack.wait_ready(name, f"http://127.0.0.1:{ports[name]}/health/ready")
 
         for name in ports:

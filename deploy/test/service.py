@@ -8,12 +8,28 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Installation:
+    """What a test is given on its command line: SERVER MODELS [RUNTIME]. Without a runtime, bicubic alone is served."""
+
+    def __init__(self, arguments):
+        self.binary, self.folder, *self.runtime = (Path(argument).resolve() for argument in arguments)
+        networks = sorted(path.parent.name for path in self.folder.glob("*/model.toml")) if self.runtime else []
+        self.models = [*networks, "bicubic"]
+
+    def serve(self, port, *flags):
+        """The command that serves every model, the first as the default."""
+        runtime = ["--runtime", self.runtime[0]] if self.runtime else []
+        return [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--models", self.folder,
+                "--only", ",".join(self.models), "--model", self.models[0], *runtime, *flags]
 
 
 class Stack:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Licences and sources of all that is shipped: cargo-deny by deny.toml, THIRD_PARTY.md up to date, and an SBOM that its
-# own schema accepts. The advisories of `cargo deny check` need a network and are left to it.
+# own schema accepts. Advisories need a network: `make advisories`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source deploy/test/tools.sh

@@ -201,6 +201,9 @@ class Manifests:
 class Cpu(Manifests, unittest.TestCase):
     overlay = "deploy/kubernetes/overlays/cpu"
 
+    def test_nothing_goes_out(self):
+        self.assertEqual(one(self.documents, "NetworkPolicy")["spec"]["egress"], [])
+
 
 class Gpu(Manifests, unittest.TestCase):
     overlay = "deploy/kubernetes/overlays/gpu"
@@ -221,6 +224,16 @@ class Gpu(Manifests, unittest.TestCase):
 
 class Gateway(Manifests, unittest.TestCase):
     overlay = "deploy/test/gateway"
+
+    def test_the_way_out_is_to_the_collector_that_is_named(self):
+        host, namespace, port = re.fullmatch(
+            r"http://([\w-]+)\.([\w-]+):(\d+)", settings(self.documents)["UPSCALER_OTLP_ENDPOINT"]
+        ).groups()
+        out, names = one(self.documents, "NetworkPolicy")["spec"]["egress"]
+        (to,) = out["to"]
+        self.assertEqual(to["namespaceSelector"]["matchLabels"], {"kubernetes.io/metadata.name": namespace})
+        self.assertEqual([one["port"] for one in out["ports"]], [int(port)])
+        self.assertEqual({one["port"] for one in names["ports"]}, {53})
 
     def test_keys_come_from_a_secret_that_may_change(self):
         (variable,) = [one for one in container(self.documents)["env"] if one["name"] == "UPSCALER_API_KEYS_FILE"]

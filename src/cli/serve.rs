@@ -29,11 +29,14 @@ use crate::http::front::Front;
 use crate::http::{App, Phase, auth, router};
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// At the end: time for the last 503 to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// At the end: time for the workers to finish the batch they run.
 const LAST_BATCH: Duration = Duration::from_secs(10);
+/// At the end: time to hand over what was traced last.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 /// A photograph of this repository, so that the line to paste works where it is pasted.
 const SAMPLE: &str = "docs/sample/astronaut.jpg";
 
@@ -68,6 +71,9 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode, Failure> {
     if timeout(LAST_BATCH, spawn_blocking(move || pipeline.scheduler.stop())).await.is_err() {
         warn!(seconds = LAST_BATCH.as_secs(), "a worker did not stop; leaving it");
     }
+    let traces = server.traces.clone();
+    // It keeps to its time by itself; and if not, nothing waits for it.
+    let _ = timeout(LAST_SPANS * 2, spawn_blocking(move || traces.end(LAST_SPANS))).await;
     info!(clean, "ended");
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -76,6 +82,7 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode, Failure> {
 struct Server {
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
+    traces: Traces,
     gate: auth::Gate,
     phase: Arc<Phase>,
     work: Connections,
@@ -95,6 +102,8 @@ impl Server {
             info!(keys, "paths under /v1 ask for an API key");
         }
         tokio::spawn(gate.clone().follow());
+        let traces = Traces::start(settings.traces.as_ref())
+            .map_err(|what| Failure::Other(format!("traces cannot be sent: {what}; see the OTEL_* variables")))?;
         let (listener, address) = listen("--listen", settings.listen).await?;
         let scrape = match settings.metrics_listen {
             Some(wanted) => {
@@ -111,7 +120,7 @@ impl Server {
         let (work, front) = (Connections::new(settings.header_timeout, settings.deadline), Front::new());
         tokio::spawn(work.clone().accept(listener, front.clone()));
         let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
-        Ok(Self { settings, metrics, gate, phase, work, front, address, scrape })
+        Ok(Self { settings, metrics, traces, gate, phase, work, front, address, scrape })
     }
 
     /// Everything is warm: work is taken.
@@ -122,6 +131,7 @@ impl Server {
             pipeline: Arc::clone(pipeline),
             settings: Arc::clone(&self.settings),
             metrics: Arc::clone(&self.metrics),
+            traces: self.traces.clone(),
             gate: self.gate.clone(),
             phase: Arc::clone(&self.phase),
         };

@@ -9,6 +9,7 @@ pub mod machine;
 pub mod problems;
 pub mod read;
 pub mod settings;
+pub mod traces;
 pub mod typed;
 pub mod units;
 
@@ -16,6 +17,7 @@ pub use keys::ApiKeys;
 pub use machine::Machine;
 pub use problems::{Problem, Problems};
 pub use settings::{EngineSettings, LogFormat, LogSettings, Precision, Provider, Settings};
+pub use traces::{TraceArgs, TraceSettings};
 pub use typed::{EngineArgs, LogArgs, ServeArgs};
 
 #[cfg(test)]

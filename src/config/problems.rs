@@ -60,7 +60,9 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The environment variable of a flag: `--max-body` is `UPSCALER_MAX_BODY`.
+/// The environment variable of a flag: `--max-body` is `UPSCALER_MAX_BODY`. OpenTelemetry's own variables keep the name
+/// by which every service knows them.
 pub fn variable(flag: &str) -> String {
-    format!("UPSCALER_{}", flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase())
+    let name = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
+    if name.starts_with("OTEL_") { name } else { format!("UPSCALER_{name}") }
 }

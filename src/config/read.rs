@@ -247,6 +247,7 @@ impl ServeArgs {
             ApiKeys::parse(typed.text()).map_err(|what| problems.add("--api-keys", "(hidden)", what)).ok()
         });
         let api_keys_file = self.api_keys_file.as_deref().map(|text| problems.read("--api-keys-file", text, path));
+        let traces = self.traces.read(problems);
         let engine = self.engine.read(machine, problems);
         if let (Some(body), Some(engine)) = (max_body, &engine)
             && body as u64 > engine.scheduler.queue_bytes
@@ -273,6 +274,7 @@ impl ServeArgs {
             cors_origins: cors_origins?,
             api_keys: api_keys.flatten(),
             api_keys_file: api_keys_file.flatten(),
+            traces,
         })
     }
 }

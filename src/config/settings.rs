@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-use super::ApiKeys;
+use super::{ApiKeys, TraceSettings};
 use crate::codec::InputLimits;
 use crate::scheduler;
 
@@ -147,4 +147,6 @@ pub struct Settings {
     pub api_keys: Option<ApiKeys>,
     /// A file with keys, or more of them. With neither, no key is asked for.
     pub api_keys_file: Option<PathBuf>,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<TraceSettings>,
 }

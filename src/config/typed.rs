@@ -5,6 +5,7 @@
 
 use clap::Args;
 
+use super::TraceArgs;
 use super::keys::Secret;
 
 /// What engines are made of: shared by `serve`, `upscale`, `eval` and `models`.
@@ -111,6 +112,9 @@ pub struct ServeArgs {
     /// Its keys hold beside those of --api-keys. A line is KEY or NAME KEY; one that begins with # is a comment.
     #[arg(long, env = "UPSCALER_API_KEYS_FILE", value_name = "FILE")]
     pub api_keys_file: Option<String>,
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// Models, provider, threads, queue.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -182,7 +186,7 @@ mod tests {
     fn the_document_lists_every_setting() {
         let command = LogArgs::augment_args(ServeArgs::augment_args(Command::new("serve")));
         let mut table = String::from("| flag | variable | default | meaning |\n|---|---|---|---|\n");
-        for arg in command.get_arguments() {
+        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
             let flag = arg.get_long().expect("every setting has a long flag");
             let value = arg.get_value_names().map_or(String::new(), |names| format!(" {}", names[0]));
             let help = arg.get_help().expect("every setting has help").to_string();

@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// Counters and histograms.
     pub metrics: Arc<Metrics>,
+    /// Traces, if there is somebody who takes them.
+    pub traces: Traces,
     /// Who may call.
     pub gate: auth::Gate,
     /// Readiness and drain.

@@ -16,13 +16,14 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, Span, debug, error_span, info, warn};
 use uuid::Uuid;
 
 use super::App;
 use super::problem::Problem;
 use super::router::route_label;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::{Fact, TRACEPARENT, Trace};
 use crate::units::Scale;
 
 /// Header that carries the request id both ways.
@@ -39,6 +40,7 @@ const PICTURES: &str = "/v1/upscale";
 pub struct Record {
     /// The client's if well-formed, else made here.
     pub id: String,
+    trace: Trace,
     route: &'static str,
     method: Method,
     started: Instant,
@@ -50,9 +52,10 @@ pub struct Record {
 }
 
 impl Record {
-    fn new(id: String, route: &'static str, method: Method) -> Self {
+    fn new(id: String, trace: Trace, route: &'static str, method: Method) -> Self {
         Self {
             id,
+            trace,
             route,
             method,
             started: Instant::now(),
@@ -66,7 +69,7 @@ impl Record {
 
     #[cfg(test)]
     pub(super) fn for_test() -> Self {
-        Self::new("test".into(), PICTURES, Method::POST)
+        Self::new("test".into(), Trace::default(), PICTURES, Method::POST)
     }
 
     /// Counts bytes of the upload.
@@ -91,10 +94,14 @@ impl Record {
         }
     }
 
-    /// Paths where pictures are worked on. Probes and scrapes would drown them in logs and gauges.
     fn is_work(&self) -> bool {
-        self.route.starts_with("/v1/")
+        is_work(self.route)
     }
+}
+
+/// Paths where pictures are worked on. Probes and scrapes would drown them in logs, gauges and traces.
+fn is_work(route: &str) -> bool {
+    route.starts_with("/v1/")
 }
 
 /// 1 to 64 of `A-Z a-z 0-9 . _ -`: safe in logs, headers and shells. Anything else is replaced, not refused.
@@ -112,11 +119,14 @@ pub(super) fn request_id(headers: &HeaderMap) -> String {
 /// The outermost layer.
 pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let record = Arc::new(Record::new(request_id(request.headers()), route_label(path), request.method().clone()));
+    let (id, route, method) = (request_id(request.headers()), route_label(path), request.method().clone());
+    let trace = if is_work(route) { app.traces.request(request.headers(), &method, route) } else { Trace::default() };
+    let record = Arc::new(Record::new(id, trace.clone(), route, method));
     request.extensions_mut().insert(Arc::clone(&record));
-    let span = info_span!("request", request_id = %record.id);
-    let end = End::new(Arc::clone(&record), Arc::clone(&app.metrics));
-    let mut response = next.run(request).instrument(span).await;
+    // Of the highest level, or lines of errors would have no ids where the log is set to errors alone.
+    let span = error_span!("request", request_id = %record.id, trace_id = trace.id());
+    let end = End::new(Arc::clone(&record), Arc::clone(&app.metrics), span.clone());
+    let mut response = trace.clone().scope(next.run(request)).instrument(span).await;
 
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let code = problem.code.name();
@@ -130,6 +140,9 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     let id = HeaderValue::from_str(&record.id).expect("request ids are ASCII letters, digits and '.', '_', '-'");
     headers.insert(REQUEST_ID, id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(traceparent) = trace.traceparent().and_then(|text| HeaderValue::from_str(&text).ok()) {
+        headers.insert(TRACEPARENT, traceparent);
+    }
 
     let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let status = response.status();
@@ -140,16 +153,17 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
 struct End {
     record: Arc<Record>,
     metrics: Arc<Metrics>,
+    span: Span,
     bytes_out: u64,
     over: bool,
 }
 
 impl End {
-    fn new(record: Arc<Record>, metrics: Arc<Metrics>) -> Self {
+    fn new(record: Arc<Record>, metrics: Arc<Metrics>, span: Span) -> Self {
         if record.is_work() {
             metrics.inflight_requests.inc();
         }
-        Self { record, metrics, bytes_out: 0, over: false }
+        Self { record, metrics, span, bytes_out: 0, over: false }
     }
 
     fn finish(&mut self, status: u16, outcome: &'static str) {
@@ -162,7 +176,9 @@ impl End {
             self.metrics.inflight_requests.dec();
         }
         self.metrics.requests.with_label_values(&[record.route, &status.to_string()]).inc();
-        self.metrics.request_duration.with_label_values(&[record.route]).observe(took.as_secs_f64());
+        // One that the registry has: what is asked for is noted once it is found there.
+        let model = record.asked.get().map_or("", |(model, _)| model.as_str());
+        self.metrics.request_duration.with_label_values(&[record.route, model]).observe(took.as_secs_f64());
         if record.route == PICTURES {
             let received = record.bytes_in.load(Ordering::Relaxed);
             self.metrics.body_bytes.with_label_values(&["input"]).inc_by(received);
@@ -171,12 +187,12 @@ impl End {
                 self.metrics.body_bytes.with_label_values(&["output"]).inc_by(self.bytes_out);
             }
         }
+        self.trace(status);
         let asked = record.asked.get();
         // The level is part of a log statement's static data, hence one statement a level.
         macro_rules! line {
             ($level:ident) => {
                 $level!(
-                    request_id = %record.id,
                     method = %record.method,
                     route = record.route,
                     status,
@@ -193,11 +209,26 @@ impl End {
                 )
             };
         }
-        match (status, record.is_work()) {
+        // The ids are the span's.
+        self.span.in_scope(|| match (status, record.is_work()) {
             (500.., true) => line!(warn),
             (_, true) => line!(info),
             (_, false) => line!(debug),
+        });
+    }
+
+    fn trace(&self, status: u16) {
+        let record = &*self.record;
+        let mut facts = vec![
+            Fact::Text("upscaler.request_id", &record.id),
+            Fact::Number("http.request.body.size", record.bytes_in.load(Ordering::Relaxed)),
+            Fact::Number("http.response.body.size", self.bytes_out),
+        ];
+        if let Some((model, scale)) = record.asked.get() {
+            facts.extend([Fact::Text("upscaler.model", model), Fact::Number("upscaler.scale", scale.factor().into())]);
         }
+        facts.extend(record.tiles.get().map(|tiles| Fact::Number("upscaler.tiles", *tiles as u64)));
+        record.trace.end(status, record.code.get().copied(), &facts);
     }
 }
 

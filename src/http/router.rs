@@ -19,6 +19,7 @@ use super::problem::{Code, Problem};
 use super::upload::Budget;
 use super::{App, auth, docs, health, models, plan, playground, upscale};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::TRACEPARENT;
 
 /// One path and its one method.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +121,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     };
     let shown = [
         HeaderName::from_static(REQUEST_ID),
+        HeaderName::from_static(TRACEPARENT),
         upscale::MODEL,
         upscale::TILES,
         upscale::TIMING,
@@ -135,6 +137,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::CONTENT_TYPE,
             header::ACCEPT,
             HeaderName::from_static(REQUEST_ID),
+            HeaderName::from_static(TRACEPARENT),
+            HeaderName::from_static("tracestate"),
         ])
         .expose_headers(shown)
         .max_age(Duration::from_hours(1));

@@ -15,6 +15,7 @@ pub mod plan;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod waits;
 pub mod walk;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::registry::{LookupError, Registry};
 use crate::scheduler::{Refusal, Scheduler, Ticket};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Stage;
+use crate::telemetry::traces::{Fact, Trace};
 use crate::units::Scale;
 use aside::aside;
 use plan::{Prepared, depth_of, probe_of};
@@ -195,10 +197,16 @@ impl Pipeline {
         let plan = prepared.plan.clone();
         // The budget is not given back while a decoder that nobody waits for runs, nor before its picture is freed.
         let decode = {
-            let (plan, clock, hold) = (plan.clone(), Arc::clone(&clock), ticket.hold());
+            let (plan, clock, hold, trace) = (plan.clone(), Arc::clone(&clock), ticket.hold(), Trace::current());
             move || {
                 let began = Instant::now();
-                let picture = codec::decode::decode(&bytes, &plan.probe)?;
+                let mut stage = trace.stage("decode");
+                stage.knows(&[
+                    Fact::Number("upscaler.bytes", bytes.len() as u64),
+                    Fact::Number("upscaler.pixels", plan.input.pixels()),
+                ]);
+                let picture = codec::decode::decode(&bytes, &plan.probe).inspect_err(|_| stage.failed("decode"))?;
+                drop(stage);
                 clock.decoded(began.elapsed());
                 let etag = etag::etag(&bytes, &plan);
                 drop(bytes);
@@ -206,7 +214,7 @@ impl Pipeline {
             }
         };
         let (etag, surveyed, _) = self.compute(decode).await??;
-        self.observe(Stage::Decode, clock.timings().decode);
+        self.observe(Stage::Decode, &plan.model, clock.timings().decode);
 
         let target = prepared.target.clone();
         let walk = self.walk(&prepared, surveyed, ticket, Arc::clone(&clock));
@@ -244,12 +252,14 @@ impl Pipeline {
             pipeline: Arc::clone(self),
             picture: Arc::new(picture),
             alpha,
+            model: prepared.plan.model.clone(),
             grid: prepared.grid,
             scale: prepared.plan.scale,
             treatment: prepared.treatment.clone(),
             copies: prepared.copies,
             ticket,
             clock,
+            trace: Trace::current(),
         }
     }
 
@@ -266,8 +276,8 @@ impl Pipeline {
         aside(&self.metrics, in_turn).await?
     }
 
-    fn observe(&self, stage: Stage, took: Duration) {
-        self.metrics.stage_duration.with_label_values(&[stage.name()]).observe(took.as_secs_f64());
+    fn observe(&self, stage: Stage, model: &str, took: Duration) {
+        self.metrics.stage_duration.with_label_values(&[stage.name(), model]).observe(took.as_secs_f64());
     }
 
     /// Counts a picture that was answered in full.

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::alpha::Alpha;
 use super::fidelity::Treatment;
 use super::finish::Finish;
 use super::turn::{Stopped, Turn};
+use super::waits::Waits;
 use super::{Pipeline, PipelineError, Timings, aside, ensemble};
 use crate::codec::encode::EncodeError;
 use crate::raster::Raster;
 use crate::scheduler::{Finished, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
+use crate::telemetry::traces::{Fact, Trace};
 use crate::tiling::{Blender, Grid, extract};
 use crate::units::{Scale, Size};
 
@@ -88,6 +89,7 @@ pub(super) struct Walk {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) picture: Arc<Raster>,
     pub(super) alpha: Alpha,
+    pub(super) model: String,
     pub(super) grid: Grid,
     pub(super) scale: Scale,
     /// What the rows that come out are.
@@ -96,6 +98,7 @@ pub(super) struct Walk {
     pub(super) copies: usize,
     pub(super) ticket: Ticket,
     pub(super) clock: Arc<Clock>,
+    pub(super) trace: Trace,
 }
 
 impl Walk {
@@ -147,17 +150,24 @@ impl Walk {
         S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
     {
         let finish = Finish::new(Arc::clone(&self.picture), self.alpha, self.scale, self.treatment.clone());
-        let (grid, scale) = (self.grid, self.scale);
-        let (pipeline, clock) = (Arc::clone(&self.pipeline), Arc::clone(&self.clock));
+        let (grid, scale, model) = (self.grid, self.scale, self.model.clone());
+        let (pipeline, clock, trace) = (Arc::clone(&self.pipeline), Arc::clone(&self.clock), self.trace.clone());
         let runtime = Handle::current();
         move || {
             let turn = Turn::take(Arc::clone(&pipeline.compute), runtime, stop)
                 .map_err(|Stopped| PipelineError::Internal("the request ended before its first row".into()))?;
             let blender = Blender::new(&grid, scale);
             let rows = Rows { tiles, blender, tile: square(&grid).scaled(scale), finish, turn: turn.clone() };
+            let mut stage = trace.stage("encode");
             let result = sink(rows).map_err(|error| PipelineError::Internal(error.to_string()));
+            // Most of its time, rows wait for tiles.
+            stage.knows(&[Fact::Seconds("upscaler.computed_seconds", turn.computed())]);
+            if result.is_err() {
+                stage.failed("encode");
+            }
+            drop(stage);
             clock.encoded(turn.computed());
-            pipeline.observe(Stage::Encode, turn.computed());
+            pipeline.observe(Stage::Encode, &model, turn.computed());
             result
         }
     }
@@ -167,7 +177,7 @@ impl Walk {
         let window = window(&self.grid, self.scale, self.copies);
         let mut order = Order::new(self.copies);
         let mut submitted = 0;
-        let mut waits = Waits::new();
+        let mut waits = Waits::new(self.trace.clone());
         while order.delivered < self.grid.len() {
             while submitted < self.grid.len().min(order.delivered + window) {
                 self.submit(submitted);
@@ -180,12 +190,11 @@ impl Walk {
                 Err(TileError::Expired) => std::future::pending().await,
                 Err(error) => return Err(Unfed::Failed(internal(&error))),
             };
-            waits.add(finished.queued);
-            if waits.count == self.grid.len() * self.copies {
+            if waits.add(&finished) == self.grid.len() * self.copies {
                 let (queue, infer) = waits.end();
                 self.clock.inferred(queue, infer);
-                self.pipeline.observe(Stage::Queue, queue);
-                self.pipeline.observe(Stage::Infer, infer);
+                self.pipeline.observe(Stage::Queue, &self.model, queue);
+                self.pipeline.observe(Stage::Infer, &self.model, infer);
             }
             self.check(&finished)?;
             order.take(finished);
@@ -260,30 +269,6 @@ impl Order {
     }
 }
 
-/// How long tiles waited, and how long all of them took.
-struct Waits {
-    began: Instant,
-    sum: Duration,
-    count: usize,
-}
-
-impl Waits {
-    fn new() -> Self {
-        Self { began: Instant::now(), sum: Duration::ZERO, count: 0 }
-    }
-
-    fn add(&mut self, queued: Duration) {
-        self.sum += queued;
-        self.count += 1;
-    }
-
-    /// Mean wait of a tile, and the time of all of them less that wait.
-    fn end(&self) -> (Duration, Duration) {
-        let queue = self.sum / self.count as u32;
-        (queue, self.began.elapsed().saturating_sub(queue))
-    }
-}
-
 /// The finished rows of a picture, as an encoder pulls them; ends early if the request does.
 pub(super) struct Rows {
     tiles: mpsc::Receiver<Vec<Vec<f32>>>,
@@ -348,14 +333,5 @@ mod tests {
         assert_eq!(order.next(), Some(vec![vec![0.0], vec![1.0]]));
         order.take(finished(2));
         assert_eq!(order.next(), Some(vec![vec![2.0], vec![3.0]]));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn inference_is_what_is_left_of_the_time_after_the_mean_wait() {
-        let mut waits = Waits::new();
-        waits.add(Duration::from_secs(1));
-        waits.add(Duration::from_secs(3));
-        tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(waits.end(), (Duration::from_secs(2), Duration::from_secs(8)));
     }
 }

@@ -113,6 +113,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.shared.traced.close(self.flow);
         self.shared.change(|ledger| (ledger.cancel(self.flow), ()));
     }
 }

@@ -13,6 +13,7 @@ pub mod queue;
 pub mod rate;
 mod share;
 mod shared;
+mod traced;
 mod worker;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use cancel::{Finished, Hold, Ticket, TileError};
 use crate::engine::EngineSet;
 use crate::registry::{NetworkId, Registry};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Trace;
 use crate::units::TileShape;
 use ledger::{Effects, Ledger};
 use shared::{Meters, Shared};
@@ -98,6 +100,7 @@ impl Scheduler {
         let (deadline, now) = (demand.deadline, Instant::now());
         let shared = &self.crew.shared;
         let flow = shared.change(|ledger| (Effects::default(), ledger.admit(demand, now, sender)))?;
+        shared.traced.open(flow, Trace::current());
         Ok(Ticket::new(Arc::clone(shared), flow, deadline, results))
     }
 

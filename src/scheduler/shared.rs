@@ -11,8 +11,10 @@ use tokio::time::Instant;
 use super::Lane;
 use super::batch::Report;
 use super::ledger::{Batch, Effects, Fate, Ledger};
+use super::traced::Traced;
 use crate::registry::{NetworkId, Registry};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::{Fact, Stage};
 
 /// What tickets, workers and handles have in common.
 #[derive(Debug)]
@@ -20,11 +22,12 @@ pub(super) struct Shared {
     ledger: Mutex<Ledger>,
     work: Condvar,
     meters: Meters,
+    pub(super) traced: Traced,
 }
 
 impl Shared {
     pub(super) fn new(ledger: Ledger, meters: Meters) -> Self {
-        Self { ledger: Mutex::new(ledger), work: Condvar::new(), meters }
+        Self { ledger: Mutex::new(ledger), work: Condvar::new(), meters, traced: Traced::default() }
     }
 
     /// Reads the ledger.
@@ -91,6 +94,22 @@ impl Shared {
         None
     }
 
+    /// The trace of a batch that begins now.
+    pub(super) fn trace(&self, batch: &Batch) -> Stage {
+        let (traces, requests) = self.traced.of(&batch.jobs);
+        let Some(meters) = self.meters.networks.get(batch.lane.network.0).filter(|_| !traces.is_empty()) else {
+            return Stage::default();
+        };
+        let facts = [
+            Fact::Text("upscaler.model", &meters.model),
+            Fact::Number("upscaler.scale", meters.scale.into()),
+            Fact::Number("upscaler.tile.side", batch.lane.shape.side().into()),
+            Fact::Number("upscaler.batch.tiles", batch.jobs.len() as u64),
+            Fact::Number("upscaler.batch.requests", requests as u64),
+        ];
+        Stage::batch(&traces, &facts)
+    }
+
     /// Takes back a batch that is done.
     pub(super) fn settle(&self, lane: Lane, report: Report) {
         self.meters.ran(lane.network, &report);
@@ -134,6 +153,8 @@ pub(super) struct Meters {
 
 #[derive(Debug)]
 struct NetworkMeters {
+    model: String,
+    scale: u32,
     done: IntCounter,
     failed: IntCounter,
     cancelled: IntCounter,
@@ -147,6 +168,8 @@ impl Meters {
             let scale = network.scale.to_string();
             let tiles = |outcome| metrics.tiles.with_label_values(&[network.model.as_str(), scale.as_str(), outcome]);
             NetworkMeters {
+                model: network.model.clone(),
+                scale: network.scale.factor(),
                 done: tiles("done"),
                 failed: tiles("failed"),
                 cancelled: tiles("cancelled"),

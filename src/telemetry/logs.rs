@@ -1,21 +1,156 @@
 //! Log lines, for people or as JSON, on standard error: standard output belongs to what a command answers.
+//!
+//! Every line of a request carries its ids, since it stands in the request's span. In JSON they are fields like any
+//! other, beside those of the line: whoever searches for a request should not have to know which line came from where.
 
+use std::fmt;
 use std::io::{IsTerminal, stderr};
 
-use tracing_subscriber::fmt;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, LogSettings};
 
 /// Starts logging for the whole process; a second call changes nothing.
 pub fn init(settings: LogSettings) {
-    let lines = fmt().with_env_filter(settings.filter).with_writer(stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(settings.filter).with_writer(stderr);
     let started = match settings.format {
         LogFormat::Human => lines.with_ansi(stderr().is_terminal()).finish().try_init(),
-        // Flat: the fields of a line are what is searched for, and they stand beside its time and level.
-        LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),
+        LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).finish().try_init(),
     };
     if started.is_err() {
         tracing::debug!("logging was already started");
+    }
+}
+
+/// One JSON object a line; the fields of the spans around it stand beside its own, which win.
+#[derive(Debug)]
+struct Flat;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: &'a str,
+    level: &'a str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+    target: &'a str,
+}
+
+impl<S, N> FormatEvent<S, N> for Flat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut timestamp = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        let mut fields = Map::new();
+        for span in ctx.event_scope().into_iter().flat_map(Scope::from_root) {
+            let extensions = span.extensions();
+            let written = extensions.get::<FormattedFields<N>>().map_or("", |written| written.as_str());
+            // Written by `JsonFields` when the span was made; what is empty is no JSON.
+            fields.extend(serde_json::from_str::<Map<String, Value>>(written).unwrap_or_default());
+        }
+        event.record(&mut Fields(&mut fields));
+        let (level, target) = (event.metadata().level().as_str(), event.metadata().target());
+        let line = serde_json::to_string(&Line { timestamp: &timestamp, level, fields, target });
+        writeln!(writer, "{}", line.map_err(|_| fmt::Error)?)
+    }
+}
+
+struct Fields<'a>(&'a mut Map<String, Value>);
+
+impl Fields<'_> {
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().trim_start_matches("r#").to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic under it").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_in_json_has_the_fields_of_its_spans_beside_its_own() {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = tracing_subscriber::fmt().with_writer(move || writer.clone());
+        let lines = lines.fmt_fields(JsonFields::new()).event_format(Flat).finish();
+        tracing::subscriber::with_default(lines, || {
+            let request = tracing::error_span!("request", request_id = %"r-1", trace_id = None::<&str>, status = 1);
+            let inner = request.in_scope(|| tracing::error_span!("inner", part = "decode"));
+            inner.in_scope(
+                || tracing::warn!(status = 500_u16, cause = %"a \"quote\"", left = true, ms = 1.5, "it failed"),
+            );
+            tracing::info!("alone");
+        });
+        let text = String::from_utf8(written.0.lock().expect("no panic under it").clone()).expect("UTF-8");
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect();
+        let [first, second] = &lines[..] else { panic!("{text}") };
+        let fields =
+            ["level", "message", "request_id", "part", "status", "cause", "left", "ms"].map(|name| first[name].clone());
+        let expected: [Value; 8] = [
+            "WARN".into(),
+            "it failed".into(),
+            "r-1".into(),
+            "decode".into(),
+            500.into(),
+            "a \"quote\"".into(),
+            true.into(),
+            1.5.into(),
+        ];
+        assert_eq!(fields, expected);
+        assert!(first.get("trace_id").is_none() && first["timestamp"].is_string(), "{first}");
+        assert_eq!((&second["message"], second.get("request_id")), (&"alone".into(), None));
     }
 }

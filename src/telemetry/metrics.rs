@@ -53,9 +53,9 @@ pub struct Metrics {
     pub registry: Registry,
     /// `upscaler_requests_total{route,status}`; status 499 is a client that left.
     pub requests: IntCounterVec,
-    /// `upscaler_request_duration_seconds{route}`.
+    /// `upscaler_request_duration_seconds{route,model}`; model is empty where none was understood.
     pub request_duration: HistogramVec,
-    /// `upscaler_stage_duration_seconds{stage}`.
+    /// `upscaler_stage_duration_seconds{stage,model}`.
     pub stage_duration: HistogramVec,
     /// `upscaler_batch_tiles`.
     pub batch_tiles: Histogram,
@@ -110,13 +110,14 @@ impl Metrics {
             request_duration: new.histogram_vec(
                 "upscaler_request_duration_seconds",
                 "Time from a request's header to the last byte of its answer.",
-                &["route"],
+                // A server has a handful of models, and only two routes have any: some hundred series.
+                &["route", "model"],
                 REQUEST_BUCKETS,
             ),
             stage_duration: new.histogram_vec(
                 "upscaler_stage_duration_seconds",
                 "Time of one upscale request in one stage: decode, queue (mean wait of a tile), infer, encode.",
-                &["stage"],
+                &["stage", "model"],
                 STAGE_BUCKETS,
             ),
             batch_tiles: new.histogram("upscaler_batch_tiles", "Tiles that ran together in a batch.", BATCH_BUCKETS),
@@ -177,6 +178,10 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         new.declare(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
         metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        // From the start at 0, or the first of them would be no increase.
+        for room in ["http", "pipeline", "engine"] {
+            let _ = metrics.panics.with_label_values(&[room]);
+        }
         (metrics, new.described)
     }
 }
@@ -258,10 +263,14 @@ mod tests {
     fn a_new_set_is_gathered() {
         let metrics = Metrics::new();
         metrics.requests.with_label_values(&["/v1/upscale", "200"]).inc();
-        metrics.stage_duration.with_label_values(&[Stage::Decode.name()]).observe(0.002);
+        metrics.stage_duration.with_label_values(&[Stage::Decode.name(), "san"]).observe(0.002);
         let text = TextEncoder::new().encode_to_string(&metrics.registry.gather()).expect("valid names");
         assert!(text.contains(r#"upscaler_requests_total{route="/v1/upscale",status="200"} 1"#), "{text}");
-        assert!(text.contains(r#"upscaler_stage_duration_seconds_bucket{stage="decode",le="0.0025"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"upscaler_stage_duration_seconds_bucket{model="san",stage="decode",le="0.0025"} 1"#),
+            "{text}"
+        );
+        assert!(text.contains(r#"upscaler_panics_total{room="pipeline"} 0"#), "{text}");
         assert!(text.contains(concat!(r#"upscaler_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#)));
         #[cfg(target_os = "linux")]
         assert!(text.contains("process_resident_memory_bytes "), "{text}");

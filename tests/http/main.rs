@@ -13,4 +13,5 @@ mod observed;
 mod parameters;
 mod pictures;
 mod queue;
+mod traces;
 mod uploads;

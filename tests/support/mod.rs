@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod collector;
+
 use std::io::{BufRead, BufReader, Cursor};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;

@@ -86,7 +86,7 @@ async fn a_large_answer_leaves_before_it_is_whole_and_adds_up() {
     let count = |direction| pipeline.metrics.pixels.with_label_values(&[direction, MODEL]).get();
     assert_eq!((count("input"), count("output")), (300_000, 1_200_000));
     for stage in [Stage::Decode, Stage::Queue, Stage::Infer, Stage::Encode] {
-        let histogram = pipeline.metrics.stage_duration.with_label_values(&[stage.name()]);
+        let histogram = pipeline.metrics.stage_duration.with_label_values(&[stage.name(), MODEL]);
         assert_eq!(histogram.get_sample_count(), 1, "{}", stage.name());
     }
 }
