@@ -3,6 +3,8 @@
 pub mod backend;
 pub mod bench;
 pub mod bicubic;
+mod carrier;
+mod graph;
 pub mod half;
 pub mod onnx;
 mod pinned;

@@ -19,6 +19,8 @@ use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 use ort::value::{Shape, TensorRef, ValueType};
 
 use crate::engine::backend::{Backend, Device};
+use crate::engine::carrier::{self, Cut};
+use crate::engine::graph::Malformed;
 use crate::engine::pinned::Pinned;
 use crate::engine::runtime::Runtime;
 use crate::engine::runtime::placement::{Placement, RECORD};
@@ -61,6 +63,8 @@ pub struct Resources {
 #[derive(Debug)]
 pub struct OnnxEngine {
     session: Session,
+    /// At bf16: what makes the enlargement that the network adds detail to.
+    carrier: Option<Carrier>,
     /// Of a card: batches go by page-locked memory.
     pinned: Option<Pinned>,
     /// In fp32 on the CPU, if `session` computes at less.
@@ -77,6 +81,14 @@ pub struct OnnxEngine {
     execution: Execution,
 }
 
+/// A session on the CPU in fp32 whose result is an input of the network.
+#[derive(Debug)]
+struct Carrier {
+    session: Session,
+    /// What both call the tensor between them.
+    between: String,
+}
+
 /// The result of one tile; `None` if it is not all finite.
 type Enlarged = Option<Vec<f32>>;
 
@@ -84,16 +96,18 @@ impl OnnxEngine {
     /// Reads the network and makes its sessions. An error if ONNX Runtime would run any costly part of it elsewhere than
     /// `backend` says.
     pub fn open(runtime: &Runtime, from: Source, backend: Backend, resources: Resources) -> Result<Self, EngineError> {
-        let cpu = session(runtime, from.path, Backend::CpuFp32, resources)?;
+        let cpu = session(runtime, Network::File(from.path), Backend::CpuFp32, resources)?;
         check_ends(&cpu)?;
         let reduced = backend.precision() != Backend::CpuFp32.precision();
-        let (session, exact) = if backend == Backend::CpuFp32 {
-            (cpu, None)
+        let (session, carrier, exact) = if backend == Backend::CpuFp32 {
+            (cpu, None, None)
         } else {
-            (self::session(runtime, from.path, backend, resources)?, reduced.then_some(cpu))
+            let (session, carrier) = faster(runtime, from.path, backend, resources)?;
+            (session, carrier, reduced.then_some(cpu))
         };
         Ok(Self {
             session,
+            carrier,
             pinned: (backend.device() == Device::Cuda).then(|| Pinned::new(AllocationDevice::CUDA_PINNED)),
             exact,
             rerun: 0,
@@ -130,7 +144,7 @@ impl OnnxEngine {
                     tiles(values, shape[0], outward)
                 })
                 .map_err(|error| failed(&error))?,
-            None => forward(&mut self.session, &self.input, shape, factor, outward)?,
+            None => forward(&mut self.session, &mut self.carrier, &self.input, shape, factor, outward)?,
         };
         let each = expected / shape[0];
         let mut levels = Vec::with_capacity(enlarged.len());
@@ -141,7 +155,7 @@ impl OnnxEngine {
                 (None, Some(exact)) => {
                     self.rerun += 1;
                     let input = &self.input[tile * each..][..each];
-                    let again = forward(exact, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
+                    let again = forward(exact, &mut None, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
                     again.into_iter().next().flatten().ok_or(EngineError::NonFinite { tile })?
                 }
             });
@@ -175,14 +189,22 @@ impl TileEngine for OnnxEngine {
 /// One run of a session on values that fill `shape`.
 fn forward(
     session: &mut Session,
+    carrier: &mut Option<Carrier>,
     input: &[f32],
     shape: [usize; 4],
     factor: usize,
     outward: f32,
 ) -> Result<Vec<Enlarged>, EngineError> {
     let [batch, planes, height, width] = shape;
-    let input = TensorRef::from_array_view((shape, input)).map_err(|e| failed(&e))?;
-    let outputs = session.run(ort::inputs![INPUT => input]).map_err(|e| failed(&e))?;
+    let tensor = || TensorRef::from_array_view((shape, input)).map_err(|e| failed(&e));
+    let outputs = match carrier {
+        None => session.run(ort::inputs![INPUT => tensor()?]),
+        Some(Carrier { session: carrier, between }) => {
+            let carried = carrier.run(ort::inputs![INPUT => tensor()?]).map_err(|e| failed(&e))?;
+            session.run(ort::inputs![INPUT => tensor()?, between.as_str() => &carried[between.as_str()]])
+        }
+    }
+    .map_err(|e| failed(&e))?;
     let (shape, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
     let wanted = [batch, planes, height * factor, width * factor];
     if **shape != *Shape::from(wanted) {
@@ -205,17 +227,52 @@ fn finite(values: &[f32], outward: f32) -> Enlarged {
     levels.iter().fold(true, |all, level| all & level.is_finite()).then_some(levels)
 }
 
-/// A session of the network in `path`, all of whose costly nodes run where `backend` says.
-fn session(runtime: &Runtime, path: &Path, backend: Backend, resources: Resources) -> Result<Session, EngineError> {
-    let mut options = options(runtime, backend, resources).map_err(|e| failed(&e))?;
-    let session = if backend == Backend::CudaFp16 {
-        let network = std::fs::read(path).map_err(|e| EngineError::Runtime(format!("it cannot be read: {e}")))?;
-        let network = half::convolutions_in_fp16(&network).map_err(|e| EngineError::Runtime(e.to_string()))?;
-        options.commit_from_memory(&network)
-    } else {
-        options.commit_from_file(path)
+/// Sessions on a faster provider than the CPU's: of the network, and of what carries the picture past it.
+fn faster(
+    runtime: &Runtime,
+    path: &Path,
+    backend: Backend,
+    resources: Resources,
+) -> Result<(Session, Option<Carrier>), EngineError> {
+    if backend.precision() == Backend::CpuFp32.precision() {
+        return Ok((session(runtime, Network::File(path), backend, resources)?, None));
+    }
+    let file = std::fs::read(path).map_err(|e| EngineError::Runtime(format!("it cannot be read: {e}")))?;
+    let malformed = |e: Malformed| EngineError::Runtime(e.to_string());
+    if backend == Backend::CudaFp16 {
+        let network = half::convolutions_in_fp16(&file).map_err(malformed)?;
+        return Ok((session(runtime, Network::Bytes(&network), backend, resources)?, None));
+    }
+    let Some(Cut { carrier, network, between }) = carrier::cut(&file).map_err(malformed)? else {
+        return Ok((session(runtime, Network::Bytes(&file), backend, resources)?, None));
     };
-    let session = session.map_err(|error| cannot(backend, error.message()))?;
+    let carrier = Network::Bytes(&carrier);
+    // A two-hundredth of the work: it has no thread of its own.
+    let alone = Resources { threads: 1, ..resources };
+    let carrier = Carrier { session: session(runtime, carrier, Backend::CpuFp32, alone)?, between };
+    Ok((session(runtime, Network::Bytes(&network), backend, resources)?, Some(carrier)))
+}
+
+/// Where a network comes from.
+#[derive(Clone, Copy)]
+enum Network<'a> {
+    File(&'a Path),
+    Bytes(&'a [u8]),
+}
+
+/// A session of a network, all of whose costly nodes run where `backend` says.
+fn session(
+    runtime: &Runtime,
+    network: Network,
+    backend: Backend,
+    resources: Resources,
+) -> Result<Session, EngineError> {
+    let mut options = options(runtime, backend, resources).map_err(|e| failed(&e))?;
+    let session = match network {
+        Network::File(path) => options.commit_from_file(path),
+        Network::Bytes(bytes) => options.commit_from_memory(bytes),
+    }
+    .map_err(|error| cannot(backend, error.message()))?;
     let placement = Placement::of(&session).map_err(|e| failed(&e))?;
     placement.is_on(backend.device()).map_err(|reason| cannot(backend, &reason))?;
     Ok(session)

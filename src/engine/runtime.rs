@@ -108,6 +108,10 @@ pub fn load(explicit: Option<&Path>, devices: &[Device]) -> Result<&'static Runt
         };
         let runtime = open(&library)?;
         tracing::info!(library = %library.display(), build = ort::info(), "loaded ONNX Runtime");
+        if let Some(faster) = devices.first().filter(|device| !library::offers(&library, **device)) {
+            let (provider, fetch) = (faster.name(), faster.fetched_by());
+            tracing::info!(provider, fetch, "this machine could run a faster provider, but the library has it not");
+        }
         RUNTIME.get_or_init(|| runtime)
     };
     match devices {

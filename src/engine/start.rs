@@ -96,16 +96,7 @@ pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<Onnx
     let wishes = backend::wishes(wanted.provider, wanted.precision, Hardware::here())?;
     let devices: Vec<_> = wishes.iter().map(|backend| backend.device()).collect();
     let runtime = runtime::load(wanted.runtime, &devices)?;
-    let (mut backends, missing): (Vec<Backend>, Vec<_>) =
-        wishes.into_iter().partition(|backend| runtime.offers(backend.device()));
-    if let Some(faster) = missing.first() {
-        tracing::debug!(
-            provider = faster.device().name(),
-            fetch = faster.device().fetched_by(),
-            library = %runtime.library().display(),
-            "this machine could run a faster provider, but the library has it not"
-        );
-    }
+    let mut backends: Vec<Backend> = wishes.into_iter().filter(|backend| runtime.offers(backend.device())).collect();
     let last = backends.pop().expect("`load` refuses a library that offers nothing of what is wanted");
     let from = Source { path, scale: network.scale, range: *range };
     let resources = Resources { threads: wanted.threads, gpu_memory: wanted.gpu_memory };
@@ -139,6 +130,16 @@ pub fn warm_up(engines: &mut EngineSet, registry: &Registry, batch_max: usize) -
             let seconds_per_tile = run_once(engine.as_mut(), network.scale, tile.shape, batch_max)
                 .map_err(|reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason })?;
             warm.push(Warm { network: network.id, shape: tile.shape, seconds_per_tile });
+        }
+        let rerun = engine.take_rerun();
+        if rerun > 0 {
+            tracing::warn!(
+                model = network.model,
+                scale = %network.scale,
+                tiles = rerun,
+                runs_on = %engine.execution(),
+                "its values are too large for this precision: tiles had to run again in fp32; consider --precision fp32"
+            );
         }
     }
     Ok(warm)
