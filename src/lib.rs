@@ -5,6 +5,7 @@ pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod engine;
+pub mod geometry;
 pub mod http;
 pub mod pipeline;
 pub mod quality;
