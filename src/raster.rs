@@ -110,6 +110,24 @@ impl Raster {
         self.size
     }
 
+    /// The part of `size` whose first column is `x` and first row `y`.
+    ///
+    /// # Panics
+    /// If it is not inside.
+    #[must_use]
+    pub fn cut(self, x: u32, y: u32, size: Size) -> Self {
+        if size == self.size {
+            return self;
+        }
+        let step = self.channels.count();
+        let (line, from, kept) = (self.size.width as usize * step, x as usize * step, size.width as usize * step);
+        let samples = match &self.samples {
+            Samples::U8(v) => Samples::U8(cut(v, line, y as usize, size.height as usize, from, kept)),
+            Samples::U16(v) => Samples::U16(cut(v, line, y as usize, size.height as usize, from, kept)),
+        };
+        Self::new(size, self.channels, samples)
+    }
+
     /// What the samples mean.
     pub const fn channels(&self) -> Channels {
         self.channels
@@ -152,6 +170,14 @@ impl Raster {
     }
 }
 
+fn cut<T: Copy>(samples: &[T], line: usize, first: usize, rows: usize, from: usize, kept: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(rows * kept);
+    for row in samples.chunks_exact(line).skip(first).take(rows) {
+        out.extend_from_slice(&row[from..from + kept]);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,5 +197,19 @@ mod tests {
     #[should_panic(expected = "needs exactly its samples")]
     fn a_miscount_does_not_go_on() {
         Raster::new(Size::new(2, 2), Channels::Rgb, Samples::U8(vec![0; 11]));
+    }
+
+    #[test]
+    fn a_cut_is_the_part_that_was_named() {
+        let whole = || Raster::new(Size::new(4, 3), Channels::GrayAlpha, Samples::U8((0..24).collect()));
+        let part = whole().cut(1, 1, Size::new(2, 2));
+        assert_eq!(part.samples(), &Samples::U8(vec![10, 11, 12, 13, 18, 19, 20, 21]));
+        assert_eq!(whole().cut(0, 0, Size::new(4, 3)), whole());
+    }
+
+    #[test]
+    #[should_panic(expected = "needs exactly its samples")]
+    fn a_cut_beyond_the_border_does_not_go_on() {
+        let _ = Raster::new(Size::new(4, 3), Channels::Gray, Samples::U8(vec![0; 12])).cut(0, 2, Size::new(4, 2));
     }
 }

@@ -21,6 +21,7 @@ use super::{Failure, start};
 use crate::codec::OutputFormat;
 use crate::config::{EngineArgs, Machine};
 use crate::engine::Execution;
+use crate::geometry::Resize;
 use crate::pipeline::{Fidelity, Options, Pipeline};
 use crate::quality::metrics::{Quality, compare};
 use crate::quality::resize::cropped;
@@ -38,10 +39,10 @@ pub struct Args {
     /// A test set (`HR`, and `LR_bicubic/X4` if it is there) or a folder of several
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// How many times larger, 2 to 8
+    /// How many times larger, 2 to 8; beyond the model's own scales by one network after the other
     #[arg(short, long, value_name = "N", default_value = "4", value_parser = value_parser!(u8).range(2..=8))]
     pub scale: u8,
-    /// Whole pictures in one piece instead of tiles: shows what tiles cost; takes memory
+    /// Whole pictures in one piece instead of tiles, at a scale of the model's own: shows what tiles cost; takes memory
     #[arg(long)]
     pub whole: bool,
     /// Average over eight orientations (self-ensemble)
@@ -161,30 +162,25 @@ impl Maker {
         let mut settings = args.engine.settings(&Machine::here())?;
         // Nothing else can be asked for here, so nothing else need be loaded.
         settings.only = vec![settings.model.clone()];
-        let known = |registry: &Registry| {
-            registry.find(&settings.model, scale).cloned().map_err(|error| Failure::Other(error.to_string()))
-        };
         if args.whole {
             let registry = Registry::load(&settings.models, &settings.only).map_err(start::StartError::from)?;
-            let engine = Whole::open(&known(&registry)?, &settings).map_err(start::StartError::from)?;
+            let network = registry.find(&settings.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
+            let engine = Whole::open(network, &settings).map_err(start::StartError::from)?;
             return Ok(Self::Whole { engine, ensemble: args.ensemble });
         }
         let pipeline = start::start(&settings, Arc::new(Metrics::new()))?;
-        known(&pipeline.registry)?;
-        let (model, ensemble) = (settings.model, args.ensemble);
-        Ok(Self::Tiles(
-            pipeline,
-            Options {
-                model,
-                scale,
-                ensemble,
-                format: OutputFormat::Png,
-                quality: None,
-                frame: None,
-                fidelity: Fidelity::default(),
-                deadline: DEADLINE,
-            },
-        ))
+        pipeline.registry.model(&settings.model).map_err(|error| Failure::Other(error.to_string()))?;
+        let options = Options {
+            model: settings.model,
+            resize: Resize::By(scale.into()),
+            ensemble: args.ensemble,
+            format: OutputFormat::Png,
+            quality: None,
+            frame: None,
+            fidelity: Fidelity::default(),
+            deadline: DEADLINE,
+        };
+        Ok(Self::Tiles(pipeline, options))
     }
 
     fn ready(folder: &Path, sets: &[Set]) -> Result<Self, String> {
@@ -212,7 +208,8 @@ impl Maker {
     fn execution(&self) -> Option<Execution> {
         match self {
             Self::Tiles(pipeline, options) => {
-                let network = pipeline.registry.find(&options.model, options.scale).ok()?;
+                // One provider has all networks of a model; the first stands for those that are chained.
+                let network = pipeline.registry.networks().iter().find(|network| network.model == options.model)?;
                 pipeline.executions.get(network.id.0).cloned()
             }
             Self::Whole { engine, .. } => Some(engine.execution()),

@@ -25,10 +25,10 @@ use super::signals::Signals;
 use super::{Failure, start};
 use crate::codec::OutputFormat;
 use crate::config::{EngineArgs, Machine};
+use crate::geometry::{Factor, Fit, Resize};
 use crate::pipeline::{Options, Pipeline, PipelineError};
 use crate::scheduler::Refusal;
 use crate::telemetry::Metrics;
-use crate::units::Scale;
 
 /// Files under way together.
 const TOGETHER: usize = 2;
@@ -48,9 +48,18 @@ pub struct Args {
     /// Where to: a file, if one image goes in and the name ends in .png, .jpg, .webp or .tif; else a folder
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// How many times larger, 1 to 8, as far as the model has it
-    #[arg(short, long, value_name = "N", default_value = "4", value_parser = value_parser!(u8).range(1..=8))]
-    pub scale: u8,
+    /// How many times larger: a decimal from 1 to 8
+    #[arg(short, long, value_name = "N", default_value = "4", conflicts_with_all = ["width", "height"])]
+    pub scale: Factor,
+    /// Width of the results in pixels; without --height the shape is kept
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(1..))]
+    pub width: Option<u32>,
+    /// Height of the results in pixels; without --width the shape is kept
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(1..))]
+    pub height: Option<u32>,
+    /// How an image is fitted into --width and --height [default: inside]
+    #[arg(long, value_enum, requires = "width", requires = "height")]
+    pub fit: Option<Fit>,
     /// Average over the eight orientations of each tile (self-ensemble): eight times the work, a little more detail
     #[arg(long)]
     pub ensemble: bool,
@@ -78,15 +87,17 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     // Nothing else can be asked for here, so nothing else need be loaded.
     settings.only = vec![settings.model.clone()];
     let pipeline = start::start(&settings, Arc::new(Metrics::new()))?;
-    let scale =
-        Scale::new(args.scale).ok_or_else(|| Failure::Other(format!("--scale {} is not 1 to 8", args.scale)))?;
-    pipeline.registry.find(&settings.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
+    pipeline.registry.model(&settings.model).map_err(|error| Failure::Other(error.to_string()))?;
     if args.quality.is_some() && !format.is_lossy() {
         return Err(Failure::Other("--quality goes with jpeg; add --format jpeg, or leave it out".into()));
     }
+    let resize = match (args.width, args.height) {
+        (None, None) => Resize::By(args.scale),
+        (width, height) => Resize::To { width, height, fit: args.fit.unwrap_or_default() },
+    };
     let options = Options {
         model: settings.model,
-        scale,
+        resize,
         ensemble: args.ensemble,
         format,
         quality: args.quality,
@@ -181,10 +192,15 @@ fn bar() -> ProgressBar {
 
 /// Moves the bar by the count of tiles that the workers keep.
 async fn follow(batch: Batch) {
-    let scale = batch.options.scale.to_string();
-    let done = batch.pipeline.metrics.tiles.with_label_values(&[&*batch.options.model, &scale, "done"]);
+    let networks = batch.pipeline.registry.networks().iter().filter(|network| network.model == batch.options.model);
+    let done: Vec<_> = networks
+        .map(|network| {
+            let labels = [&network.model, &network.scale.to_string(), "done"];
+            batch.pipeline.metrics.tiles.with_label_values(&labels)
+        })
+        .collect();
     loop {
-        batch.bar.set_position(done.get());
+        batch.bar.set_position(done.iter().map(|done| done.get()).sum());
         tokio::time::sleep(TICK).await;
     }
 }

@@ -51,6 +51,11 @@ impl Kernel {
         Self { factor, phases: (0..factor).map(phase).collect() }
     }
 
+    /// How many times larger it makes a plane.
+    pub const fn factor(&self) -> u32 {
+        self.factor
+    }
+
     /// The rows of a plane that the output rows `rows` depend on.
     pub fn depends_on(&self, rows: &Range<u32>, height: u32) -> Range<u32> {
         (rows.start / self.factor).saturating_sub(RADIUS)..(rows.end.div_ceil(self.factor) + RADIUS).min(height)

@@ -86,49 +86,47 @@ impl Resize {
     /// The answer for an upload of this size, upright.
     pub fn frame(self, source: Size) -> Result<Frame, GeometryError> {
         let Size { width, height } = source;
-        let by_width = |to| Size::new(to, in_proportion(height, to, width));
-        let by_height = |to| Size::new(in_proportion(width, to, height), to);
+        let by_width = |to| within(Side::Width, to, width).map(|to| Size::new(to, in_proportion(height, to, width)));
+        let by_height = |to| within(Side::Height, to, height).map(|to| Size::new(in_proportion(width, to, height), to));
         let (whole, output) = match self {
             Self::By(factor) => {
                 let whole = Size::new(factor.of(width), factor.of(height));
                 (whole, whole)
             }
             Self::To { width: Some(w), height: Some(h), fit } => {
-                let asked = Size::new(w, h);
                 // Whether the width needs the larger magnification of the two.
                 let wide = u64::from(w) * u64::from(height) >= u64::from(h) * u64::from(width);
                 match fit {
-                    Fit::Fill => (asked, asked),
-                    Fit::Cover => (if wide { by_width(w) } else { by_height(h) }, asked),
+                    Fit::Fill => {
+                        let whole = Size::new(within(Side::Width, w, width)?, within(Side::Height, h, height)?);
+                        (whole, whole)
+                    }
+                    Fit::Cover => (if wide { by_width(w)? } else { by_height(h)? }, Size::new(w, h)),
                     Fit::Inside => {
-                        let whole = if wide { by_height(h) } else { by_width(w) };
+                        let whole = if wide { by_height(h)? } else { by_width(w)? };
                         (whole, whole)
                     }
                 }
             }
-            Self::To { width: Some(w), .. } => (by_width(w), by_width(w)),
-            Self::To { height: Some(h), .. } => (by_height(h), by_height(h)),
+            Self::To { width: Some(w), .. } => (by_width(w)?, by_width(w)?),
+            Self::To { height: Some(h), .. } => (by_height(h)?, by_height(h)?),
             Self::To { .. } => (source, source),
         };
         let across = Axis::new(width, whole.width, output.width);
         let down = Axis::new(height, whole.height, output.height);
-        across.check(Side::Width)?;
-        down.check(Side::Height)?;
         Ok(Frame { across, down })
     }
+}
+
+/// Refuses what is more than eight times a side. The other side follows it, so that it is within as well.
+fn within(parameter: Side, asked: u32, side: u32) -> Result<u32, GeometryError> {
+    let most = side.saturating_mul(u32::from(Scale::MAX));
+    if asked <= most { Ok(asked) } else { Err(GeometryError { parameter, asked, side, most }) }
 }
 
 impl Axis {
     fn new(source: u32, whole: u32, output: u32) -> Self {
         Self { source, whole, first: (whole - output) / 2, output }
-    }
-
-    fn check(self, parameter: Side) -> Result<(), GeometryError> {
-        let most = self.source.saturating_mul(u32::from(Scale::MAX));
-        if self.whole <= most {
-            return Ok(());
-        }
-        Err(GeometryError { parameter, asked: self.whole, side: self.source, most })
     }
 
     /// The pixels of the upload that the answer depends on, with some around them.
@@ -236,7 +234,11 @@ mod tests {
         assert_eq!(error.to_string(), "width 801 is more than 8 times the image's 100 pixels; ask for at most 800");
         assert_eq!(far(to(Some(100), Some(401), Fit::Fill)).map_err(|error| error.parameter), Err(Side::Height));
         assert_eq!(far(to(Some(800), Some(10_000), Fit::Inside)), Ok(8), "only what it becomes counts");
-        assert!(far(to(Some(1), Some(401), Fit::Cover)).is_err());
+        assert_eq!(
+            far(to(Some(1), Some(401), Fit::Cover)).map_err(|error| error.asked),
+            Err(401),
+            "what was asked for"
+        );
         assert!(far(to(Some(u32::MAX), None, Fit::Inside)).is_err());
     }
 

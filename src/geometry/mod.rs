@@ -10,7 +10,7 @@ mod frame;
 pub mod passes;
 
 pub use factor::{Factor, FactorError};
-pub use frame::{Frame, GeometryError, Window};
+pub use frame::{Frame, GeometryError, Side, Window};
 
 use std::fmt;
 

@@ -22,9 +22,9 @@ use uuid::Uuid;
 use super::App;
 use super::problem::Problem;
 use super::router::route_label;
+use crate::geometry::Resize;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{Fact, TRACEPARENT, Trace};
-use crate::units::Scale;
 
 /// Header that carries the request id both ways.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -45,7 +45,7 @@ pub struct Record {
     method: Method,
     started: Instant,
     bytes_in: AtomicU64,
-    asked: OnceLock<(String, Scale)>,
+    asked: OnceLock<(String, Resize)>,
     tiles: OnceLock<usize>,
     client: OnceLock<String>,
     code: OnceLock<&'static str>,
@@ -78,8 +78,8 @@ impl Record {
     }
 
     /// Notes for the log line what is asked for; the first call counts.
-    pub fn asks_for(&self, model: &str, scale: Scale) {
-        let _ = self.asked.set((model.to_owned(), scale));
+    pub fn asks_for(&self, model: &str, resize: Resize) {
+        let _ = self.asked.set((model.to_owned(), resize));
     }
 
     /// Notes for the log line how many tiles that takes; the first call counts.
@@ -202,7 +202,7 @@ impl End {
                     bytes_in = record.bytes_in.load(Ordering::Relaxed),
                     bytes_out = self.bytes_out,
                     model = asked.map(|(model, _)| model.as_str()),
-                    scale = asked.map(|(_, scale)| scale.factor()),
+                    scale = asked.map(|(_, resize)| tracing::field::display(resize)),
                     tiles = record.tiles.get(),
                     client = record.client.get(),
                     "request"
@@ -224,8 +224,9 @@ impl End {
             Fact::Number("http.request.body.size", record.bytes_in.load(Ordering::Relaxed)),
             Fact::Number("http.response.body.size", self.bytes_out),
         ];
-        if let Some((model, scale)) = record.asked.get() {
-            facts.extend([Fact::Text("upscaler.model", model), Fact::Number("upscaler.scale", scale.factor().into())]);
+        let asked = record.asked.get().map(|(model, resize)| (model, resize.to_string()));
+        if let Some((model, resize)) = &asked {
+            facts.extend([Fact::Text("upscaler.model", model), Fact::Text("upscaler.scale", resize)]);
         }
         facts.extend(record.tiles.get().map(|tiles| Fact::Number("upscaler.tiles", *tiles as u64)));
         record.trace.end(status, record.code.get().copied(), &facts);

@@ -79,6 +79,9 @@ impl From<PipelineError> for Problem {
         match error {
             PipelineError::Codec(error) => error.into(),
             PipelineError::Lookup(error) => error.into(),
+            PipelineError::Geometry(error) => {
+                Self::parameters(vec![Fault { parameter: error.parameter.name().into(), detail: error.to_string() }])
+            }
             PipelineError::Refused(refusal) => refusal.into(),
             PipelineError::Deadline(_) => Self::new(Code::DeadlineExceeded, error.to_string()),
             PipelineError::Internal(cause) => {
@@ -102,6 +105,7 @@ pub fn not_ready() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::{GeometryError, Side};
     use crate::units::Scale;
 
     fn seconds(s: u64) -> Duration {
@@ -138,6 +142,11 @@ mod tests {
             ),
             (
                 LookupError::UnsupportedScale { model: "x".into(), scale, known: vec![scale] }.into(),
+                Code::InvalidParameter,
+                400,
+            ),
+            (
+                GeometryError { parameter: Side::Width, asked: 81, side: 10, most: 80 }.into(),
                 Code::InvalidParameter,
                 400,
             ),

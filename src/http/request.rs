@@ -3,6 +3,8 @@
 //! A parameter that is unknown, repeated or malformed is an error and never passed over: a client that writes
 //! `scael=2` must not be sent a picture at 4. All wrong parameters are told at once, as far as anybody would read.
 
+mod resize;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +24,23 @@ use super::upload::{Budget, Held, Upload, Wrapping};
 use crate::codec::OutputFormat;
 use crate::pipeline::Options;
 use crate::registry::Registry;
-use crate::units::Scale;
 
 /// Every parameter there is.
-pub const PARAMETERS: [&str; 10] =
-    ["scale", "model", "ensemble", "format", "quality", "frame", "icc", "alpha", "background", "deadline"];
-
-/// Magnification where none is asked for.
-const DEFAULT_SCALE: &str = "4";
+pub const PARAMETERS: [&str; 13] = [
+    "scale",
+    "width",
+    "height",
+    "fit",
+    "model",
+    "ensemble",
+    "format",
+    "quality",
+    "frame",
+    "icc",
+    "alpha",
+    "background",
+    "deadline",
+];
 
 /// What the answer will be, which decides what `Accept` is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +97,7 @@ fn head(app: &App, record: &Record, parts: &Parts, wants: Wants) -> Result<(Opti
     }
     let defaults = Defaults { model: &app.settings.engine.model, deadline: app.settings.deadline };
     let options = options(&parts.uri, &parts.headers, wants, &defaults, &app.pipeline.registry)?;
-    record.asks_for(&options.model, options.scale);
+    record.asks_for(&options.model, options.resize);
     Ok((options, Wrapping::of(&parts.headers)?))
 }
 
@@ -111,18 +122,10 @@ pub fn options(
     let query = Given::read(uri, &mut faults);
 
     let model = query.get("model").unwrap_or(defaults.model);
-    let text = query.get("scale").unwrap_or(DEFAULT_SCALE);
-    let scale = text.parse().ok().and_then(Scale::new);
-    let known = known_scales(registry, model);
-    match scale {
-        Some(scale) => {
-            if let Err(error) = registry.find(model, scale) {
-                faults.push(refuse::fault(&error));
-            }
-        }
-        None if known.is_empty() => faults.add("scale", text, "a whole number that a model has"),
-        None => faults.add("scale", text, &format!("one of {}, which model '{model}' has", known.join(", "))),
+    if let Err(error) = registry.model(model) {
+        faults.push(refuse::fault(&error));
     }
+    let resize = resize::resize(&query, &mut faults);
     let ensemble = query.get("ensemble").unwrap_or("false").parse().unwrap_or_else(|_| {
         faults.add("ensemble", query.get("ensemble").unwrap_or_default(), "true or false");
         false
@@ -144,7 +147,7 @@ pub fn options(
         })
     });
     let fidelity = fidelity::read(&query, &mut faults);
-    let Some(scale) = scale.filter(|_| faults.0.is_empty()) else { return Err(Problem::parameters(faults.0)) };
+    let Some(resize) = resize.filter(|_| faults.0.is_empty()) else { return Err(Problem::parameters(faults.0)) };
 
     let format = match format {
         Some(format) => format,
@@ -161,7 +164,7 @@ pub fn options(
     }
     Ok(Options {
         model: model.to_owned(),
-        scale,
+        resize,
         ensemble,
         format,
         quality: quality.map(|quality| quality as u8),
@@ -178,11 +181,6 @@ fn misplaced_quality(quality: u64, format: OutputFormat) -> Option<Fault> {
         "quality is '{quality}', but the answer will be {name} without loss; ask for format=jpeg, or leave it out"
     );
     (!format.is_lossy()).then(|| Fault { parameter: "quality".into(), detail })
-}
-
-/// Scales of a model in words; none if there is no such model.
-fn known_scales(registry: &Registry, model: &str) -> Vec<String> {
-    registry.networks().iter().filter(|n| n.model == model).map(|n| n.scale.to_string()).collect()
 }
 
 /// A positive, finite number of seconds.
@@ -213,7 +211,17 @@ impl Faults {
 
     /// Notes that a parameter has a wrong value, and what would be right.
     pub fn add(&mut self, parameter: &str, value: &str, expected: &str) {
-        let detail = format!("{parameter} is '{}'; it must be {expected}", shown(value));
+        self.tell(parameter, format!("{parameter} is '{}'; it must be {expected}", shown(value)));
+    }
+
+    /// Two parameters that cannot both hold.
+    fn conflict(&mut self, one: (&str, &str), other: (&str, &str), remedy: &str) {
+        let ((one, value), (other, another)) = (one, other);
+        let (value, another) = (shown(value), shown(another));
+        self.tell(one, format!("{one} '{value}' and {other} '{another}' contradict each other; {remedy}"));
+    }
+
+    fn tell(&mut self, parameter: &str, detail: String) {
         self.push(Fault { parameter: parameter.to_owned(), detail });
     }
 }
@@ -285,7 +293,7 @@ mod tests {
     use super::*;
     use crate::registry::{Kind, Network, NetworkId};
     use crate::tiling::TileSpec;
-    use crate::units::TileShape;
+    use crate::units::{Scale, TileShape};
 
     fn registry() -> Registry {
         let tiles = vec![TileSpec { shape: TileShape::square(64), halo: 4 }];
@@ -317,15 +325,18 @@ mod tests {
     #[test]
     fn nothing_asked_for_is_the_default_of_everything() {
         let options = asked("", None, Wants::Picture).expect("options");
-        assert_eq!((options.model.as_str(), options.scale.factor(), options.ensemble), ("big", 4, false));
+        assert_eq!((options.model.as_str(), options.resize.to_string(), options.ensemble), ("big", "4".into(), false));
         assert_eq!((options.format, options.deadline), (OutputFormat::Png, Duration::from_mins(5)));
     }
 
     #[test]
     fn everything_asked_for_is_heard() {
-        let query = "scale=3&model=small&ensemble=true&format=jpeg&quality=70&frame=4&deadline=0.5";
+        let query = "scale=2.5&model=small&ensemble=true&format=jpeg&quality=70&frame=4&deadline=0.5";
         let options = asked(query, None, Wants::Picture).expect("options");
-        assert_eq!((options.model.as_str(), options.scale.factor(), options.ensemble), ("small", 3, true));
+        assert_eq!(
+            (options.model.as_str(), options.resize.to_string(), options.ensemble),
+            ("small", "2.5".into(), true)
+        );
         assert_eq!((options.format, options.deadline), (OutputFormat::Jpeg, Duration::from_millis(500)));
         assert_eq!((options.quality, options.frame), (Some(70), Some(4)));
     }
@@ -356,24 +367,10 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_must_be_one_that_the_model_has() {
-        for (query, expected) in [
-            ("scale=3", "model 'big' has no scale 3; it has 2, 4"),
-            ("scale=2.5", "scale is '2.5'; it must be one of 2, 4, which model 'big' has"),
-            ("scale=0", "scale is '0'; it must be one of 2, 4, which model 'big' has"),
-            ("scale=9", "scale is '9'; it must be one of 2, 4, which model 'big' has"),
-            ("scale=", "scale is ''; it must be one of 2, 4, which model 'big' has"),
-            ("model=small", "model 'small' has no scale 4; it has 3"),
-        ] {
-            assert_eq!(faults(query), [("scale".to_owned(), expected.to_owned())], "{query}");
-        }
-    }
-
-    #[test]
     fn every_fault_is_told_at_once() {
-        let query = "scael=2&scale=2&scale=4&model=none&ensemble=1&format=gif&deadline=0&x=%0A";
+        let query = "scael=2&scale=2&scale=4&model=none&width=0&ensemble=1&format=gif&deadline=0&x=%0A";
         let parameters: Vec<String> = faults(query).into_iter().map(|(parameter, _)| parameter).collect();
-        assert_eq!(parameters, ["scael", "scale", "x", "model", "ensemble", "format", "deadline"]);
+        assert_eq!(parameters, ["scael", "scale", "x", "model", "width", "scale", "ensemble", "format", "deadline"]);
     }
 
     #[test]
@@ -411,7 +408,7 @@ mod tests {
             let problem = format("", accept, wants).expect_err("a problem");
             assert_eq!(problem.code, Code::NotAcceptable, "{accept}");
         }
-        let both = asked("scale=3", Some("image/avif"), Wants::Picture).expect_err("a problem");
+        let both = asked("scale=9", Some("image/avif"), Wants::Picture).expect_err("a problem");
         assert_eq!(both.code, Code::InvalidParameter, "a wrong query is told before a wrong header");
     }
 

@@ -19,6 +19,8 @@ use super::observe::Record;
 use super::problem::Problem;
 use super::request::{self, Order, Wants};
 use super::upload::Budget;
+use crate::engine::Execution;
+use crate::pipeline::plan::Pass;
 use crate::pipeline::{Answer, PipelineError, Plan, Timings};
 use crate::telemetry::metrics::Stage;
 
@@ -115,14 +117,17 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     }
 }
 
-/// `san-light-x4; sha256=…; provider=cpu; precision=fp32`.
+/// `san-light-x4; sha256=…; provider=cpu; precision=fp32`, one after the other where several ran; `none` if none did.
 fn model(plan: &Plan) -> String {
-    let sha256 = plan.model_sha256.as_ref().map(|sha256| format!("; sha256={sha256}")).unwrap_or_default();
-    let execution = &plan.execution;
-    format!(
-        "{}-x{}{sha256}; provider={}; precision={}",
-        plan.model, plan.scale, execution.provider, execution.precision
-    )
+    let pass = |pass: &Pass| {
+        let sha256 = pass.model_sha256.as_ref().map(|sha256| format!("; sha256={sha256}")).unwrap_or_default();
+        let Execution { provider, precision } = &pass.execution;
+        format!("{}-x{}{sha256}; provider={provider}; precision={precision}", plan.model, pass.scale)
+    };
+    if plan.passes.is_empty() {
+        return "none".into();
+    }
+    plan.passes.iter().map(pass).collect::<Vec<_>>().join(", ")
 }
 
 /// The stages that are over, in milliseconds.

@@ -8,16 +8,17 @@ use super::Plan;
 
 /// 128 bits of SHA-256 over the upload, the options, the model, what runs it, and the version of this program.
 pub(super) fn etag(upload: &[u8], plan: &Plan) -> String {
+    // The view stands for scale, width, height and fit: however it was asked for, the same size has the same tag.
+    let passes: Vec<_> = plan.passes.iter().map(|pass| (pass.scale, &pass.model_sha256, &pass.execution)).collect();
     let made_by = (
         env!("CARGO_PKG_VERSION"),
         &plan.model,
-        &plan.model_sha256,
-        plan.scale,
+        passes,
+        plan.frame,
         plan.ensemble,
         plan.output_format,
         plan.quality,
         plan.probe.frame,
-        &plan.execution,
         plan.fidelity,
     );
     let mut hash = Sha256::new();

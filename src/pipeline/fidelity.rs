@@ -161,6 +161,30 @@ impl Treatment {
         Self::of(&probe, OutputFormat::Png, depth, Fidelity::default())
     }
 
+    /// What one network gives to the next: colours in 16 bits.
+    pub(super) const fn between(channels: Channels) -> Self {
+        Self {
+            channels,
+            depth: Depth::Sixteen,
+            icc: None,
+            way: Way::Straight,
+            background: None,
+            conversions: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The same for a picture that no network sees: its own numbers need not go to sRGB and come back, unless they
+    /// are laid over a background there.
+    #[must_use]
+    pub(super) fn without_network(mut self) -> Self {
+        if self.background.is_none() && matches!(self.way, Way::RoundTrip(_)) {
+            self.way = Way::Straight;
+            self.conversions.retain(|conversion| *conversion != Conversion::ProfileRoundTrip);
+        }
+        self
+    }
+
     /// Decides by the header alone.
     pub(super) fn of(probe: &Probe, format: OutputFormat, depth: Depth, wish: Fidelity) -> Self {
         let gray = probe.channels.colours() == 1;

@@ -5,67 +5,102 @@ use std::sync::Arc;
 
 use super::alpha::Alpha;
 use super::fidelity::{Background, Treatment};
+use super::shrink::Shrink;
 use crate::engine::bicubic::Kernel;
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::tiling::Band;
-use crate::units::{Scale, Size};
+use crate::units::Size;
 
 /// Makes rows of the answer out of bands.
 #[derive(Debug)]
 pub(super) struct Finish {
-    picture: Arc<Raster>,
+    /// Pixels of a row as it comes.
+    width: u32,
+    /// Whether the picture is gray.
+    gray: bool,
     alpha: Alpha,
-    scale: Scale,
     treatment: Treatment,
-    kernel: Kernel,
+    /// The picture, from which alpha and the colours beyond sRGB are enlarged.
+    beside: Option<(Arc<Raster>, Kernel)>,
+    shrink: Option<Shrink>,
 }
 
 impl Finish {
-    /// For bands of this picture at this scale; rows will be as `treatment` says.
-    pub(super) fn new(picture: Arc<Raster>, alpha: Alpha, scale: Scale, treatment: Treatment) -> Self {
-        Self { picture, alpha, scale, treatment, kernel: Kernel::new(scale) }
+    /// For bands of this picture, enlarged `times`; rows will be as `treatment` says, and as large as `shrink` says.
+    pub(super) fn new(
+        picture: Arc<Raster>,
+        alpha: Alpha,
+        times: u32,
+        shrink: Option<Shrink>,
+        treatment: Treatment,
+    ) -> Self {
+        let (width, gray) = (picture.size().width * times, picture.channels().colours() == 1);
+        Self { width, gray, alpha, treatment, beside: Some((picture, Kernel::by(times))), shrink }
     }
 
-    /// The rows of one band, rounded half up.
-    pub(super) fn rows(&self, mut band: Band) -> Raster {
-        let Treatment { channels, depth, way, background, .. } = &self.treatment;
-        way.restore(&self.picture, &self.kernel, &mut band);
-        let width = self.picture.size().width * self.scale.factor();
-        let alpha = match self.alpha {
-            Alpha::None => Vec::new(),
-            Alpha::Uniform(level) => vec![level; width as usize * band.rows as usize],
-            Alpha::Plane => self.alpha_rows(band.y..band.y + band.rows),
-        };
-        let Band { rows, mut planes, .. } = band;
-        if self.picture.channels().colours() == 1 {
+    /// For what one network gives to the next: colours alone, `width` of them in a row, in 16 bits.
+    pub(super) fn between(channels: Channels, width: u32) -> Self {
+        let (gray, treatment) = (channels == Channels::Gray, Treatment::between(channels));
+        Self { width, gray, alpha: Alpha::None, treatment, beside: None, shrink: None }
+    }
+
+    /// The rows that are finished by one band, rounded half up; `None` if it takes more for the next.
+    pub(super) fn rows(&mut self, mut band: Band) -> Option<Raster> {
+        if self.shrink.is_some() {
+            // What is reduced is the picture that the network made, not what it overshot.
+            band.planes.iter_mut().for_each(|level| *level = level.clamp(0.0, 255.0));
+        }
+        let mut alpha = Vec::new();
+        if let Some((picture, kernel)) = &self.beside {
+            self.treatment.way.restore(picture, kernel, &mut band);
+            if self.alpha == Alpha::Plane {
+                alpha = alpha_rows(picture, kernel, band.y..band.y + band.rows);
+            }
+        }
+        let Band { mut rows, mut planes, .. } = band;
+        if self.gray {
             luma(&mut planes);
         }
+        let mut width = self.width;
+        if let Some(shrink) = &mut self.shrink {
+            (planes, alpha) = shrink.reduce(planes, &alpha)?;
+            width = shrink.width();
+            rows = (planes.len() / if self.gray { 1 } else { 3 }) as u32 / width;
+        }
+        if let Alpha::Uniform(level) = self.alpha {
+            alpha = vec![level; width as usize * rows as usize];
+        }
+        Some(self.rounded(planes, &alpha, Size::new(width, rows)))
+    }
+
+    fn rounded(&self, mut planes: Vec<f32>, alpha: &[f32], size: Size) -> Raster {
+        let Treatment { channels, depth, way, background, .. } = &self.treatment;
         if let Some(background) = background {
-            lay_over(&mut planes, &alpha, *background, channels.colours());
+            lay_over(&mut planes, alpha, *background, channels.colours());
         }
         way.leave(&mut planes);
         let samples = match depth {
             Depth::Eight => {
-                Samples::U8(interleaved(*channels, &planes, &alpha, |level| (level + 0.5).clamp(0.0, 255.0) as u8))
+                Samples::U8(interleaved(*channels, &planes, alpha, |level| (level + 0.5).clamp(0.0, 255.0) as u8))
             }
-            Depth::Sixteen => Samples::U16(interleaved(*channels, &planes, &alpha, |level| {
+            Depth::Sixteen => Samples::U16(interleaved(*channels, &planes, alpha, |level| {
                 (level * 257.0 + 0.5).clamp(0.0, 65_535.0) as u16
             })),
         };
-        Raster::new(Size::new(width, rows), *channels, samples)
+        Raster::new(size, *channels, samples)
     }
+}
 
-    fn alpha_rows(&self, rows: Range<u32>) -> Vec<f32> {
-        let size = self.picture.size();
-        let (width, channel) = (size.width as usize, self.picture.channels().count() - 1);
-        let needed = self.kernel.depends_on(&rows, size.height);
-        let level = |y| (0..size.width).map(move |x| (x, y));
-        let plane: Vec<f32> = needed.clone().flat_map(level).map(|(x, y)| self.picture.level(x, y, channel)).collect();
-        let mut out = vec![0.0; rows.len() * width * self.scale.factor() as usize];
-        let row = |y: u32| &plane[(y - needed.start) as usize * width..][..width];
-        self.kernel.enlarge(size, row, rows, &mut out);
-        out
-    }
+fn alpha_rows(picture: &Raster, kernel: &Kernel, rows: Range<u32>) -> Vec<f32> {
+    let size = picture.size();
+    let (width, channel) = (size.width as usize, picture.channels().count() - 1);
+    let needed = kernel.depends_on(&rows, size.height);
+    let level = |y| (0..size.width).map(move |x| (x, y));
+    let plane: Vec<f32> = needed.clone().flat_map(level).map(|(x, y)| picture.level(x, y, channel)).collect();
+    let mut out = vec![0.0; rows.len() * width * kernel.factor() as usize];
+    let row = |y: u32| &plane[(y - needed.start) as usize * width..][..width];
+    kernel.enlarge(size, row, rows, &mut out);
+    out
 }
 
 /// Three planes to one of gray. The picture went through the network three times over; its three answers are weighted
@@ -132,9 +167,9 @@ fn interleaved<T: Copy + Default>(
 mod tests {
     use super::*;
 
-    fn finish(picture: Raster, alpha: Alpha, scale: u8, depth: Depth) -> Finish {
+    fn finish(picture: Raster, alpha: Alpha, times: u32, depth: Depth) -> Finish {
         let treatment = Treatment::plain(picture.channels(), depth);
-        Finish::new(Arc::new(picture), alpha, Scale::new(scale).expect("a scale"), treatment)
+        Finish::new(Arc::new(picture), alpha, times, None, treatment)
     }
 
     fn one(levels: [f32; 3]) -> Band {
@@ -143,7 +178,7 @@ mod tests {
 
     fn pixel(channels: Channels, levels: [f32; 3], depth: Depth) -> Samples {
         let picture = Raster::new(Size::new(1, 1), channels, Samples::U8(vec![0; channels.count()]));
-        finish(picture, Alpha::None, 1, depth).rows(one(levels)).into_samples()
+        finish(picture, Alpha::None, 1, depth).rows(one(levels)).expect("at once").into_samples()
     }
 
     #[test]
@@ -166,7 +201,7 @@ mod tests {
             let picture = Raster::new(Size::new(1, 1), Channels::GrayAlpha, Samples::U16(vec![5, alpha]));
             let level = picture.level(0, 0, 1);
             let rows = finish(picture, Alpha::Uniform(level), 1, Depth::Sixteen).rows(one([7.0; 3]));
-            assert_eq!(rows.samples(), &Samples::U16(vec![7 * 257, alpha]));
+            assert_eq!(rows.expect("at once").samples(), &Samples::U16(vec![7 * 257, alpha]));
         }
     }
 
@@ -175,10 +210,10 @@ mod tests {
         // Left half clear, right half opaque, 12 x 9.
         let samples = (0..9).flat_map(|_| (0..12).flat_map(|x| [50, 60, 70, if x < 6 { 0 } else { 255 }])).collect();
         let picture = Raster::new(Size::new(12, 9), Channels::Rgba, Samples::U8(samples));
-        let finish = finish(picture, Alpha::Plane, 3, Depth::Eight);
-        let rows = |y: u32, rows: u32| {
+        let mut finish = finish(picture, Alpha::Plane, 3, Depth::Eight);
+        let mut rows = |y: u32, rows: u32| {
             let band = Band { y, rows, planes: vec![128.0; 3 * 36 * rows as usize] };
-            match finish.rows(band).into_samples() {
+            match finish.rows(band).expect("at once").into_samples() {
                 Samples::U8(v) => v,
                 Samples::U16(_) => unreachable!("8 bit was asked for"),
             }

@@ -6,12 +6,15 @@
 mod alpha;
 mod aside;
 mod body;
+mod chain;
 mod colour;
 pub(crate) mod ensemble;
 mod etag;
 pub mod fidelity;
 mod finish;
+mod memory;
 pub mod plan;
+mod shrink;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -31,27 +34,29 @@ use tracing::Instrument as _;
 pub use fidelity::Fidelity;
 pub use plan::Plan;
 
+use crate::codec::encode::Target;
 use crate::codec::{self, CodecError, InputLimits, OutputFormat};
 use crate::engine::Execution;
-use crate::raster::{Depth, Raster, Samples};
+use crate::geometry::{GeometryError, Resize};
+use crate::raster::Raster;
 use crate::registry::{LookupError, Registry};
-use crate::scheduler::{Refusal, Scheduler, Ticket};
+use crate::scheduler::{Hold, Refusal, Scheduler, Ticket};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
-use crate::units::Scale;
 use aside::aside;
+use chain::Chain;
 use plan::{Prepared, depth_of, probe_of};
 use turn::{Stopped, Turn};
-use walk::{Clock, Walk};
+use walk::Clock;
 
 /// What a client may choose; everything else is the server's.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Model name.
     pub model: String,
-    /// Magnification.
-    pub scale: Scale,
+    /// How large the answer is to be.
+    pub resize: Resize,
     /// x8 self-ensemble (Timofte et al. 2016; SAN+ in Dai et al. 2019).
     pub ensemble: bool,
     /// File format of the answer.
@@ -103,6 +108,9 @@ pub enum PipelineError {
     /// The model or its scale does not exist.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// This picture cannot be had at that size.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
     /// Not admitted.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -136,7 +144,7 @@ impl Pipeline {
         let deadline = Instant::now() + options.deadline;
         let examined = timeout_at(deadline, self.examine(bytes, options, deadline)).await;
         let prepared = examined.unwrap_or(Err(PipelineError::Deadline(options.deadline)))?;
-        match self.scheduler.estimate(&prepared.demand).1 {
+        match self.scheduler.estimate(&prepared.demands).1 {
             Some(refusal) => Err(refusal.into()),
             None => Ok(prepared.plan),
         }
@@ -148,8 +156,8 @@ impl Pipeline {
         let deadline = Instant::now() + options.deadline;
         let work = async {
             let prepared = self.examine(bytes.clone(), &options, deadline).await?;
-            let ticket = self.scheduler.admit(prepared.demand.clone())?;
-            self.answer(bytes, prepared, ticket, &options, deadline).await
+            let tickets = self.scheduler.admit_all(&prepared.demands)?;
+            self.answer(bytes, prepared, tickets, &options, deadline).await
         };
         timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
     }
@@ -161,14 +169,15 @@ impl Pipeline {
         let probe = probe_of(image.size(), image.channels(), image.depth());
         let options = Options { format: OutputFormat::Png, ..options };
         let prepared = self.prepare(probe, 0, &options, image.depth(), deadline)?;
-        let ticket = self.scheduler.admit(prepared.demand.clone())?;
+        let tickets = self.scheduler.admit_all(&prepared.demands)?;
         let work = async {
-            let hold = ticket.hold();
-            let (surveyed, _) = self.compute(move || (alpha::survey(image), hold)).await?;
-            let target = prepared.target.clone();
-            let walk = self.walk(&prepared, surveyed, ticket, Arc::default());
-            let samples = walk.run(move |rows| Ok(gathered(rows, target.depth))).await?;
-            Ok(Raster::new(target.size, target.channels, samples))
+            let (hold, window) = (hold_of(&tickets), prepared.plan.frame.window());
+            let survey = move || (alpha::survey(image.cut(window.x, window.y, window.size)), hold);
+            let (surveyed, _) = self.compute(survey).await?;
+            let Target { size, channels, depth, .. } = prepared.target;
+            let chain = self.chain(&prepared, surveyed, tickets, Arc::default());
+            let samples = chain.run(move |rows| Ok(chain::gathered(rows, size, channels, depth))).await?;
+            Ok(Raster::new(size, channels, samples))
         };
         timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
     }
@@ -177,7 +186,7 @@ impl Pipeline {
     /// short and a refusal should not wait for pictures.
     async fn examine(&self, bytes: Bytes, options: &Options, deadline: Instant) -> Result<Prepared, PipelineError> {
         // A wrong parameter is told before a wrong picture: it is the cheaper one to put right.
-        self.registry.find(&options.model, options.scale)?;
+        self.registry.model(&options.model)?;
         let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
         let probe = aside(&self.metrics, move || codec::probe_frame(&bytes, &limits, frame)).await??;
         let depth = depth_of(&probe, options.format);
@@ -189,7 +198,7 @@ impl Pipeline {
         self: &Arc<Self>,
         bytes: Bytes,
         prepared: Prepared,
-        ticket: Ticket,
+        tickets: Vec<Ticket>,
         options: &Options,
         deadline: Instant,
     ) -> Result<Answer, PipelineError> {
@@ -197,7 +206,7 @@ impl Pipeline {
         let plan = prepared.plan.clone();
         // The budget is not given back while a decoder that nobody waits for runs, nor before its picture is freed.
         let decode = {
-            let (plan, clock, hold, trace) = (plan.clone(), Arc::clone(&clock), ticket.hold(), Trace::current());
+            let (plan, clock, hold, trace) = (plan.clone(), Arc::clone(&clock), hold_of(&tickets), Trace::current());
             move || {
                 let began = Instant::now();
                 let mut stage = trace.stage("decode");
@@ -210,18 +219,19 @@ impl Pipeline {
                 clock.decoded(began.elapsed());
                 let etag = etag::etag(&bytes, &plan);
                 drop(bytes);
-                Ok::<_, CodecError>((etag, alpha::survey(picture), hold))
+                let window = plan.frame.window();
+                Ok::<_, CodecError>((etag, alpha::survey(picture.cut(window.x, window.y, window.size)), hold))
             }
         };
         let (etag, surveyed, _) = self.compute(decode).await??;
         self.observe(Stage::Decode, &plan.model, clock.timings().decode);
 
         let target = prepared.target.clone();
-        let walk = self.walk(&prepared, surveyed, ticket, Arc::clone(&clock));
+        let chain = self.chain(&prepared, surveyed, tickets, Arc::clone(&clock));
         let body::Answering { writer, verdict, start, body } = body::answering();
         let (pipeline, counted, allowed) = (Arc::clone(self), plan.clone(), options.deadline);
         let run = async move {
-            let encoded = walk.run(move |mut rows| {
+            let encoded = chain.run(move |mut rows| {
                 let mut out = writer.on(rows.turn.clone(), clock);
                 codec::encode::encode(&target, &mut rows, &mut out)?;
                 Ok(out.finish()?)
@@ -241,23 +251,22 @@ impl Pipeline {
         Ok(Answer { plan, etag, timings: start.timings, length: start.length, body })
     }
 
-    fn walk(
+    fn chain(
         self: &Arc<Self>,
         prepared: &Prepared,
         (picture, alpha): (Raster, alpha::Alpha),
-        ticket: Ticket,
+        tickets: Vec<Ticket>,
         clock: Arc<Clock>,
-    ) -> Walk {
-        Walk {
+    ) -> Chain {
+        Chain {
             pipeline: Arc::clone(self),
             picture: Arc::new(picture),
             alpha,
             model: prepared.plan.model.clone(),
-            grid: prepared.grid,
-            scale: prepared.plan.scale,
+            steps: prepared.steps.clone(),
+            reduction: prepared.reduction,
             treatment: prepared.treatment.clone(),
-            copies: prepared.copies,
-            ticket,
+            tickets,
             clock,
             trace: Trace::current(),
         }
@@ -288,18 +297,7 @@ impl Pipeline {
     }
 }
 
-/// All rows in one.
-fn gathered(rows: walk::Rows, depth: Depth) -> Samples {
-    let mut all = match depth {
-        Depth::Eight => Samples::U8(Vec::new()),
-        Depth::Sixteen => Samples::U16(Vec::new()),
-    };
-    for band in rows {
-        match (&mut all, band.into_samples()) {
-            (Samples::U8(all), Samples::U8(more)) => all.extend(more),
-            (Samples::U16(all), Samples::U16(more)) => all.extend(more),
-            _ => unreachable!("rows have the depth that was asked for"),
-        }
-    }
-    all
+/// The memory of a request: the last of its tickets has it.
+fn hold_of(tickets: &[Ticket]) -> Option<Hold> {
+    tickets.last().map(Ticket::hold)
 }

@@ -4,14 +4,18 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::fidelity::{Conversion, Fidelity, Treatment};
-use super::{Options, Pipeline, PipelineError, alpha, body, ensemble, walk};
+use super::walk::Step;
+use super::{Options, Pipeline, PipelineError, ensemble, memory};
 use crate::codec::encode::{QUALITY, Target};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, OutputFormat, Probe, Warning};
 use crate::engine::Execution;
+use crate::geometry::passes::{passes, product};
+use crate::geometry::{Factor, Frame, Resize};
 use crate::raster::{Channels, Depth};
-use crate::registry::{Kind, NetworkId};
+use crate::registry::{Kind, LookupError, Network};
 use crate::scheduler::{Demand, Lane};
+use crate::tiling::reduce::Line;
 use crate::tiling::{Grid, TileSpec};
 use crate::units::{Scale, Size};
 
@@ -20,8 +24,8 @@ use crate::units::{Scale, Size};
 pub struct Plan {
     /// Model name.
     pub model: String,
-    /// Magnification.
-    pub scale: Scale,
+    /// Magnification, if one was asked for and not sides.
+    pub scale: Option<Factor>,
     /// Whether the x8 self-ensemble runs.
     pub ensemble: bool,
     /// Kind of the upload.
@@ -34,16 +38,14 @@ pub struct Plan {
     pub input: Size,
     /// Size of the answer.
     pub output: Size,
-    /// Tile shape and halo.
-    pub tile: TileSpec,
-    /// Tiles that the network runs, self-ensemble counted.
+    /// The networks that run, one after the other; none where the answer is not larger than the upload.
+    pub passes: Vec<Pass>,
+    /// Whether what they give is then reduced, or cut, to the answer.
+    pub reduced: bool,
+    /// Tiles of all passes.
     pub tiles: usize,
     /// By the measured rate and what waits now.
     pub estimated_seconds: f64,
-    /// SHA-256 of the model file; absent for bicubic.
-    pub model_sha256: Option<String>,
-    /// What runs it.
-    pub execution: Execution,
     /// What is done beside enlarging.
     pub conversions: Vec<Conversion>,
     /// What a picture that is flattened lies over, `#rrggbb`.
@@ -56,48 +58,43 @@ pub struct Plan {
     /// Memory the request is admitted with.
     #[serde(skip)]
     pub bytes: u64,
-    /// The network.
+    /// What the answer shows of the upload.
     #[serde(skip)]
-    pub network: NetworkId,
+    pub frame: Frame,
     /// What the header said.
     #[serde(skip)]
     pub probe: Probe,
 }
 
+/// One network on its way.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pass {
+    /// Its native scale.
+    pub scale: Scale,
+    /// What it is given; of an answer that is cut, the part that is kept and some context.
+    pub input: Size,
+    /// What it gives.
+    pub output: Size,
+    /// Tile shape and halo.
+    pub tile: TileSpec,
+    /// Tiles that it runs, self-ensemble counted.
+    pub tiles: usize,
+    /// SHA-256 of the model file; absent for bicubic.
+    pub model_sha256: Option<String>,
+    /// What runs it.
+    pub execution: Execution,
+}
+
 /// A plan with what it takes to carry it out.
 pub(super) struct Prepared {
     pub(super) plan: Plan,
-    pub(super) grid: Grid,
+    /// One for each pass.
+    pub(super) steps: Vec<Step>,
+    pub(super) reduction: Option<(Line, Line)>,
     pub(super) target: Target,
     pub(super) treatment: Treatment,
-    pub(super) demand: Demand,
-    /// Orientations in which each tile runs: 1 or 8.
-    pub(super) copies: usize,
-}
-
-/// What a picture of `probe` costs in memory at most: its upload, its profile, and the dearest of decoding it, looking
-/// at its alpha and enlarging it.
-fn bytes_held(
-    probe: &Probe,
-    upload: usize,
-    grid: &Grid,
-    (target, treatment): (&Target, &Treatment),
-    scale: Scale,
-    copies: usize,
-) -> u64 {
-    let marks = if probe.channels.has_alpha() { probe.size.pixels() * alpha::SURVEY_BYTES } else { 0 };
-    let line = u64::from(target.size.width) * (target.channels.count() * target.depth.bytes()) as u64;
-    // Rows leave in bands of at most 1 MiB of levels, or of one row.
-    let band = line.max(1 << 20);
-    let enlarging = grid.blend_bytes(scale)
-        + walk::tiles_held(grid, scale, copies)
-        + band
-        + treatment
-            .way
-            .held_bytes(probe.size.width, (3 * size_of::<f32>() as u64 * u64::from(target.size.width)).max(1 << 20))
-        + target.buffered_bytes()
-        + body::HELD_BYTES as u64;
-    upload as u64 + probe.profile_bytes() + probe.decoded_bytes().max(probe.raster_bytes() + marks.max(enlarging))
+    /// One for each pass, and one if there is none: the last holds all memory but the tiles of earlier passes.
+    pub(super) demands: Vec<Demand>,
 }
 
 impl Pipeline {
@@ -110,8 +107,8 @@ impl Pipeline {
         depth: Depth,
         deadline: Instant,
     ) -> Result<Prepared, PipelineError> {
-        let network = self.registry.find(&options.model, options.scale)?;
-        let output = probe.size.scaled(options.scale);
+        let frame = options.resize.frame(probe.size)?;
+        let output = frame.output();
         if output.pixels() > self.limits.output_pixels {
             return Err(PipelineError::Codec(CodecError::TooLarge {
                 name: "output_pixels",
@@ -121,43 +118,90 @@ impl Pipeline {
                 remedy: "ask for a smaller scale, or send a smaller image",
             }));
         }
+        let networks = self.networks(&options.model, &frame)?;
         let treatment = Treatment::of(&probe, options.format, depth, options.fidelity);
+        let treatment = if networks.is_empty() { treatment.without_network() } else { treatment };
         let Treatment { channels, depth, icc, .. } = treatment.clone();
         let quality = options.quality.unwrap_or(QUALITY);
         let target = Target { format: options.format, quality, size: output, channels, depth, icc };
         target.check()?;
 
-        let grid = Grid::new(probe.size, &network.tiles);
         let copies = if options.ensemble { ensemble::ORIENTATIONS } else { 1 };
-        let tiles = grid.len() * copies;
-        let bytes = bytes_held(&probe, upload, &grid, (&target, &treatment), options.scale, copies);
-        let demand = Demand { lane: Lane { network: network.id, shape: grid.spec().shape }, tiles, bytes, deadline };
+        let (mut passes, mut steps, mut demands) = (Vec::new(), Vec::new(), Vec::new());
+        let mut size = frame.window().size;
+        for network in networks {
+            let step = Step { grid: Grid::new(size, &network.tiles), scale: network.scale, copies };
+            let lane = Lane { network: network.id, shape: step.grid.spec().shape };
+            demands.push(Demand { lane, tiles: step.tiles(), bytes: step.tiles_held(), deadline });
+            passes.push(self.pass(network, &step));
+            size = step.output();
+            steps.push(step);
+        }
+        if demands.is_empty() {
+            demands.push(self.memory_alone(&options.model, deadline)?);
+        }
+        let reduction = frame.reduction(product(&steps.iter().map(|step| step.scale).collect::<Vec<_>>()));
+        if let Some(last) = demands.last_mut() {
+            last.bytes = memory::bytes_held(&probe, upload, &frame, &steps, reduction.as_ref(), (&target, &treatment));
+        }
         let plan = Plan {
-            model: network.model.clone(),
-            scale: options.scale,
+            model: options.model.clone(),
+            scale: match options.resize {
+                Resize::By(factor) => Some(factor),
+                Resize::To { .. } => None,
+            },
             ensemble: options.ensemble,
             input_format: probe.format,
             output_format: options.format,
             quality: options.format.is_lossy().then_some(target.quality),
             input: probe.size,
             output,
-            tile: grid.spec(),
-            tiles,
-            estimated_seconds: self.scheduler.estimate(&demand).0.as_secs_f64(),
+            tiles: passes.iter().map(|pass| pass.tiles).sum(),
+            passes,
+            reduced: reduction.is_some(),
+            estimated_seconds: self.scheduler.estimate(&demands).0.as_secs_f64(),
+            conversions: treatment.conversions.clone(),
+            background: treatment.background.map(|background| background.to_string()),
+            warnings: treatment.warnings.clone(),
+            fidelity: options.fidelity,
+            bytes: demands.iter().map(|demand| demand.bytes).sum(),
+            frame,
+            probe,
+        };
+        Ok(Prepared { plan, steps, reduction, target, treatment, demands })
+    }
+
+    fn pass(&self, network: &Network, step: &Step) -> Pass {
+        Pass {
+            scale: network.scale,
+            input: step.grid.picture(),
+            output: step.output(),
+            tile: step.grid.spec(),
+            tiles: step.tiles(),
             model_sha256: match &network.kind {
                 Kind::Bicubic => None,
                 Kind::Onnx { sha256, .. } => Some(sha256.clone()),
             },
             execution: self.executions[network.id.0].clone(),
-            conversions: treatment.conversions.clone(),
-            background: treatment.background.map(|background| background.to_string()),
-            warnings: treatment.warnings.clone(),
-            fidelity: options.fidelity,
-            bytes,
-            network: network.id,
-            probe,
-        };
-        Ok(Prepared { plan, grid, target, treatment, demand, copies })
+        }
+    }
+
+    /// The networks of a model that reach what the frame asks for.
+    fn networks(&self, model: &str, frame: &Frame) -> Result<Vec<&Network>, LookupError> {
+        let natives: Vec<Scale> = self.registry.model(model)?.scales.iter().map(|info| info.scale).collect();
+        // A model of none but x1 reaches nothing: it is told what it has not.
+        let unreached = || Scale::new(frame.times() as u8).into_iter().collect();
+        let chain = passes(&natives, frame.times()).unwrap_or_else(unreached);
+        chain.into_iter().map(|scale| self.registry.find(model, scale)).collect()
+    }
+
+    /// What a request without a pass asks of the scheduler: no tile in whichever lane.
+    fn memory_alone(&self, model: &str, deadline: Instant) -> Result<Demand, LookupError> {
+        let info = self.registry.model(model)?;
+        let scale = info.scales.first().expect("a model has at least one scale").scale;
+        let network = self.registry.find(model, scale)?;
+        let shape = network.tiles.first().expect("a network has at least one tile shape").shape;
+        Ok(Demand { lane: Lane { network: network.id, shape }, tiles: 0, bytes: 0, deadline })
     }
 }
 

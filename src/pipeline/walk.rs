@@ -9,18 +9,18 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::alpha::Alpha;
-use super::fidelity::Treatment;
+use super::colour::Way;
 use super::finish::Finish;
 use super::turn::{Stopped, Turn};
 use super::waits::Waits;
 use super::{Pipeline, PipelineError, Timings, aside, ensemble};
 use crate::codec::encode::EncodeError;
 use crate::raster::Raster;
-use crate::scheduler::{Finished, Ticket, TileError};
+use crate::scheduler::{Finished, Hold, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
-use crate::tiling::{Blender, Grid, extract};
+use crate::tiling::blend::BAND_SAMPLES;
+use crate::tiling::{Band, Blender, Grid, extract};
 use crate::units::{Scale, Size};
 
 /// Encoded bytes held back before the first leaves, so that a failure until then is a proper error.
@@ -36,75 +36,129 @@ const UNDER_WAY: usize = 32 << 20;
 /// Tiles in order that wait to be joined.
 const HANDOVER: usize = 4;
 
-/// Bytes of one tile and its enlargement.
-fn tile_bytes(grid: &Grid, scale: Scale) -> usize {
-    3 * grid.spec().shape.pixels() * (1 + (scale.factor() as usize).pow(2)) * size_of::<f32>()
+/// One network on one picture.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) grid: Grid,
+    pub(super) scale: Scale,
+    /// Orientations in which each tile runs: 1 or 8.
+    pub(super) copies: usize,
 }
 
-/// Size of a tile.
-fn square(grid: &Grid) -> Size {
-    Size::new(grid.spec().shape.side(), grid.spec().shape.side())
-}
+impl Step {
+    /// Size of what comes out.
+    pub(super) fn output(&self) -> Size {
+        self.grid.picture().scaled(self.scale)
+    }
 
-/// Places of the grid that may be under way together, each `copies` tiles.
-fn window(grid: &Grid, scale: Scale, copies: usize) -> usize {
-    (UNDER_WAY / (tile_bytes(grid, scale) * copies)).max(2)
-}
+    /// Tiles to run.
+    pub(super) const fn tiles(&self) -> usize {
+        self.grid.len() * self.copies
+    }
 
-/// Bytes of tiles that a request holds at most.
-pub(super) fn tiles_held(grid: &Grid, scale: Scale, copies: usize) -> u64 {
-    // One more is being joined.
-    let places = (window(grid, scale, copies) + HANDOVER + 1).min(grid.len());
-    (places * copies * tile_bytes(grid, scale)) as u64
+    /// Bytes of tiles that it holds at most.
+    pub(super) fn tiles_held(&self) -> u64 {
+        // One more is being joined.
+        let places = (self.window() + HANDOVER + 1).min(self.grid.len());
+        (places * self.copies * self.tile_bytes()) as u64
+    }
+
+    /// Bytes that joining them holds at most.
+    pub(super) fn blend_bytes(&self) -> u64 {
+        self.grid.blend_bytes(self.scale)
+    }
+
+    /// Places of the grid that may be under way together, each `copies` tiles.
+    fn window(&self) -> usize {
+        (UNDER_WAY / (self.tile_bytes() * self.copies)).max(2)
+    }
+
+    /// Bytes of one tile and its enlargement.
+    fn tile_bytes(&self) -> usize {
+        3 * self.grid.spec().shape.pixels() * (1 + (self.scale.factor() as usize).pow(2)) * size_of::<f32>()
+    }
+
+    /// Size of a tile.
+    fn square(&self) -> Size {
+        Size::new(self.grid.spec().shape.side(), self.grid.spec().shape.side())
+    }
 }
 
 /// What the stages took; written by whoever ends one.
 #[derive(Debug, Default)]
-pub(super) struct Clock(Mutex<Timings>);
+pub(super) struct Clock(Mutex<Dials>);
+
+#[derive(Debug, Default)]
+struct Dials {
+    shown: Timings,
+    /// What passes before the last took; shown with it, since stages are not over before.
+    earlier: Timings,
+}
 
 impl Clock {
     pub(super) fn timings(&self) -> Timings {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).shown
     }
 
-    fn set(&self, change: impl FnOnce(&mut Timings)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn set<T>(&self, change: impl FnOnce(&mut Dials) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn decoded(&self, took: Duration) {
-        self.set(|timings| timings.decode = took);
+        self.set(|dials| dials.shown.decode = took);
     }
 
-    pub(super) fn inferred(&self, queue: Duration, infer: Duration) {
-        self.set(|timings| (timings.queue, timings.infer) = (queue, infer));
+    /// All tiles of a pass are back. Gives the times of all passes if it was the last.
+    fn inferred(&self, queue: Duration, infer: Duration, last: bool) -> Option<(Duration, Duration)> {
+        self.set(|Dials { shown, earlier }| {
+            let times = (earlier.queue + queue, earlier.infer + infer);
+            let at = if last { shown } else { earlier };
+            (at.queue, at.infer) = times;
+            last.then_some(times)
+        })
     }
 
-    pub(super) fn encoded(&self, took: Duration) {
-        self.set(|timings| timings.encode = took);
+    /// The rows of a pass are done, or as many of them as were until now. Gives the time of all passes.
+    pub(super) fn encoded(&self, took: Duration) -> Duration {
+        self.set(|Dials { shown, earlier }| {
+            shown.encode = earlier.encode + took;
+            shown.encode
+        })
+    }
+
+    /// The rows of a pass before the last are done.
+    fn joined(&self, took: Duration) {
+        self.set(|dials| dials.earlier.encode += took);
     }
 }
 
-/// An admitted and decoded request.
+/// Where it is noted how long a pass took.
+#[derive(Clone)]
+pub(super) struct Books {
+    pub(super) model: String,
+    pub(super) clock: Arc<Clock>,
+    pub(super) trace: Trace,
+    /// Whether what comes out is the answer.
+    pub(super) last: bool,
+}
+
+/// One pass over a picture.
 pub(super) struct Walk {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) picture: Arc<Raster>,
-    pub(super) alpha: Alpha,
-    pub(super) model: String,
-    pub(super) grid: Grid,
-    pub(super) scale: Scale,
-    /// What the rows that come out are.
-    pub(super) treatment: Treatment,
-    /// Orientations in which each tile runs: 1 or 8.
-    pub(super) copies: usize,
+    /// How its colours are shown to the network.
+    pub(super) way: Way,
+    /// `None` if no network runs: then the rows are those of the picture.
+    pub(super) step: Option<Step>,
+    pub(super) finish: Finish,
     pub(super) ticket: Ticket,
-    pub(super) clock: Arc<Clock>,
-    pub(super) trace: Trace,
+    pub(super) books: Books,
 }
 
 impl Walk {
-    /// Runs every tile and gives the finished rows to `sink`, on a blocking thread. Dropping the future cancels:
-    /// queued tiles at once, the thread at its next wait.
-    pub(super) async fn run<T, S>(mut self, sink: S) -> Result<T, PipelineError>
+    /// Runs every tile and gives the finished rows to `sink`, on a blocking thread that keeps `hold`. Dropping the
+    /// future cancels: queued tiles at once, the thread at its next wait.
+    pub(super) async fn run<T, S>(self, hold: Hold, sink: S) -> Result<T, PipelineError>
     where
         T: Send + 'static,
         S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
@@ -112,15 +166,25 @@ impl Walk {
         let (metrics, stop) = (Arc::clone(&self.pipeline.metrics), CancellationToken::new());
         let _stopped_on_drop = stop.clone().drop_guard();
         let (tiles, ordered) = mpsc::channel(HANDOVER);
-        let thread = self.thread(ordered, stop.clone(), sink);
+        let Self { pipeline, picture, way, step, finish, ticket, books } = self;
+        let thread = Thread {
+            tiles: ordered,
+            picture: Arc::clone(&picture),
+            way: way.clone(),
+            step,
+            finish,
+            pipeline: Arc::clone(&pipeline),
+            books: books.clone(),
+        };
         // It may be in the middle of a long computation when nobody waits any more.
-        let hold = self.ticket.hold();
+        let (runtime, stopped) = (Handle::current(), stop.clone());
         let joined = aside(&metrics, move || {
             let _held = hold;
-            thread()
+            thread.run(runtime, stopped, sink)
         });
         let feed = async {
-            let fed = self.feed(tiles).await;
+            let Some(step) = step else { return Ok(()) };
+            let fed = Feed { pipeline, picture, way, step, ticket, books }.run(tiles).await;
             if fed.is_err() {
                 stop.cancel();
             }
@@ -137,49 +201,70 @@ impl Walk {
             Ok(()) => joined,
         }
     }
+}
 
-    /// What the blocking thread does.
-    fn thread<T, S>(
-        &self,
-        tiles: mpsc::Receiver<Vec<Vec<f32>>>,
+/// What the blocking thread does.
+struct Thread {
+    tiles: mpsc::Receiver<Vec<Vec<f32>>>,
+    picture: Arc<Raster>,
+    way: Way,
+    step: Option<Step>,
+    finish: Finish,
+    pipeline: Arc<Pipeline>,
+    books: Books,
+}
+
+impl Thread {
+    fn run<T>(
+        self,
+        runtime: Handle,
         stop: CancellationToken,
-        sink: S,
-    ) -> impl FnOnce() -> Result<T, PipelineError> + Send + 'static + use<T, S>
-    where
-        T: Send + 'static,
-        S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
-    {
-        let finish = Finish::new(Arc::clone(&self.picture), self.alpha, self.scale, self.treatment.clone());
-        let (grid, scale, model) = (self.grid, self.scale, self.model.clone());
-        let (pipeline, clock, trace) = (Arc::clone(&self.pipeline), Arc::clone(&self.clock), self.trace.clone());
-        let runtime = Handle::current();
-        move || {
-            let turn = Turn::take(Arc::clone(&pipeline.compute), runtime, stop)
-                .map_err(|Stopped| PipelineError::Internal("the request ended before its first row".into()))?;
-            let blender = Blender::new(&grid, scale);
-            let rows = Rows { tiles, blender, tile: square(&grid).scaled(scale), finish, turn: turn.clone() };
-            let mut stage = trace.stage("encode");
-            let result = sink(rows).map_err(|error| PipelineError::Internal(error.to_string()));
-            // Most of its time, rows wait for tiles.
-            stage.knows(&[Fact::Seconds("upscaler.computed_seconds", turn.computed())]);
-            if result.is_err() {
-                stage.failed("encode");
-            }
-            drop(stage);
-            clock.encoded(turn.computed());
-            pipeline.observe(Stage::Encode, &model, turn.computed());
-            result
+        sink: impl FnOnce(Rows) -> Result<T, EncodeError>,
+    ) -> Result<T, PipelineError> {
+        let Self { tiles, picture, way, step, finish, pipeline, books } = self;
+        let turn = Turn::take(Arc::clone(&pipeline.compute), runtime, stop)
+            .map_err(|Stopped| PipelineError::Internal("the request ended before its first row".into()))?;
+        let source = match step {
+            Some(step) => Source::Tiles(tiles, Box::new(Blender::new(&step.grid, step.scale)), step),
+            None => Source::Picture(picture, way, 0),
+        };
+        let rows = Rows { source, finish, turn: turn.clone() };
+        let mut stage = books.trace.stage(if books.last { "encode" } else { "join" });
+        let result = sink(rows).map_err(|error| PipelineError::Internal(error.to_string()));
+        // Most of its time, rows wait for tiles.
+        stage.knows(&[Fact::Seconds("upscaler.computed_seconds", turn.computed())]);
+        if result.is_err() {
+            stage.failed("encode");
         }
+        drop(stage);
+        if books.last {
+            pipeline.observe(Stage::Encode, &books.model, books.clock.encoded(turn.computed()));
+        } else {
+            books.clock.joined(turn.computed());
+        }
+        result
     }
+}
 
+/// What the task does: it keeps the workers supplied.
+struct Feed {
+    pipeline: Arc<Pipeline>,
+    picture: Arc<Raster>,
+    way: Way,
+    step: Step,
+    ticket: Ticket,
+    books: Books,
+}
+
+impl Feed {
     /// Submits tiles as places become free, and sends them on in the order of the grid.
-    async fn feed(&mut self, tiles: mpsc::Sender<Vec<Vec<f32>>>) -> Result<(), Unfed> {
-        let window = window(&self.grid, self.scale, self.copies);
-        let mut order = Order::new(self.copies);
+    async fn run(mut self, tiles: mpsc::Sender<Vec<Vec<f32>>>) -> Result<(), Unfed> {
+        let (window, places) = (self.step.window(), self.step.grid.len());
+        let mut order = Order::new(self.step.copies);
         let mut submitted = 0;
-        let mut waits = Waits::new(self.trace.clone());
-        while order.delivered < self.grid.len() {
-            while submitted < self.grid.len().min(order.delivered + window) {
+        let mut waits = Waits::new(self.books.trace.clone());
+        while order.delivered < places {
+            while submitted < places.min(order.delivered + window) {
                 self.submit(submitted);
                 submitted += 1;
                 tokio::task::yield_now().await;
@@ -190,11 +275,13 @@ impl Walk {
                 Err(TileError::Expired) => std::future::pending().await,
                 Err(error) => return Err(Unfed::Failed(internal(&error))),
             };
-            if waits.add(&finished) == self.grid.len() * self.copies {
+            if waits.add(&finished) == self.step.tiles() {
                 let (queue, infer) = waits.end();
-                self.clock.inferred(queue, infer);
-                self.pipeline.observe(Stage::Queue, &self.model, queue);
-                self.pipeline.observe(Stage::Infer, &self.model, infer);
+                let Books { model, clock, last, .. } = &self.books;
+                if let Some((queue, infer)) = clock.inferred(queue, infer, *last) {
+                    self.pipeline.observe(Stage::Queue, model, queue);
+                    self.pipeline.observe(Stage::Infer, model, infer);
+                }
             }
             self.check(&finished)?;
             order.take(finished);
@@ -206,17 +293,19 @@ impl Walk {
     }
 
     fn submit(&self, place: usize) {
-        let mut tile = extract::tile(&self.picture, &self.grid, place);
-        self.treatment.way.show(&mut tile, self.picture.channels().colours() == 1);
-        for k in 1..self.copies {
-            self.ticket.submit(place * self.copies + k, ensemble::turned(&tile, square(&self.grid), k));
+        let Step { grid, copies, .. } = &self.step;
+        let mut tile = extract::tile(&self.picture, grid, place);
+        self.way.show(&mut tile, self.picture.channels().colours() == 1);
+        for k in 1..*copies {
+            self.ticket.submit(place * copies + k, ensemble::turned(&tile, self.step.square(), k));
         }
-        self.ticket.submit(place * self.copies, tile);
+        self.ticket.submit(place * copies, tile);
     }
 
     /// An engine that gives a tile of another size would shift the rest of the picture.
     fn check(&self, finished: &Finished) -> Result<(), Unfed> {
-        let expected = 3 * self.grid.spec().shape.pixels() * (self.scale.factor() as usize).pow(2);
+        let Step { grid, scale, .. } = &self.step;
+        let expected = 3 * grid.spec().shape.pixels() * (scale.factor() as usize).pow(2);
         if finished.samples.len() == expected {
             return Ok(());
         }
@@ -269,12 +358,49 @@ impl Order {
     }
 }
 
+/// Where bands of levels come from.
+enum Source {
+    /// Tiles that are joined as they come.
+    Tiles(mpsc::Receiver<Vec<Vec<f32>>>, Box<Blender>, Step),
+    /// A picture, how its colours are shown, and how many of its rows were taken.
+    Picture(Arc<Raster>, Way, u32),
+}
+
+impl Source {
+    /// The next band; `None` after the last, or if the request ended.
+    fn band(&mut self, turn: &Turn) -> Option<Band> {
+        match self {
+            Self::Picture(picture, way, taken) => {
+                let (y, size) = (*taken, picture.size());
+                let most = (BAND_SAMPLES / (3 * size.width as usize)).max(1) as u32;
+                let rows = most.min(size.height - y);
+                *taken += rows;
+                (rows > 0).then(|| {
+                    let mut planes = extract::rows(picture, y..y + rows);
+                    way.show(&mut planes, picture.channels().colours() == 1);
+                    Band { y, rows, planes }
+                })
+            }
+            Self::Tiles(tiles, blender, step) => loop {
+                if let Some(band) = blender.band() {
+                    return Some(band);
+                }
+                if blender.is_done() {
+                    return None;
+                }
+                let parts = match tiles.try_recv() {
+                    Ok(parts) => parts,
+                    Err(_) => turn.wait_for(tiles.recv()).ok()??,
+                };
+                blender.push(&ensemble::joined(parts, step.square().scaled(step.scale)));
+            },
+        }
+    }
+}
+
 /// The finished rows of a picture, as an encoder pulls them; ends early if the request does.
 pub(super) struct Rows {
-    tiles: mpsc::Receiver<Vec<Vec<f32>>>,
-    blender: Blender,
-    /// Size of an enlarged tile.
-    tile: Size,
+    source: Source,
     finish: Finish,
     pub(super) turn: Turn,
 }
@@ -283,19 +409,12 @@ impl Iterator for Rows {
     type Item = Raster;
 
     fn next(&mut self) -> Option<Raster> {
-        self.turn.yield_now().ok()?;
         loop {
-            if let Some(band) = self.blender.band() {
-                return Some(self.finish.rows(band));
+            self.turn.yield_now().ok()?;
+            let band = self.source.band(&self.turn)?;
+            if let Some(rows) = self.finish.rows(band) {
+                return Some(rows);
             }
-            if self.blender.is_done() {
-                return None;
-            }
-            let parts = match self.tiles.try_recv() {
-                Ok(parts) => parts,
-                Err(_) => self.turn.wait_for(self.tiles.recv()).ok()??,
-            };
-            self.blender.push(&ensemble::joined(parts, self.tile));
         }
     }
 }

@@ -24,12 +24,12 @@ const PROTECTED_PART: f64 = 0.5;
 /// The longest time to suggest to a client before it tries again.
 const RETRY_MAX: f64 = 3600.0;
 
-/// What a request asks to be admitted with.
+/// What a request asks to be admitted with; one that runs through several networks, for each of these passes.
 #[derive(Clone, Debug)]
 pub struct Demand {
     /// Network and shape of its tiles.
     pub lane: Lane,
-    /// How many tiles it will submit (x8 with self-ensemble).
+    /// How many tiles it will submit (x8 with self-ensemble); none if no network runs.
     pub tiles: usize,
     /// Memory it will hold at most while it runs.
     pub bytes: u64,
@@ -137,30 +137,59 @@ pub(super) fn seconds_left(deadline: Instant, now: Instant) -> f64 {
     deadline.saturating_duration_since(now).as_secs_f64()
 }
 
-/// Judges a demand against what is admitted already.
+/// The passes of one request together.
+struct Whole {
+    tiles: usize,
+    bytes: u64,
+    /// Where its tiles go.
+    lanes: Vec<Lane>,
+}
+
+impl Whole {
+    fn of(passes: &[Demand]) -> Self {
+        let tiles = passes.iter().fold(0_usize, |sum, pass| sum.saturating_add(pass.tiles));
+        let bytes = passes.iter().fold(0_u64, |sum, pass| sum.saturating_add(pass.bytes));
+        let lanes = passes.iter().filter(|pass| pass.tiles > 0).map(|pass| pass.lane).collect();
+        Self { tiles, bytes, lanes }
+    }
+
+    /// Seconds of one worker, and seconds on an idle server, one pass after the other. `None` where there is nothing
+    /// to run, or it goes to a lane that is not measured.
+    fn times(&self, passes: &[Demand], limits: &Limits, workers: usize, rates: &Rates) -> Option<(f64, f64)> {
+        let mut times = (0.0, 0.0);
+        for Demand { lane, tiles, .. } in passes.iter().filter(|pass| pass.tiles > 0) {
+            let seconds = rates.seconds(*lane)?;
+            times.0 += *tiles as f64 * seconds;
+            times.1 += idle_seconds(*tiles, seconds, limits.batch_max, workers);
+        }
+        (self.tiles > 0).then_some(times)
+    }
+}
+
+/// Judges the passes of one request (one at least), which run one after the other until the deadline of the first,
+/// against what is admitted already.
 pub(super) fn judge(
-    demand: &Demand,
+    passes: &[Demand],
     now: Instant,
     limits: &Limits,
     workers: usize,
     rates: &Rates,
     load: &Load,
 ) -> Verdict {
-    let available = seconds_left(demand.deadline, now);
+    let whole = Whole::of(passes);
+    let available = passes.first().map_or(0.0, |pass| seconds_left(pass.deadline, now));
     let share = Share::new(load.standings.iter().map(|s| s.work), workers);
-    let Some(seconds) = rates.seconds(demand.lane) else {
-        // Not measured: nothing can be said about time, so nothing is refused for it.
-        let refusal = too_large(demand, limits).or_else(|| full(demand, limits, workers, load));
+    let Some((work, idle)) = whole.times(passes, limits, workers, rates) else {
+        // Nothing can be said about time, so nothing is refused for it.
+        let refusal = too_large(&whole, limits).or_else(|| full(&whole, limits, workers, load));
         return Verdict { estimate: Duration::ZERO, protected: false, refusal };
     };
-    let work = demand.tiles as f64 * seconds;
-    let idle = idle_seconds(demand.tiles, seconds, limits.batch_max, workers);
-    let extra = granularity(demand.lane, limits, rates, load);
+    let extra = granularity(&whole.lanes, limits, rates, load);
     let estimate = share.newcomer(work).max(idle) + extra;
 
-    let refusal = too_large(demand, limits)
-        .or_else(|| (idle > available).then(|| beyond_deadline(demand.tiles, idle, available)))
-        .or_else(|| full(demand, limits, workers, load))
+    let refusal = too_large(&whole, limits)
+        .or_else(|| (idle > available).then(|| beyond_deadline(whole.tiles, idle, available)))
+        .or_else(|| full(&whole, limits, workers, load))
         .or_else(|| {
             let spoiled = spoiled(work, workers, load, &share);
             if estimate > available {
@@ -182,17 +211,18 @@ fn idle_seconds(tiles: usize, seconds: f64, batch_max: usize, workers: usize) ->
 
 /// Seconds that may pass beyond what the shares say, because turns are not infinitely fine: the batch that runs, the
 /// strangers in its own last batch, and from every other lane a batch and a tile of each request.
-fn granularity(own: Lane, limits: &Limits, rates: &Rates, load: &Load) -> f64 {
+fn granularity(own: &[Lane], limits: &Limits, rates: &Rates, load: &Load) -> f64 {
     let busy = || load.standings.iter().filter(|standing| standing.work > 0.0);
     let mut lanes: Vec<Lane> = busy().map(|standing| standing.lane).collect();
     if lanes.is_empty() {
         return 0.0;
     }
-    lanes.push(own);
+    lanes.extend(own);
     lanes.sort_unstable();
     lanes.dedup();
     let dearest = lanes.iter().filter_map(|lane| rates.seconds(*lane)).fold(0.0, f64::max);
-    let tiles: f64 = busy().filter(|standing| standing.lane != own).map(|standing| standing.work.min(dearest)).sum();
+    let tiles: f64 =
+        busy().filter(|standing| !own.contains(&standing.lane)).map(|standing| standing.work.min(dearest)).sum();
     (1 + lanes.len()) as f64 * limits.batch_max as f64 * dearest + tiles
 }
 
@@ -212,8 +242,8 @@ fn spoiled(work: f64, workers: usize, load: &Load, share: &Share) -> Option<f64>
 }
 
 /// Whether the request alone is over a budget.
-fn too_large(demand: &Demand, limits: &Limits) -> Option<Refusal> {
-    let Demand { tiles, bytes, .. } = demand;
+fn too_large(whole: &Whole, limits: &Limits) -> Option<Refusal> {
+    let Whole { tiles, bytes, .. } = whole;
     if *tiles > limits.queue_tiles {
         let limit = limits.queue_tiles;
         return Some(Refusal::TooLarge {
@@ -242,20 +272,20 @@ fn too_large(demand: &Demand, limits: &Limits) -> Option<Refusal> {
 }
 
 /// Whether it must wait for others to give back tiles or bytes.
-fn full(demand: &Demand, limits: &Limits, workers: usize, load: &Load) -> Option<Refusal> {
+fn full(whole: &Whole, limits: &Limits, workers: usize, load: &Load) -> Option<Refusal> {
     let share = || Share::new(load.standings.iter().map(|s| s.owed), workers);
-    let tiles_over = load.tiles.saturating_add(demand.tiles).saturating_sub(limits.queue_tiles);
+    let tiles_over = load.tiles.saturating_add(whole.tiles).saturating_sub(limits.queue_tiles);
     if tiles_over > 0 {
         // Tiles come back one by one: the excess, at the mean rate of what is admitted.
         let wait = if load.tiles == 0 { 0.0 } else { share().total() * tiles_over as f64 / load.tiles as f64 };
         return Some(Refusal::QueueFull {
             queued: load.tiles,
             limit: limits.queue_tiles,
-            needed: demand.tiles,
+            needed: whole.tiles,
             retry_after: retry_after(wait),
         });
     }
-    let bytes_over = load.bytes.saturating_add(demand.bytes).saturating_sub(limits.queue_bytes);
+    let bytes_over = load.bytes.saturating_add(whole.bytes).saturating_sub(limits.queue_bytes);
     if bytes_over > 0 {
         // Bytes come back with whole requests, the one with the least left first.
         let mut standings: Vec<&Standing> = load.standings.iter().collect();
@@ -268,7 +298,7 @@ fn full(demand: &Demand, limits: &Limits, workers: usize, load: &Load) -> Option
         return Some(Refusal::MemoryFull {
             held: load.bytes,
             limit: limits.queue_bytes,
-            needed: demand.bytes,
+            needed: whole.bytes,
             retry_after: retry_after(last.map_or(0.0, |standing| share().time(standing.owed))),
         });
     }

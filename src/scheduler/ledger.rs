@@ -6,7 +6,7 @@
 //! A tile of an admitted request is *unsubmitted*, *queued*, *running* or gone, and holds its part of the budget until
 //! it is gone. A request's bytes are held until its ticket and its holds are dropped and no tile of it runs any more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -64,8 +64,11 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) struct Overdrawn;
 
+/// One pass of a request; most have but one.
 #[derive(Debug)]
 struct Entry {
+    /// The first pass of the same request.
+    request: FlowId,
     demand: Demand,
     protected: bool,
     unsubmitted: usize,
@@ -166,51 +169,71 @@ impl Ledger {
     }
 
     /// What [`admit`](Self::admit) would say.
-    pub(super) fn judge(&self, demand: &Demand, now: Instant) -> Verdict {
-        let standings = self.entries.values().map(|entry| {
+    pub(super) fn judge(&self, passes: &[Demand], now: Instant) -> Verdict {
+        // The passes of a request run one after the other: they compete as one.
+        let mut standings: BTreeMap<FlowId, Standing> = BTreeMap::new();
+        for entry in self.entries.values() {
             let seconds = self.rates.seconds(entry.demand.lane).unwrap_or(0.0);
-            Standing {
+            let work = entry.competing(now) as f64 * seconds;
+            let standing = standings.entry(entry.request).or_insert_with(|| Standing {
                 lane: entry.demand.lane,
-                work: entry.competing(now) as f64 * seconds,
-                owed: entry.tiles() as f64 * seconds,
+                work: 0.0,
+                owed: 0.0,
                 left: admission::seconds_left(entry.demand.deadline, now),
-                protected: entry.protected && entry.state == State::Live,
-                bytes: entry.demand.bytes,
+                protected: false,
+                bytes: 0,
+            });
+            standing.protected |= entry.protected && entry.state == State::Live;
+            if work > 0.0 {
+                standing.lane = entry.demand.lane;
             }
-        });
-        let standings = standings.collect();
+            standing.work += work;
+            standing.owed += entry.tiles() as f64 * seconds;
+            standing.bytes += entry.demand.bytes;
+        }
+        let standings = standings.into_values().collect();
         let load = Load { standings, tiles: self.tiles, bytes: self.bytes };
-        let mut verdict = admission::judge(demand, now, &self.limits, self.workers, &self.rates, &load);
+        let mut verdict = admission::judge(passes, now, &self.limits, self.workers, &self.rates, &load);
         if self.draining {
             verdict.refusal = Some(Refusal::Draining);
         }
         verdict
     }
 
-    /// Takes a request in, whole, or says why not.
-    pub(super) fn admit(&mut self, demand: Demand, now: Instant, results: Results) -> Result<FlowId, Refusal> {
-        let verdict = self.judge(&demand, now);
+    /// Takes a request in, whole, with every pass of it, or says why not.
+    pub(super) fn admit(
+        &mut self,
+        passes: &[Demand],
+        now: Instant,
+        mut results: impl FnMut() -> Results,
+    ) -> Result<Vec<FlowId>, Refusal> {
+        let verdict = self.judge(passes, now);
         if let Some(refusal) = verdict.refusal {
             return Err(refusal);
         }
-        let flow = FlowId(self.admitted);
-        self.admitted += 1;
-        self.tiles += demand.tiles;
-        self.bytes += demand.bytes;
-        self.queue.open(flow, demand.lane);
-        let entry = Entry {
-            protected: verdict.protected,
-            unsubmitted: demand.tiles,
-            queued: 0,
-            running: 0,
-            holds: 0,
-            active: None,
-            results,
-            state: State::Live,
-            demand,
+        let request = FlowId(self.admitted);
+        let mut admit = |demand: &Demand| {
+            let flow = FlowId(self.admitted);
+            self.admitted += 1;
+            self.tiles += demand.tiles;
+            self.bytes += demand.bytes;
+            self.queue.open(flow, demand.lane);
+            let entry = Entry {
+                request,
+                protected: verdict.protected,
+                unsubmitted: demand.tiles,
+                queued: 0,
+                running: 0,
+                holds: 0,
+                active: None,
+                results: results(),
+                state: State::Live,
+                demand: demand.clone(),
+            };
+            self.entries.insert(flow, entry);
+            flow
         };
-        self.entries.insert(flow, entry);
-        Ok(flow)
+        Ok(passes.iter().map(&mut admit).collect())
     }
 
     /// A job takes hold of a request's memory.

@@ -96,19 +96,34 @@ impl Scheduler {
 
     /// Admits a request whole, or says why not. Never waits.
     pub fn admit(&self, demand: Demand) -> Result<Ticket, Refusal> {
-        let (sender, results) = unbounded_channel();
-        let (deadline, now) = (demand.deadline, Instant::now());
-        let shared = &self.crew.shared;
-        let flow = shared.change(|ledger| (Effects::default(), ledger.admit(demand, now, sender)))?;
-        shared.traced.open(flow, Trace::current());
-        Ok(Ticket::new(Arc::clone(shared), flow, deadline, results))
+        let mut tickets = self.admit_all(&[demand])?;
+        Ok(tickets.pop().expect("one ticket for each demand"))
     }
 
-    /// What `admit` would say, without admitting; and the estimated time to finish: by the measured rate, sharing
-    /// fairly with those that are admitted now. Zero while the lane is neither measured nor seeded.
-    pub fn estimate(&self, demand: &Demand) -> (Duration, Option<Refusal>) {
+    /// Admits the passes of a request (at least one), which run one after the other, all or none; a ticket for each.
+    pub fn admit_all(&self, passes: &[Demand]) -> Result<Vec<Ticket>, Refusal> {
         let now = Instant::now();
-        let verdict = self.crew.shared.read(|ledger| ledger.judge(demand, now));
+        let shared = &self.crew.shared;
+        let mut receivers = Vec::with_capacity(passes.len());
+        let results = || {
+            let (sender, receiver) = unbounded_channel();
+            receivers.push(receiver);
+            sender
+        };
+        let flows = shared.change(|ledger| (Effects::default(), ledger.admit(passes, now, results)))?;
+        let tickets = flows.into_iter().zip(passes).zip(receivers);
+        let ticket = |((flow, demand), results): ((_, &Demand), _)| {
+            shared.traced.open(flow, Trace::current());
+            Ticket::new(Arc::clone(shared), flow, demand.deadline, results)
+        };
+        Ok(tickets.map(ticket).collect())
+    }
+
+    /// What `admit_all` would say, without admitting; and the estimated time to finish: by the measured rate, sharing
+    /// fairly with those that are admitted now. Zero while a lane is neither measured nor seeded.
+    pub fn estimate(&self, passes: &[Demand]) -> (Duration, Option<Refusal>) {
+        let now = Instant::now();
+        let verdict = self.crew.shared.read(|ledger| ledger.judge(passes, now));
         (verdict.estimate, verdict.refusal)
     }
 

@@ -245,12 +245,12 @@ async fn a_full_queue_refuses_whole_requests_by_the_seeded_rate() {
     let first = bench.scheduler.admit(Bench::demand(15, hour)).expect("room for 20");
     let demand = Bench::demand(8, hour);
     let refusal = Refusal::QueueFull { queued: 15, limit: 20, needed: 8, retry_after: Duration::from_secs(9) };
-    assert_eq!(bench.scheduler.estimate(&demand).1, Some(refusal.clone()));
+    assert_eq!(bench.scheduler.estimate(&[demand.clone()]).1, Some(refusal.clone()));
     assert_eq!(bench.scheduler.admit(demand).err(), Some(refusal));
     assert_eq!(bench.figures(), (0, 15, 10));
     let fits = Bench::demand(5, hour);
     // 5 of its own and 5 of the other's, and two batches of 2.
-    assert_eq!(bench.scheduler.estimate(&fits), (Duration::from_secs(3 * 14), None));
+    assert_eq!(bench.scheduler.estimate(&[fits.clone()]), (Duration::from_secs(3 * 14), None));
     let second = bench.scheduler.admit(fits).expect("exactly room");
     drop((first, second));
     assert_eq!(bench.figures(), (0, 0, 0));
@@ -313,7 +313,7 @@ async fn draining_refuses_newcomers_and_finishes_the_rest() {
     let mut admitted = bench.scheduler.admit(Bench::demand(2, PATIENCE)).expect("there is room");
     bench.scheduler.drain();
     assert_eq!(bench.scheduler.admit(Bench::demand(1, PATIENCE)).err(), Some(Refusal::Draining));
-    assert_eq!(bench.scheduler.estimate(&Bench::demand(1, PATIENCE)).1, Some(Refusal::Draining));
+    assert_eq!(bench.scheduler.estimate(&[Bench::demand(1, PATIENCE)]).1, Some(Refusal::Draining));
     for index in 0..2 {
         admitted.submit(index, vec![1.0]);
         bench.gates[0].order(Order::Run);

@@ -11,7 +11,10 @@ use crate::tiling::grid::{Axis, Grid};
 use crate::units::Scale;
 
 /// Samples of one band at most (1 MiB), so that what follows works in the cache and in small steps.
-const BAND_SAMPLES: usize = 1 << 18;
+pub(crate) const BAND_SAMPLES: usize = 1 << 18;
+
+/// Bytes of one band, unless one row has more.
+pub(crate) const BAND_BYTES: u64 = (BAND_SAMPLES * size_of::<f32>()) as u64;
 
 /// Finished rows of the enlarged picture: planar R, G, B in levels, not yet rounded or clamped.
 #[derive(Debug)]

@@ -275,7 +275,7 @@ async fn a_profile_is_held_once_beside_what_is_made_of_it() {
     let (long, short) = (profile(LENGTH), profile(1000));
     let (with, without) = (prepared(Some(long.clone())), prepared(Some(short)));
     // Once in the plan, and what an encoder makes of it.
-    assert_eq!(with.demand.bytes - without.demand.bytes, 3 * (LENGTH as u64 - 1000));
+    assert_eq!(with.plan.bytes - without.plan.bytes, 3 * (LENGTH as u64 - 1000));
     for held in [with.plan.probe.icc.map(|profile| profile.bytes), with.target.icc] {
         assert!(held.is_some_and(|held| Arc::ptr_eq(&held, &long.bytes)), "a copy");
     }

@@ -67,11 +67,11 @@ async fn an_encoder_that_nobody_waits_for_holds_its_memory_and_no_tile() {
     let deadline = Instant::now() + options.deadline;
     let probe = probe_of(picture.size(), picture.channels(), picture.depth());
     let prepared = pipeline.prepare(probe, 0, &options, picture.depth(), deadline).expect("a good picture");
-    let ticket = pipeline.scheduler.admit(prepared.demand.clone()).expect("nothing else is there");
-    let walk = pipeline.walk(&prepared, (picture, alpha::Alpha::None), ticket, Arc::default());
+    let tickets = pipeline.scheduler.admit_all(&prepared.demands).expect("nothing else is there");
+    let chain = pipeline.chain(&prepared, (picture, alpha::Alpha::None), tickets, Arc::default());
     let request = {
         let (door, began) = (Arc::clone(&door), began.clone());
-        tokio::spawn(walk.run(move |rows| {
+        tokio::spawn(chain.run(move |rows| {
             began.cancel();
             door.pass();
             drop(rows);
@@ -85,7 +85,7 @@ async fn an_encoder_that_nobody_waits_for_holds_its_memory_and_no_tile() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let held = u64::try_from(pipeline.metrics.inflight_bytes.get()).expect("not negative");
-    assert_eq!(held, prepared.demand.bytes);
+    assert_eq!(held, prepared.plan.bytes);
     door.open();
     idle(&pipeline).await;
 }

@@ -5,6 +5,7 @@ mod delta_e;
 mod ends;
 mod pictures;
 mod plans;
+mod sizes;
 mod transparency;
 
 use std::io::Cursor;
@@ -12,11 +13,11 @@ use std::io::Cursor;
 use super::*;
 use crate::engine::bicubic::{Bicubic, Kernel};
 use crate::engine::{EngineError, EngineSet, TileEngine};
-use crate::raster::Channels;
+use crate::raster::{Channels, Depth, Samples};
 use crate::registry::{Kind, Network, NetworkId};
 use crate::scheduler::Limits;
 use crate::tiling::TileSpec;
-use crate::units::{Size, TileShape};
+use crate::units::{Scale, Size, TileShape};
 
 const MODEL: &str = "bicubic";
 
@@ -25,29 +26,36 @@ fn scale() -> Scale {
 }
 
 fn options(format: OutputFormat) -> Options {
-    let (quality, frame, deadline, fidelity) = (None, None, Duration::from_mins(1), Fidelity::default());
-    Options { model: MODEL.into(), scale: scale(), ensemble: false, format, quality, frame, fidelity, deadline }
+    let (resize, deadline, fidelity) = (Resize::By(scale().into()), Duration::from_mins(1), Fidelity::default());
+    let (quality, frame) = (None, None);
+    Options { model: MODEL.into(), resize, ensemble: false, format, quality, frame, fidelity, deadline }
 }
 
 /// A pipeline of one network at x2 with two workers.
 fn pipeline(mut engine: impl FnMut() -> Box<dyn TileEngine>) -> Arc<Pipeline> {
-    let network = Network {
+    pipeline_of(&[2], |_| engine())
+}
+
+/// A pipeline of one model at these scales with two workers.
+fn pipeline_of(scales: &[u8], mut engine: impl FnMut(Scale) -> Box<dyn TileEngine>) -> Arc<Pipeline> {
+    let network = |scale| Network {
         id: NetworkId(0),
         model: MODEL.into(),
-        scale: scale(),
+        scale,
         tiles: vec![TileSpec { shape: TileShape::square(32), halo: 4 }],
         kind: Kind::Bicubic,
         parameters: 0,
     };
-    let registry = Registry::new(vec![network]);
+    let registry = Registry::new(scales.iter().copied().filter_map(Scale::new).map(network).collect());
     let metrics = Arc::new(Metrics::new());
     let limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 20_000, queue_bytes: 1 << 30 };
-    let workers = (0..2).map(|_| EngineSet::from([(NetworkId(0), engine())])).collect();
+    let mut engines = || registry.networks().iter().map(|network| (network.id, engine(network.scale))).collect();
+    let workers: Vec<EngineSet> = vec![engines(), engines()];
     Arc::new(Pipeline {
         scheduler: Scheduler::start(limits, workers, &registry, &metrics).expect("threads can be had"),
         registry: Arc::new(registry),
         limits: InputLimits { input_pixels: 1 << 20, output_pixels: 1 << 22 },
-        executions: vec![Bicubic::new(scale()).execution()],
+        executions: vec![Bicubic::new(scale()).execution(); scales.len()],
         metrics,
         compute: Arc::new(tokio::sync::Semaphore::new(2)),
     })

@@ -33,7 +33,7 @@ fn load(standings: &[(f64, f64)]) -> Load {
 fn ask(tiles: usize, bytes: u64, seconds: f64, load: &Load) -> Verdict {
     let now = Instant::now();
     let demand = Demand { lane: LANE, tiles, bytes, deadline: now + Duration::from_secs_f64(seconds) };
-    judge(&demand, now, &LIMITS, 1, &rates(), load)
+    judge(&[demand], now, &LIMITS, 1, &rates(), load)
 }
 
 fn limit_of(verdict: &Verdict) -> Option<(&'static str, u64, u64)> {
@@ -174,9 +174,10 @@ fn protection_ends_at_half_the_server() {
 fn nothing_is_refused_for_time_before_it_is_measured() {
     let now = Instant::now();
     let demand = Demand { lane: LANE, tiles: 1000, bytes: 1, deadline: now };
-    let verdict = judge(&demand, now, &LIMITS, 1, &Rates::new(4), &load(&[]));
+    let passes = [demand];
+    let verdict = judge(&passes, now, &LIMITS, 1, &Rates::new(4), &load(&[]));
     assert_eq!((verdict.estimate, verdict.refusal), (Duration::ZERO, None));
-    let full = judge(&demand, now, &LIMITS, 1, &Rates::new(4), &Load { tiles: 1, ..load(&[]) });
+    let full = judge(&passes, now, &LIMITS, 1, &Rates::new(4), &Load { tiles: 1, ..load(&[]) });
     assert_eq!(retry(&full), Some(1));
 }
 

@@ -1,5 +1,6 @@
 //! The ledger without threads: every change, then whole histories against a simulated clock.
 
+mod passes;
 mod stalled;
 
 use std::collections::HashMap;
@@ -37,7 +38,7 @@ fn admit(
     let (sender, receiver) = unbounded_channel();
     let (tiles, bytes, left) = demand;
     let demand = Demand { lane: lane(0), tiles, bytes, deadline: now + seconds(left) };
-    let flow = ledger.admit(demand, now, sender)?;
+    let flow = ledger.admit(&[demand], now, || sender.clone())?[0];
     for index in 0..submitted {
         carry_out(ledger.submit(flow, tile(index, now)).expect("within what was admitted"));
     }
@@ -197,9 +198,9 @@ impl Simulation {
     fn request(&mut self, network: usize, tiles: usize, left: f64) -> Result<(FlowId, f64), Refusal> {
         let now = self.start + seconds(self.now);
         let demand = Demand { lane: lane(network), tiles, bytes: 1, deadline: now + seconds(left) };
-        let estimate = self.ledger.judge(&demand, now).estimate.as_secs_f64();
+        let estimate = self.ledger.judge(std::slice::from_ref(&demand), now).estimate.as_secs_f64();
         let (sender, receiver) = unbounded_channel();
-        let flow = self.ledger.admit(demand, now, sender)?;
+        let flow = self.ledger.admit(&[demand], now, || sender.clone())?[0];
         for index in 0..tiles {
             carry_out(self.ledger.submit(flow, tile(index, now)).expect("within what was admitted"));
         }
@@ -312,8 +313,8 @@ proptest! {
                     let (sender, receiver) = unbounded_channel();
                     let deadline = now + Duration::from_secs(size as u64);
                     let demand = Demand { lane: lane(pick % 3), tiles: 3 * size, bytes: 50 * size as u64, deadline };
-                    if let Ok(flow) = ledger.admit(demand, now, sender) {
-                        tickets.push((flow, receiver, 3 * size));
+                    if let Ok(flows) = ledger.admit(&[demand], now, || sender.clone()) {
+                        tickets.push((flows[0], receiver, 3 * size));
                     }
                 }
                 1 | 2 if !tickets.is_empty() => {

@@ -5,7 +5,7 @@ use super::*;
 /// What a request of 10 tiles would take behind all that is admitted; 0 is on an idle server.
 fn behind(ledger: &Ledger, now: Instant) -> f64 {
     let demand = Demand { lane: lane(0), tiles: 10, bytes: 1, deadline: now + seconds(1e6) };
-    let verdict = ledger.judge(&demand, now);
+    let verdict = ledger.judge(&[demand], now);
     assert_eq!(verdict.refusal, None);
     verdict.estimate.as_secs_f64() - 10.0
 }

@@ -1,0 +1,107 @@
+//! One network after the other, and then the rows of the answer.
+//!
+//! What a network gives to the next is held whole, in 16 bits so that it is as good as unrounded; at x8 that is a
+//! quarter of the answer's pixels, counted in what the request is admitted with. It could be handed on in bands
+//! instead, but then both networks would run at once, and the request would have two turns where others have one.
+
+use std::sync::Arc;
+
+use super::alpha::Alpha;
+use super::fidelity::Treatment;
+use super::finish::Finish;
+use super::shrink::Shrink;
+use super::walk::{Books, Clock, Rows, Step, Walk};
+use super::{Pipeline, PipelineError};
+use crate::codec::encode::EncodeError;
+use crate::geometry::passes::product;
+use crate::raster::{Channels, Depth, Raster, Samples};
+use crate::scheduler::Ticket;
+use crate::telemetry::traces::Trace;
+use crate::tiling::reduce::Line;
+use crate::units::Size;
+
+/// Bytes of a pixel between two networks.
+pub(super) const fn pixel_bytes(channels: Channels) -> usize {
+    channels.colours() * Depth::Sixteen.bytes()
+}
+
+/// An admitted and decoded request.
+pub(super) struct Chain {
+    pub(super) pipeline: Arc<Pipeline>,
+    /// What is enlarged: the upload, or the part of it that is kept.
+    pub(super) picture: Arc<Raster>,
+    pub(super) alpha: Alpha,
+    pub(super) steps: Vec<Step>,
+    pub(super) reduction: Option<(Line, Line)>,
+    /// What the rows that come out are.
+    pub(super) treatment: Treatment,
+    /// One for each step, and one if there is none.
+    pub(super) tickets: Vec<Ticket>,
+    pub(super) model: String,
+    pub(super) clock: Arc<Clock>,
+    pub(super) trace: Trace,
+}
+
+impl Chain {
+    /// Runs every pass and gives the finished rows of the answer to `sink`, on a blocking thread. Dropping the future
+    /// cancels: queued tiles at once, the thread at its next wait.
+    pub(super) async fn run<T, S>(mut self, sink: S) -> Result<T, PipelineError>
+    where
+        T: Send + 'static,
+        S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
+    {
+        let times = product(&self.steps.iter().map(|step| step.scale).collect::<Vec<_>>());
+        let ticket = self.tickets.pop().expect("a request has at least one ticket");
+        let last = self.steps.pop();
+        let books = Books { model: self.model, clock: self.clock, trace: self.trace, last: false };
+        let mut seen = Arc::clone(&self.picture);
+        let channels = self.picture.channels();
+        let colours = if channels.colours() == 1 { Channels::Gray } else { Channels::Rgb };
+        let mut way = self.treatment.way.clone();
+        for (step, pass) in self.steps.into_iter().zip(self.tickets) {
+            let size = step.output();
+            let walk = Walk {
+                pipeline: Arc::clone(&self.pipeline),
+                picture: seen,
+                // What a network gave is what the next one may see.
+                way: std::mem::take(&mut way),
+                step: Some(step),
+                finish: Finish::between(colours, size.width),
+                ticket: pass,
+                books: books.clone(),
+            };
+            let samples =
+                walk.run(ticket.hold(), move |rows| Ok(gathered(rows, size, colours, Depth::Sixteen))).await?;
+            seen = Arc::new(Raster::new(size, colours, samples));
+        }
+        let shrink = self.reduction.map(|lines| Shrink::new(lines, channels, self.alpha));
+        let hold = ticket.hold();
+        let walk = Walk {
+            pipeline: self.pipeline,
+            picture: seen,
+            way,
+            step: last,
+            finish: Finish::new(self.picture, self.alpha, times, shrink, self.treatment),
+            ticket,
+            books: Books { last: true, ..books },
+        };
+        walk.run(hold, sink).await
+    }
+}
+
+/// All rows in one.
+pub(super) fn gathered(rows: Rows, size: Size, channels: Channels, depth: Depth) -> Samples {
+    let count = size.pixels() as usize * channels.count();
+    let mut all = match depth {
+        Depth::Eight => Samples::U8(Vec::with_capacity(count)),
+        Depth::Sixteen => Samples::U16(Vec::with_capacity(count)),
+    };
+    for band in rows {
+        match (&mut all, band.into_samples()) {
+            (Samples::U8(all), Samples::U8(more)) => all.extend(more),
+            (Samples::U16(all), Samples::U16(more)) => all.extend(more),
+            _ => unreachable!("rows have the depth that was asked for"),
+        }
+    }
+    all
+}

@@ -1,0 +1,58 @@
+//! What a request holds in memory at most, told from its header: what it is admitted with.
+
+use super::fidelity::Treatment;
+use super::shrink::Shrink;
+use super::walk::Step;
+use super::{alpha, body, chain};
+use crate::codec::Probe;
+use crate::codec::encode::Target;
+use crate::geometry::Frame;
+use crate::tiling::blend::BAND_BYTES;
+use crate::tiling::reduce::Line;
+use crate::units::Size;
+
+/// Rows leave in bands of at most 1 MiB of levels, or of one row.
+fn band(width: u32, pixel: usize) -> u64 {
+    (u64::from(width) * pixel as u64).max(1 << 20)
+}
+
+/// Bytes of a request, but for the tiles of the passes before the last: the upload, its profile, and the dearest of decoding it,
+/// cutting it, looking at its alpha and each of its passes.
+pub(super) fn bytes_held(
+    probe: &Probe,
+    upload: usize,
+    frame: &Frame,
+    steps: &[Step],
+    reduction: Option<&(Line, Line)>,
+    (target, treatment): (&Target, &Treatment),
+) -> u64 {
+    let window = frame.window().size;
+    let source = window.pixels() * (probe.channels.count() * probe.depth.bytes()) as u64;
+    let cutting = if window == probe.size { 0 } else { probe.raster_bytes() + source };
+    let marks = if probe.channels.has_alpha() { window.pixels() * alpha::SURVEY_BYTES } else { 0 };
+
+    let between = chain::pixel_bytes(probe.channels);
+    let (mut seen, mut passing, mut grid) = (0, 0, window);
+    for (at, step) in steps.iter().enumerate() {
+        let given = step.output();
+        if at + 1 < steps.len() {
+            let made = given.pixels() * between as u64;
+            passing = passing.max(seen + step.blend_bytes() + band(given.width, between) + made);
+            seen = made;
+        }
+        grid = given;
+    }
+    let bands = steps.last().map_or_else(|| rows_bytes(grid), |step| step.blend_bytes() + step.tiles_held());
+    let colours = treatment.way.held_bytes(window.width, BAND_BYTES.max(12 * u64::from(grid.width)));
+    let shrinking = reduction.map_or(0, |lines| Shrink::held_bytes(lines, probe.channels, grid.width));
+    let line = target.channels.count() * target.depth.bytes();
+    let writing =
+        bands + colours + shrinking + band(target.size.width, line) + target.buffered_bytes() + body::HELD_BYTES as u64;
+    let enlarging = passing.max(seen + writing);
+    upload as u64 + probe.profile_bytes() + probe.decoded_bytes().max(cutting).max(source + marks.max(enlarging))
+}
+
+/// A band of levels as it is taken from a picture.
+fn rows_bytes(size: Size) -> u64 {
+    BAND_BYTES.max(12 * u64::from(size.width))
+}
