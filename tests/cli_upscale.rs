@@ -45,6 +45,25 @@ fn one_file_becomes_the_file_that_is_named() {
 }
 
 #[test]
+fn any_size_can_be_asked_for() {
+    let dir = folder(&[("a.png", 30, 20)]);
+    for (args, expected) in [
+        (&["--scale", "2.45"][..], (74, 49)),
+        (&["--width", "100"], (100, 67)),
+        (&["--height", "10"], (15, 10)),
+        (&["--width", "64", "--height", "64", "--fit", "cover"], (64, 64)),
+        (&["--width", "64", "--height", "64"], (64, 43)),
+    ] {
+        let (code, _, err) = run("upscale", &[&["a.png", "-o", "b.png"][..], args].concat(), dir.path());
+        assert_eq!(code, Some(0), "{err}");
+        assert_eq!(size(&dir.path().join("b.png")), expected, "{args:?}");
+    }
+    let (code, _, err) = run("upscale", &["a.png", "-o", "b.png", "--width", "241"], dir.path());
+    assert_eq!(code, Some(1));
+    assert!(err.contains("at most 240"), "{err}");
+}
+
+#[test]
 fn a_file_that_fails_does_not_end_the_batch() {
     let dir = folder(&[("in/a.png", 30, 20), ("in/sub/c.png", 5, 40)]);
     fs::write(dir.path().join("in/b.jpg"), b"no picture").expect("written");
@@ -69,8 +88,14 @@ fn an_input_is_never_overwritten() {
 #[test]
 fn wrong_arguments_end_before_any_work() {
     let dir = folder(&[("a.png", 30, 20)]);
-    for wrong in [&["a.png", "-o", "out", "--scale", "9"][..], &["a.png", "-o", "out", "--max-batch", "0"], &["a.png"]]
-    {
+    for wrong in [
+        &["a.png", "-o", "out", "--scale", "9"][..],
+        &["a.png", "-o", "out", "--scale", "2", "--width", "60"],
+        &["a.png", "-o", "out", "--width", "60", "--fit", "cover"],
+        &["a.png", "-o", "out", "--height", "0"],
+        &["a.png", "-o", "out", "--max-batch", "0"],
+        &["a.png"],
+    ] {
         assert_eq!(run("upscale", wrong, dir.path()).0, Some(2), "{wrong:?}");
     }
     assert!(!dir.path().join("out").exists());
@@ -100,6 +125,14 @@ fn eval_prints_a_table_and_a_document_that_agree() {
     let psnr = format!("{:.3}", mean["psnr"].as_f64().expect("a number"));
     assert!(lines[4].contains(&psnr), "{psnr} is not in {table}");
     assert_eq!(report["sets"][0]["images"][1]["name"], "b");
+}
+
+#[test]
+fn eval_measures_eight_times() {
+    let dir = folder(&[("Set/HR/a.png", 99, 90)]);
+    let (code, table, err) = run("eval", &["--data", "Set", "--scale", "8"], dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    assert!(table.starts_with("Set x8, bicubic, tiled\n") && table.contains("mean of 1"), "{table}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ def main():
         expect(f"the picture was answered {status}", status == 200)
         made = struct.unpack(">II", answer[16:24]) if answer[:4] == b"\x89PNG" else None
         expect(f"the answer is {made}, and not as planned", made == (plan["output"]["width"], plan["output"]["height"]))
-        print(f"image: {plan['input']} became {made} by {plan['model']} on {plan['execution']}")
+        print(f"image: {plan['input']} became {made} by {plan['model']} on {plan['passes'][0]['execution']}")
 
         os.kill(first, signal.SIGTERM)
         ended = process.wait(60)

@@ -98,7 +98,7 @@ def send(port, models, pictures):
         if turn % 11 == 3:
             return load.request(port, "POST", f"/v1/plan?scale=4&model={model}", picture)[0]
         if turn % 11 == 5:
-            return load.request(port, "POST", "/v1/upscale?scale=5", picture)[0]
+            return load.request(port, "POST", "/v1/upscale?scale=9", picture)[0]
         if turn % 11 == 7:
             return load.request(port, "POST", "/v1/upscale", b"no picture at all")[0]
         if turn % 11 == 9:

@@ -16,6 +16,7 @@ use std::time::Duration;
 use clap::value_parser;
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
+use prometheus::core::GenericCounter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -200,7 +201,7 @@ async fn follow(batch: Batch) {
         })
         .collect();
     loop {
-        batch.bar.set_position(done.iter().map(|done| done.get()).sum());
+        batch.bar.set_position(done.iter().map(GenericCounter::get).sum());
         tokio::time::sleep(TICK).await;
     }
 }

@@ -33,7 +33,8 @@ impl Factor {
         u32::try_from(doubled / (2 * unit)).unwrap_or(u32::MAX)
     }
 
-    fn number(self) -> f64 {
+    /// The nearest float.
+    pub fn number(self) -> f64 {
         self.digits as f64 / 10_f64.powi(self.places as i32)
     }
 }

@@ -53,6 +53,16 @@ pub enum Resize {
     },
 }
 
+impl Resize {
+    /// The magnification, where one is asked for.
+    pub fn factor(self) -> Option<f64> {
+        match self {
+            Self::By(factor) => Some(factor.number()),
+            Self::To { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Resize {
     /// As a log has it: `2.5`, `800x`, `x600`, `800x600 cover`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -202,7 +202,8 @@ impl End {
                     bytes_in = record.bytes_in.load(Ordering::Relaxed),
                     bytes_out = self.bytes_out,
                     model = asked.map(|(model, _)| model.as_str()),
-                    scale = asked.map(|(_, resize)| tracing::field::display(resize)),
+                    scale = asked.and_then(|(_, resize)| resize.factor()),
+                    size = asked.filter(|(_, resize)| resize.factor().is_none()).map(|(_, resize)| display(resize)),
                     tiles = record.tiles.get(),
                     client = record.client.get(),
                     "request"

@@ -38,14 +38,14 @@ pub struct Plan {
     pub input: Size,
     /// Size of the answer.
     pub output: Size,
-    /// The networks that run, one after the other; none where the answer is not larger than the upload.
-    pub passes: Vec<Pass>,
-    /// Whether what they give is then reduced, or cut, to the answer.
-    pub reduced: bool,
     /// Tiles of all passes.
     pub tiles: usize,
     /// By the measured rate and what waits now.
     pub estimated_seconds: f64,
+    /// The networks that run, one after the other; none where the answer is not larger than the upload.
+    pub passes: Vec<Pass>,
+    /// Whether what they give is then reduced, or cut, to the answer.
+    pub reduced: bool,
     /// What is done beside enlarging.
     pub conversions: Vec<Conversion>,
     /// What a picture that is flattened lies over, `#rrggbb`.

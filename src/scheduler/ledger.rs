@@ -6,7 +6,7 @@
 //! A tile of an admitted request is *unsubmitted*, *queued*, *running* or gone, and holds its part of the budget until
 //! it is gone. A request's bytes are held until its ticket and its holds are dropped and no tile of it runs any more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -112,7 +112,8 @@ pub(super) struct Ledger {
     limits: Limits,
     workers: usize,
     queue: FairQueue<Tile>,
-    entries: HashMap<FlowId, Entry>,
+    /// By age; the passes of a request in their order.
+    entries: BTreeMap<FlowId, Entry>,
     rates: Rates,
     tiles: usize,
     bytes: u64,
@@ -125,7 +126,7 @@ impl Ledger {
     pub(super) fn new(limits: Limits, workers: usize) -> Self {
         Self {
             queue: FairQueue::default(),
-            entries: HashMap::new(),
+            entries: BTreeMap::new(),
             rates: Rates::new(limits.batch_max),
             limits,
             workers,
@@ -184,7 +185,7 @@ impl Ledger {
                 bytes: 0,
             });
             standing.protected |= entry.protected && entry.state == State::Live;
-            if work > 0.0 {
+            if standing.work == 0.0 {
                 standing.lane = entry.demand.lane;
             }
             standing.work += work;

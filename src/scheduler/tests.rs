@@ -245,12 +245,12 @@ async fn a_full_queue_refuses_whole_requests_by_the_seeded_rate() {
     let first = bench.scheduler.admit(Bench::demand(15, hour)).expect("room for 20");
     let demand = Bench::demand(8, hour);
     let refusal = Refusal::QueueFull { queued: 15, limit: 20, needed: 8, retry_after: Duration::from_secs(9) };
-    assert_eq!(bench.scheduler.estimate(&[demand.clone()]).1, Some(refusal.clone()));
+    assert_eq!(bench.scheduler.estimate(std::slice::from_ref(&demand)).1, Some(refusal.clone()));
     assert_eq!(bench.scheduler.admit(demand).err(), Some(refusal));
     assert_eq!(bench.figures(), (0, 15, 10));
     let fits = Bench::demand(5, hour);
     // 5 of its own and 5 of the other's, and two batches of 2.
-    assert_eq!(bench.scheduler.estimate(&[fits.clone()]), (Duration::from_secs(3 * 14), None));
+    assert_eq!(bench.scheduler.estimate(std::slice::from_ref(&fits)), (Duration::from_secs(3 * 14), None));
     let second = bench.scheduler.admit(fits).expect("exactly room");
     drop((first, second));
     assert_eq!(bench.figures(), (0, 0, 0));

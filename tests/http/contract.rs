@@ -40,7 +40,7 @@ async fn answers_have_the_fields_that_their_schemas_require() {
         holds(&document, &document["components"]["schemas"][schema], &answer, path);
     }
     let picture = crate::support::png(&crate::support::drawing(9, 9));
-    let plan = server.post("/v1/plan?scale=2", picture).send().await.expect("an answer");
+    let plan = server.post("/v1/plan?scale=2.5", picture).send().await.expect("an answer");
     holds(&document, &document["components"]["schemas"]["Plan"], &plan.json().await.expect("JSON"), "/v1/plan");
 }
 

@@ -67,7 +67,7 @@ async fn one_request_is_one_line_and_never_its_picture() {
     let good = line("find-me");
     assert_eq!((&good["route"], &good["status"]), (&"/v1/upscale".into(), &200.into()));
     assert_eq!((&good["bytes_in"], &good["bytes_out"]), (&sent.len().into(), &length.into()));
-    assert_eq!((&good["model"], &good["scale"], &good["tiles"]), (&"bicubic".into(), &2.into(), &2.into()));
+    assert_eq!((&good["model"], &good["scale"], &good["tiles"]), (&"bicubic".into(), &2.0.into(), &2.into()));
     assert!(good["duration_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{good}");
     let bad = line("find-me-too");
     assert_eq!((&bad["status"], &bad["code"]), (&400.into(), &"invalid_parameter".into()));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Server, drawing, png, problem, refused};
+use crate::support::{Server, drawing, picture, png, problem, refused};
 
 #[tokio::test]
 async fn a_wrong_query_is_told_in_full() {
@@ -11,7 +11,12 @@ async fn a_wrong_query_is_told_in_full() {
     for (query, parameters) in [
         ("scael=2", &["scael"][..]),
         ("scale=2&scale=2", &["scale"]),
-        ("scale=2.5", &["scale"]),
+        ("scale=0.5", &["scale"]),
+        ("scale=2&width=9", &["scale"]),
+        ("width=0", &["width"]),
+        ("width=65&fit=inside", &["fit"]),
+        ("height=65", &["height"]),
+        ("width=9&height=9&fit=contain", &["fit"]),
         ("scale=9", &["scale"]),
         ("scale=", &["scale"]),
         ("model=esrgan", &["model"]),
@@ -28,7 +33,7 @@ async fn a_wrong_query_is_told_in_full() {
     }
     let document = problem(server.upscale("scale=9", sent).await).await;
     assert!(
-        document["detail"].as_str().is_some_and(|detail| detail.contains("'9'") && detail.contains("2, 3, 4")),
+        document["detail"].as_str().is_some_and(|detail| detail.contains("'9'") && detail.contains("from 1 to 8")),
         "{document}"
     );
 }
@@ -75,12 +80,45 @@ async fn a_plan_tells_what_upscale_does() {
 }
 
 #[tokio::test]
+async fn any_size_is_met_to_the_pixel_and_planned() {
+    let server = Server::start(&[]);
+    let sent = png(&drawing(61, 40));
+    for (query, size, passes, reduced) in [
+        ("scale=2.5", (153, 100), &["bicubic-x3"][..], true),
+        ("scale=8", (488, 320), &["bicubic-x8"], false),
+        ("scale=1", (61, 40), &[], false),
+        ("width=122", (122, 80), &["bicubic-x2"], false),
+        ("height=70", (107, 70), &["bicubic-x2"], true),
+        ("width=30", (30, 20), &[], true),
+        ("width=100&height=100", (100, 66), &["bicubic-x2"], true),
+        ("width=100&height=100&fit=cover", (100, 100), &["bicubic-x3"], true),
+        ("width=100&height=100&fit=fill", (100, 100), &["bicubic-x3"], true),
+    ] {
+        let plan = server.post(&format!("/v1/plan?{query}"), sent.clone()).send().await.expect("an answer");
+        let plan: Value = plan.json().await.expect("JSON");
+        assert_eq!(plan["output"], serde_json::json!({"width": size.0, "height": size.1}), "{query}");
+        assert_eq!(plan["reduced"], reduced, "{query}");
+        let asked = query.strip_prefix("scale=").and_then(|scale| scale.parse::<f64>().ok());
+        assert_eq!(plan["scale"].as_f64(), asked, "{query}");
+        let answer = server.upscale(query, sent.clone()).await;
+        let made = answer.headers()["x-upscale-model"].to_str().expect("text").to_owned();
+        let networks: Vec<&str> = made.split(", ").filter_map(|pass| pass.split(';').next()).collect();
+        assert_eq!(networks, if passes.is_empty() { &["none"] } else { passes }, "{query}");
+        assert_eq!(plan["passes"].as_array().map(Vec::len), Some(passes.len()), "{query}");
+        assert_eq!(plan["tiles"].to_string(), answer.headers()["x-upscale-tiles"].to_str().expect("text"), "{query}");
+        assert_eq!(picture(answer).await.dimensions(), size, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_plan_refuses_what_upscale_refuses_in_the_same_words() {
     let server =
         Server::start(&["--max-body", "20kB", "--queue-tiles", "8", "--max-input", "1MP", "--max-output", "1MP"]);
     let small = png(&drawing(8, 8));
     let cases: Vec<(&str, &str, Vec<u8>, &str)> = vec![
         ("scale=7&y=1", "image/png", small.clone(), "invalid_parameter"),
+        ("width=65", "image/png", small.clone(), "invalid_parameter"),
+        ("width=1100&height=1000&fit=fill", "image/png", png(&drawing(200, 150)), "image_too_large"),
         ("", "image/png", Vec::new(), "empty_body"),
         ("", "multipart/form-data; boundary=b", b"--b--\r\n".to_vec(), "invalid_form"),
         ("", "image/png", vec![0; 20_001], "body_too_large"),

@@ -26,9 +26,11 @@ const size = ({ width, height }) => `${width}×${height}`;
 // ---- what is asked for
 
 const chosenScale = () => document.querySelector("input[name=scale]:checked")?.value ?? "4";
+// A width, once it is written, goes before the scale.
+const chosenSize = () => ($("width").value ? { width: $("width").value } : { scale: chosenScale() });
 
 function query() {
-  const asked = new URLSearchParams({ scale: chosenScale(), model: $("model").value, format: $("format").value });
+  const asked = new URLSearchParams({ ...chosenSize(), model: $("model").value, format: $("format").value });
   if ($("ensemble").checked) asked.set("ensemble", "true");
   return asked.toString();
 }
@@ -42,16 +44,6 @@ function authorization() {
 function modelChanged() {
   const model = state.models.find((m) => m.name === $("model").value);
   if (!model) return;
-  const wanted = chosenScale();
-  const scales = model.scales.map((s) => String(s.scale));
-  const checked = scales.includes(wanted) ? wanted : scales[scales.length - 1];
-  $("scale-options").replaceChildren(...scales.map((scale) => {
-    const label = document.createElement("label");
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "scale", value: scale, checked: scale === checked });
-    const span = Object.assign(document.createElement("span"), { textContent: `×${scale}` });
-    label.append(input, span);
-    return label;
-  }));
   const run = model.scales[0]?.execution;
   const parts = [model.description || model.title, run && `Runs on ${run.provider}, ${run.precision}.`];
   $("about").textContent = parts.filter(Boolean).join(" ");
@@ -217,7 +209,7 @@ function show(xhr, took) {
   const stem = state.file.name.replace(/\.[^.]*$/, "");
   const extension = { "image/jpeg": "jpg", "image/webp": "webp" }[blob.type] ?? "png";
   $("download").href = state.resultUrl;
-  $("download").download = `${stem}-x${chosenScale()}.${extension}`;
+  $("download").download = `${stem}-${Object.values(chosenSize())[0]}${$("width").value ? "" : "x"}.${extension}`;
   $("download").textContent = `Download, ${bytes(blob.size)}`;
 
   const timing = Object.fromEntries((xhr.getResponseHeader("Server-Timing") ?? "").split(",")
@@ -261,6 +253,7 @@ $("form").addEventListener("change", (event) => {
   if (event.target === $("file")) choose($("file").files[0]);
   else if (event.target === $("key")) load();
   else if (event.target === $("model")) modelChanged();
+  else if (event.target.name === "scale") { $("width").value = ""; optionsChanged(); }
   else optionsChanged();
 });
 $("cancel").addEventListener("click", () => state.xhr?.abort());
