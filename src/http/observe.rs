@@ -203,7 +203,7 @@ impl End {
                     bytes_out = self.bytes_out,
                     model = asked.map(|(model, _)| model.as_str()),
                     scale = asked.and_then(|(_, resize)| resize.factor()),
-                    size = asked.filter(|(_, resize)| resize.factor().is_none()).map(|(_, resize)| display(resize)),
+                    size = asked.filter(|(_, resize)| resize.factor().is_none()).map(|(_, resize)| tracing::field::display(resize)),
                     tiles = record.tiles.get(),
                     client = record.client.get(),
                     "request"
