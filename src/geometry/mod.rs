@@ -1,16 +1,16 @@
 //! How large the answer is, and by which networks it is reached: pure arithmetic on what was asked for, what the header
 //! says, and the scales that a model has.
 //!
-//! A request names a [`Factor`] or sides ([`Resize`]); with the size of the upload that is a [`Frame`]: the exact size
+//! A request names a [`Factor`] or sides ([`Resize`]); with the size of the upload that is a [`View`]: the exact size
 //! of the answer, each side rounded once, and the part of the upload that it shows. [`passes`] are the networks that
 //! reach it; what they make beyond it is taken back by one antialiased reduction (`tiling::reduce`).
 
 mod factor;
-mod frame;
 pub mod passes;
+mod view;
 
 pub use factor::{Factor, FactorError};
-pub use frame::{Frame, GeometryError, Side, Window};
+pub use view::{GeometryError, Side, View, Window};
 
 use std::fmt;
 

@@ -14,7 +14,7 @@ pub(super) fn etag(upload: &[u8], plan: &Plan) -> String {
         env!("CARGO_PKG_VERSION"),
         &plan.model,
         passes,
-        plan.frame,
+        plan.view,
         plan.ensemble,
         plan.output_format,
         plan.quality,

@@ -6,7 +6,7 @@ use super::walk::Step;
 use super::{alpha, body, chain};
 use crate::codec::Probe;
 use crate::codec::encode::Target;
-use crate::geometry::Frame;
+use crate::geometry::View;
 use crate::tiling::blend::BAND_BYTES;
 use crate::tiling::reduce::Line;
 use crate::units::Size;
@@ -21,12 +21,12 @@ fn band(width: u32, pixel: usize) -> u64 {
 pub(super) fn bytes_held(
     probe: &Probe,
     upload: usize,
-    frame: &Frame,
+    view: &View,
     steps: &[Step],
     reduction: Option<&(Line, Line)>,
     (target, treatment): (&Target, &Treatment),
 ) -> u64 {
-    let window = frame.window().size;
+    let window = view.window().size;
     let source = window.pixels() * (probe.channels.count() * probe.depth.bytes()) as u64;
     let cutting = if window == probe.size { 0 } else { probe.raster_bytes() + source };
     let marks = if probe.channels.has_alpha() { window.pixels() * alpha::SURVEY_BYTES } else { 0 };

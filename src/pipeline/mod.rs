@@ -171,7 +171,7 @@ impl Pipeline {
         let prepared = self.prepare(probe, 0, &options, image.depth(), deadline)?;
         let tickets = self.scheduler.admit_all(&prepared.demands)?;
         let work = async {
-            let (hold, window) = (hold_of(&tickets), prepared.plan.frame.window());
+            let (hold, window) = (hold_of(&tickets), prepared.plan.view.window());
             let survey = move || (alpha::survey(image.cut(window.x, window.y, window.size)), hold);
             let (surveyed, _) = self.compute(survey).await?;
             let Target { size, channels, depth, .. } = prepared.target;
@@ -219,7 +219,7 @@ impl Pipeline {
                 clock.decoded(began.elapsed());
                 let etag = etag::etag(&bytes, &plan);
                 drop(bytes);
-                let window = plan.frame.window();
+                let window = plan.view.window();
                 Ok::<_, CodecError>((etag, alpha::survey(picture.cut(window.x, window.y, window.size)), hold))
             }
         };

@@ -11,7 +11,7 @@ use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, OutputFormat, Probe, Warning};
 use crate::engine::Execution;
 use crate::geometry::passes::{passes, product};
-use crate::geometry::{Factor, Frame, Resize};
+use crate::geometry::{Factor, Resize, View};
 use crate::raster::{Channels, Depth};
 use crate::registry::{Kind, LookupError, Network};
 use crate::scheduler::{Demand, Lane};
@@ -60,7 +60,7 @@ pub struct Plan {
     pub bytes: u64,
     /// What the answer shows of the upload.
     #[serde(skip)]
-    pub frame: Frame,
+    pub view: View,
     /// What the header said.
     #[serde(skip)]
     pub probe: Probe,
@@ -107,8 +107,8 @@ impl Pipeline {
         depth: Depth,
         deadline: Instant,
     ) -> Result<Prepared, PipelineError> {
-        let frame = options.resize.frame(probe.size)?;
-        let output = frame.output();
+        let view = options.resize.view(probe.size)?;
+        let output = view.output();
         if output.pixels() > self.limits.output_pixels {
             return Err(PipelineError::Codec(CodecError::TooLarge {
                 name: "output_pixels",
@@ -118,7 +118,7 @@ impl Pipeline {
                 remedy: "ask for a smaller scale, or send a smaller image",
             }));
         }
-        let networks = self.networks(&options.model, &frame)?;
+        let networks = self.networks(&options.model, &view)?;
         let treatment = Treatment::of(&probe, options.format, depth, options.fidelity);
         let treatment = if networks.is_empty() { treatment.without_network() } else { treatment };
         let Treatment { channels, depth, icc, .. } = treatment.clone();
@@ -128,7 +128,7 @@ impl Pipeline {
 
         let copies = if options.ensemble { ensemble::ORIENTATIONS } else { 1 };
         let (mut passes, mut steps, mut demands) = (Vec::new(), Vec::new(), Vec::new());
-        let mut size = frame.window().size;
+        let mut size = view.window().size;
         for network in networks {
             let step = Step { grid: Grid::new(size, &network.tiles), scale: network.scale, copies };
             let lane = Lane { network: network.id, shape: step.grid.spec().shape };
@@ -140,9 +140,9 @@ impl Pipeline {
         if demands.is_empty() {
             demands.push(self.memory_alone(&options.model, deadline)?);
         }
-        let reduction = frame.reduction(product(&steps.iter().map(|step| step.scale).collect::<Vec<_>>()));
+        let reduction = view.reduction(product(&steps.iter().map(|step| step.scale).collect::<Vec<_>>()));
         if let Some(last) = demands.last_mut() {
-            last.bytes = memory::bytes_held(&probe, upload, &frame, &steps, reduction.as_ref(), (&target, &treatment));
+            last.bytes = memory::bytes_held(&probe, upload, &view, &steps, reduction.as_ref(), (&target, &treatment));
         }
         let plan = Plan {
             model: options.model.clone(),
@@ -165,7 +165,7 @@ impl Pipeline {
             warnings: treatment.warnings.clone(),
             fidelity: options.fidelity,
             bytes: demands.iter().map(|demand| demand.bytes).sum(),
-            frame,
+            view,
             probe,
         };
         Ok(Prepared { plan, steps, reduction, target, treatment, demands })
@@ -186,12 +186,12 @@ impl Pipeline {
         }
     }
 
-    /// The networks of a model that reach what the frame asks for.
-    fn networks(&self, model: &str, frame: &Frame) -> Result<Vec<&Network>, LookupError> {
+    /// The networks of a model that reach what the view asks for.
+    fn networks(&self, model: &str, view: &View) -> Result<Vec<&Network>, LookupError> {
         let natives: Vec<Scale> = self.registry.model(model)?.scales.iter().map(|info| info.scale).collect();
         // A model of none but x1 reaches nothing: it is told what it has not.
-        let unreached = || Scale::new(frame.times() as u8).into_iter().collect();
-        let chain = passes(&natives, frame.times()).unwrap_or_else(unreached);
+        let unreached = || Scale::new(view.times() as u8).into_iter().collect();
+        let chain = passes(&natives, view.times()).unwrap_or_else(unreached);
         chain.into_iter().map(|scale| self.registry.find(model, scale)).collect()
     }
 

@@ -97,7 +97,7 @@ async fn any_decimal_is_the_picture_resized() {
         for text in ["1.1", "1.9", "2.5", "3.0701", "5", "6.4", "8"] {
             let options = by(text);
             let out = made(&pipeline, &picture, options.clone()).await;
-            let size = options.resize.frame(picture.size()).expect("in reach").output();
+            let size = options.resize.view(picture.size()).expect("in reach").output();
             assert_eq!(out.size(), size);
             assert_near(&out, &independent(&picture, all_of(&picture), size), 4.0, &format!("x{text} {channels:?}"));
         }

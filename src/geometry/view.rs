@@ -21,7 +21,7 @@ struct Axis {
 
 /// The answer in terms of the upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct View {
     across: Axis,
     down: Axis,
 }
@@ -84,7 +84,7 @@ fn in_proportion(side: u32, to: u32, from: u32) -> u32 {
 
 impl Resize {
     /// The answer for an upload of this size, upright.
-    pub fn frame(self, source: Size) -> Result<Frame, GeometryError> {
+    pub fn view(self, source: Size) -> Result<View, GeometryError> {
         let Size { width, height } = source;
         let by_width = |to| within(Side::Width, to, width).map(|to| Size::new(to, in_proportion(height, to, width)));
         let by_height = |to| within(Side::Height, to, height).map(|to| Size::new(in_proportion(width, to, height), to));
@@ -114,7 +114,7 @@ impl Resize {
         };
         let across = Axis::new(width, whole.width, output.width);
         let down = Axis::new(height, whole.height, output.height);
-        Ok(Frame { across, down })
+        Ok(View { across, down })
     }
 }
 
@@ -150,7 +150,7 @@ impl Axis {
     }
 }
 
-impl Frame {
+impl View {
     /// Size of the answer.
     pub const fn output(&self) -> Size {
         Size::new(self.across.output, self.down.output)
@@ -170,7 +170,7 @@ impl Frame {
     }
 
     /// From the window enlarged `times` to the answer, across and down; `None` where they are the same. At least
-    /// [`Frame::times`].
+    /// [`View::times`].
     pub fn reduction(&self, times: u32) -> Option<(Line, Line)> {
         let lines = (self.across.line(times), self.down.line(times));
         (!lines.0.is_identity() || !lines.1.is_identity()).then_some(lines)
@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn output(resize: Resize, width: u32, height: u32) -> (u32, u32) {
-        let size = resize.frame(Size::new(width, height)).expect("in reach").output();
+        let size = resize.view(Size::new(width, height)).expect("in reach").output();
         (size.width, size.height)
     }
 
@@ -217,18 +217,18 @@ mod tests {
     #[test]
     fn a_cover_is_cut_in_the_middle() {
         // 200 x 100 covers 300 x 300 at three times: 600 x 300, of which 150..450 are kept, which is 50..150 of 200.
-        let frame = to(Some(300), Some(300), Fit::Cover).frame(Size::new(200, 100)).expect("in reach");
-        assert_eq!((frame.across.first, frame.down.first, frame.times()), (150, 0, 3));
-        let window = frame.window();
+        let view = to(Some(300), Some(300), Fit::Cover).view(Size::new(200, 100)).expect("in reach");
+        assert_eq!((view.across.first, view.down.first, view.times()), (150, 0, 3));
+        let window = view.window();
         assert_eq!((window.x, window.y, window.size), (50 - 17, 0, Size::new(100 + 2 * 17, 100)));
-        let (across, down) = frame.reduction(3).expect("cut");
+        let (across, down) = view.reduction(3).expect("cut");
         assert_eq!(across, Line::new(3 * 134, 300, 1.0, 51.0));
         assert!(down.is_identity());
     }
 
     #[test]
     fn eight_times_is_the_most_of_each_side() {
-        let far = |resize: Resize| resize.frame(Size::new(100, 50)).map(|frame| frame.times());
+        let far = |resize: Resize| resize.view(Size::new(100, 50)).map(|view| view.times());
         assert_eq!(far(to(Some(800), None, Fit::Inside)), Ok(8));
         let error = far(to(Some(801), None, Fit::Inside)).expect_err("too far");
         assert_eq!(error.to_string(), "width 801 is more than 8 times the image's 100 pixels; ask for at most 800");
@@ -247,11 +247,11 @@ mod tests {
         let size = Size::new(333, 77);
         for times in 1..=8 {
             let scale = Scale::new(times).expect("a scale");
-            let frame = Resize::By(scale.into()).frame(size).expect("in reach");
-            assert_eq!((frame.times(), frame.reduction(times.into())), (u32::from(times), None));
-            assert_eq!(frame.window(), Window { x: 0, y: 0, size });
+            let view = Resize::By(scale.into()).view(size).expect("in reach");
+            assert_eq!((view.times(), view.reduction(times.into())), (u32::from(times), None));
+            assert_eq!(view.window(), Window { x: 0, y: 0, size });
             if times > 1 {
-                assert!(frame.reduction(2 * u32::from(times)).is_some());
+                assert!(view.reduction(2 * u32::from(times)).is_some());
             }
         }
     }
@@ -271,9 +271,9 @@ mod tests {
         #[test]
         fn a_frame_is_what_was_asked_for_and_in_reach(resize in resizes(), width in 1u32..400, height in 1u32..400) {
             let source = Size::new(width, height);
-            let Ok(frame) = resize.frame(source) else { return Ok(()) };
-            let Size { width: w, height: h } = frame.output();
-            prop_assert!(w >= 1 && h >= 1 && (1..=8).contains(&frame.times()));
+            let Ok(view) = resize.view(source) else { return Ok(()) };
+            let Size { width: w, height: h } = view.output();
+            prop_assert!(w >= 1 && h >= 1 && (1..=8).contains(&view.times()));
             match resize {
                 Resize::By(factor) => prop_assert_eq!((w, h), (factor.of(width), factor.of(height))),
                 Resize::To { width: Some(x), height: Some(y), fit: Fit::Inside } => {
@@ -284,10 +284,10 @@ mod tests {
                 }
             }
             // The window lies in the upload and holds all that the answer shows.
-            let window = frame.window();
+            let window = view.window();
             prop_assert!(window.x + window.size.width <= width && window.y + window.size.height <= height);
-            for times in frame.times()..=frame.times() + 2 {
-                if let Some((across, down)) = frame.reduction(times) {
+            for times in view.times()..=view.times() + 2 {
+                if let Some((across, down)) = view.reduction(times) {
                     prop_assert!(across.step() >= 1.0 && down.step() >= 1.0);
                     for (line, length) in [(across, window.size.width), (down, window.size.height)] {
                         prop_assert!(line.centre(0) >= -0.5);
