@@ -7,6 +7,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use san_upscaler::codec::decode::decode;
 use san_upscaler::codec::encode::{QUALITY, Target, encode};
+use san_upscaler::codec::notes::Kept;
 use san_upscaler::codec::{InputLimits, OutputFormat, probe};
 use san_upscaler::raster::{Channels, Depth, Raster, Samples};
 use san_upscaler::units::Size;
@@ -59,7 +60,7 @@ fn bands(picture: &Raster) -> Vec<Raster> {
 
 fn file(format: OutputFormat, picture: &Raster) -> Vec<u8> {
     let (size, channels, depth) = (picture.size(), picture.channels(), picture.depth());
-    let target = Target { format, quality: QUALITY, size, channels, depth, icc: None };
+    let target = Target { format, quality: QUALITY, size, channels, depth, icc: None, notes: Kept::default() };
     let mut out = Vec::new();
     encode(&target, &mut bands(picture).into_iter(), &mut out).expect("a Vec takes everything");
     out

@@ -7,6 +7,7 @@ mod container;
 pub mod decode;
 pub mod encode;
 pub mod limits;
+pub mod notes;
 pub mod orientation;
 pub mod probe;
 mod remark;
@@ -118,4 +119,4 @@ pub enum CodecError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

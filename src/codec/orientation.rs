@@ -1,5 +1,6 @@
 //! The EXIF orientation (EXIF 2.32, tag 0x0112): read from a TIFF block, applied to pixels once.
 
+use crate::codec::notes::exif::Block;
 use crate::raster::{Raster, Samples};
 use crate::units::Size;
 
@@ -29,8 +30,7 @@ impl Orientation {
     /// Reads it from an EXIF block, with or without the `Exif\0\0` before it. Upright where there is none, or none
     /// that makes sense: a broken note about a picture is no reason to refuse the picture.
     pub fn from_exif(block: &[u8]) -> Self {
-        let tiff = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
-        Tiff::new(tiff).and_then(Tiff::orientation).unwrap_or_default()
+        Block::new(block).and_then(Block::orientation).unwrap_or_default()
     }
 
     /// By the number that EXIF and TIFF give it.
@@ -125,48 +125,6 @@ impl Orientation {
                 }
             }
         }
-    }
-}
-
-/// A TIFF block in either byte order.
-#[derive(Clone, Copy)]
-struct Tiff<'a> {
-    bytes: &'a [u8],
-    big: bool,
-}
-
-impl<'a> Tiff<'a> {
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        match bytes.get(..4)? {
-            b"II*\0" => Some(Self { bytes, big: false }),
-            b"MM\0*" => Some(Self { bytes, big: true }),
-            _ => None,
-        }
-    }
-
-    fn orientation(self) -> Option<Orientation> {
-        const TAG: u16 = 0x0112;
-        const SHORT: u16 = 3;
-        let directory = self.long(4)?;
-        let entries = usize::from(self.short(directory)?);
-        let entry = (0..entries)
-            .map_while(|i| directory.checked_add(2 + 12 * i))
-            .take_while(|at| at.checked_add(12).is_some_and(|end| end <= self.bytes.len()))
-            .find(|at| self.short(*at) == Some(TAG))?;
-        if self.short(entry + 2)? != SHORT {
-            return None;
-        }
-        Orientation::from_number(u64::from(self.short(entry + 8)?))
-    }
-
-    fn short(self, at: usize) -> Option<u16> {
-        let b = *self.bytes.get(at..)?.first_chunk()?;
-        Some(if self.big { u16::from_be_bytes(b) } else { u16::from_le_bytes(b) })
-    }
-
-    fn long(self, at: usize) -> Option<usize> {
-        let b = *self.bytes.get(at..)?.first_chunk()?;
-        usize::try_from(if self.big { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }).ok()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::codec::colour::Profile;
 use crate::codec::colour::profile::Unfit;
 use crate::codec::container::{Header, bmp, gif, jpeg, png, tiff, webp};
+use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, InputLimits, Warning, sniff};
 use crate::raster::{Channels, Depth};
@@ -25,6 +26,8 @@ pub struct Probe {
     pub icc_made: bool,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,
+    /// What the file says beside its pixels.
+    pub notes: Notes,
     /// How the stored pixels are turned to have `size`.
     pub orientation: Orientation,
     /// Which frame or page of the file is meant, from 0.
@@ -39,9 +42,9 @@ impl Probe {
         self.size.pixels() * (self.channels.count() * self.depth.bytes()) as u64
     }
 
-    /// Memory of the profile and of what is made of it.
+    /// Memory of the profile, of what is made of it, and of the notes.
     pub fn profile_bytes(&self) -> u64 {
-        self.icc.as_ref().map_or(0, Profile::held_bytes)
+        self.icc.as_ref().map_or(0, Profile::held_bytes) + self.notes.bytes()
     }
 
     /// Memory that `decode` holds at its peak: the pixels and what the decoder needs beside them. Falls to
@@ -74,7 +77,9 @@ pub fn probe_frame(bytes: &[u8], limits: &InputLimits, frame: Option<u32>) -> Re
 }
 
 fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
-    let Header { stored, channels, depth, orientation, icc, icc_made, mut warnings, working_bytes, frames } = header;
+    let Header { stored, channels, depth, orientation, icc, icc_made, mut warnings, mut notes, working_bytes, frames } =
+        header;
+    notes.settle(orientation.swaps_sides());
     let icc = match icc.map(|profile| Profile::judge(&profile, channels)).transpose() {
         Ok(profile) => profile,
         Err(Unfit::HighDynamicRange(transfer)) => return Err(CodecError::HighDynamicRange(transfer)),
@@ -91,6 +96,7 @@ fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
         icc,
         icc_made,
         warnings,
+        notes,
         orientation,
         frame: frames.chosen,
         working_bytes,

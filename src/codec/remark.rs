@@ -15,16 +15,19 @@ pub enum Warning {
     ProfileOneWay,
     /// `cICP`, `gAMA` or `cHRM` of a PNG mean nothing, and were ignored.
     ColourChunksUnreadable,
+    /// Exif, XMP or a text is broken or too long, and was left out.
+    MetadataUnreadable,
 }
 
 impl Warning {
     /// Every one.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ProfileUnreadable,
         Self::ProfileMismatch,
         Self::ProfileDuplicated,
         Self::ProfileOneWay,
         Self::ColourChunksUnreadable,
+        Self::MetadataUnreadable,
     ];
 
     /// As in `X-Upscale-Warnings` and in a plan.
@@ -35,6 +38,7 @@ impl Warning {
             Self::ProfileDuplicated => "profile-duplicated",
             Self::ProfileOneWay => "profile-one-way",
             Self::ColourChunksUnreadable => "colour-chunks-unreadable",
+            Self::MetadataUnreadable => "metadata-unreadable",
         }
     }
 }

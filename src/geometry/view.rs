@@ -156,6 +156,12 @@ impl View {
         Size::new(self.across.output, self.down.output)
     }
 
+    /// How many times larger things are in the answer, across and down.
+    pub fn growth(&self) -> (f64, f64) {
+        let growth = |axis: Axis| f64::from(axis.whole) / f64::from(axis.source);
+        (growth(self.across), growth(self.down))
+    }
+
     /// The least whole number of times that the upload must be enlarged for the answer to be had from it.
     pub fn times(&self) -> u32 {
         let times = |axis: Axis| axis.whole.div_ceil(axis.source);

@@ -20,7 +20,13 @@ pub fn read(query: &Given, faults: &mut Faults) -> Fidelity {
             Background::default()
         })
     });
-    Fidelity { icc: one_of("icc", query, faults), alpha: one_of("alpha", query, faults), background }
+    Fidelity {
+        icc: one_of("icc", query, faults),
+        alpha: one_of("alpha", query, faults),
+        background,
+        metadata: one_of("metadata", query, faults),
+        density: one_of("density", query, faults),
+    }
 }
 
 /// One of a few words, or the default.

@@ -26,7 +26,7 @@ use crate::pipeline::Options;
 use crate::registry::Registry;
 
 /// Every parameter there is.
-pub const PARAMETERS: [&str; 13] = [
+pub const PARAMETERS: [&str; 15] = [
     "scale",
     "width",
     "height",
@@ -39,6 +39,8 @@ pub const PARAMETERS: [&str; 13] = [
     "icc",
     "alpha",
     "background",
+    "metadata",
+    "density",
     "deadline",
 ];
 

@@ -8,9 +8,13 @@ use serde::{Serialize, Serializer};
 
 use super::colour::Way;
 use crate::codec::colour::{Space, signals};
+use crate::codec::notes::Kept;
 use crate::codec::orientation::Orientation;
 use crate::codec::{OutputFormat, Probe, Warning};
+use crate::geometry::View;
 use crate::raster::{Channels, Depth};
+
+pub use crate::codec::notes::{DensityWish, Wish as Metadata};
 
 /// Which colours the numbers of the answer are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -83,6 +87,10 @@ pub struct Fidelity {
     pub alpha: Transparency,
     /// What is seen through a picture that is flattened.
     pub background: Background,
+    /// Notes.
+    pub metadata: Metadata,
+    /// Pixels per inch.
+    pub density: DensityWish,
 }
 
 /// Something that was done to the picture beside enlarging it.
@@ -102,11 +110,15 @@ pub enum Conversion {
     GrayToRgb,
     /// 16 bits to 8, because the format has no more.
     DepthReduced,
+    /// As many times more pixels an inch as there are more pixels.
+    DensityScaled,
+    /// Notes were left out, because they were not asked for or the format has no place for them.
+    MetadataDropped,
 }
 
 impl Conversion {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::OrientationApplied,
         Self::ProfileMade,
         Self::ProfileRoundTrip,
@@ -114,6 +126,8 @@ impl Conversion {
         Self::AlphaFlattened,
         Self::GrayToRgb,
         Self::DepthReduced,
+        Self::DensityScaled,
+        Self::MetadataDropped,
     ];
 
     /// As in `X-Upscale-Conversions` and in a plan.
@@ -126,6 +140,8 @@ impl Conversion {
             Self::AlphaFlattened => "alpha-flattened",
             Self::GrayToRgb => "gray-to-rgb",
             Self::DepthReduced => "depth-reduced",
+            Self::DensityScaled => "density-scaled",
+            Self::MetadataDropped => "metadata-dropped",
         }
     }
 }
@@ -145,6 +161,8 @@ pub(super) struct Treatment {
     pub(super) depth: Depth,
     /// Profile of the answer.
     pub(super) icc: Option<Arc<[u8]>>,
+    /// What the answer says beside its pixels.
+    pub(super) notes: Kept,
     /// How colours go to the network and from there to the answer.
     pub(super) way: Way,
     /// What the picture is laid over.
@@ -158,15 +176,18 @@ impl Treatment {
     #[cfg(test)]
     pub(super) fn plain(channels: Channels, depth: Depth) -> Self {
         let probe = super::plan::probe_of(crate::units::Size::new(1, 1), channels, depth);
-        Self::of(&probe, OutputFormat::Png, depth, Fidelity::default())
+        let to = crate::geometry::Resize::To { width: Some(1), height: None, fit: crate::geometry::Fit::Inside };
+        let view = to.view(probe.size).expect("a picture can stay as large as it is");
+        Self::of(&probe, OutputFormat::Png, depth, Fidelity::default(), &view)
     }
 
     /// What one network gives to the next: colours in 16 bits.
-    pub(super) const fn between(channels: Channels) -> Self {
+    pub(super) fn between(channels: Channels) -> Self {
         Self {
             channels,
             depth: Depth::Sixteen,
             icc: None,
+            notes: Kept::default(),
             way: Way::Straight,
             background: None,
             conversions: Vec::new(),
@@ -185,8 +206,8 @@ impl Treatment {
         self
     }
 
-    /// Decides by the header alone.
-    pub(super) fn of(probe: &Probe, format: OutputFormat, depth: Depth, wish: Fidelity) -> Self {
+    /// Decides by the header alone; `view` tells the size of the answer.
+    pub(super) fn of(probe: &Probe, format: OutputFormat, depth: Depth, wish: Fidelity, view: &View) -> Self {
         let gray = probe.channels.colours() == 1;
         let flattens = format == OutputFormat::Jpeg || wish.alpha == Transparency::Flatten;
         let background = (probe.channels.has_alpha() && flattens).then_some(wish.background);
@@ -222,6 +243,11 @@ impl Treatment {
             warnings.push(Warning::ProfileOneWay);
         }
 
+        let (notes, dropped) = probe.notes.kept(wish.metadata, wish.density, format, view.output(), view.growth());
+        if probe.notes.unreadable && wish.metadata != Metadata::None {
+            warnings.push(Warning::MetadataUnreadable);
+        }
+
         let done = [
             (Conversion::OrientationApplied, probe.orientation != Orientation::Upright),
             (Conversion::ProfileMade, probe.icc_made),
@@ -230,8 +256,10 @@ impl Treatment {
             (Conversion::AlphaFlattened, background.is_some()),
             (Conversion::GrayToRgb, coloured),
             (Conversion::DepthReduced, probe.depth != depth),
+            (Conversion::DensityScaled, notes.density.is_some() && notes.density != probe.notes.density),
+            (Conversion::MetadataDropped, dropped),
         ];
         let conversions = done.into_iter().filter_map(|(conversion, done)| done.then_some(conversion)).collect();
-        Self { channels, depth, icc, way, background, conversions, warnings }
+        Self { channels, depth, icc, notes, way, background, conversions, warnings }
     }
 }

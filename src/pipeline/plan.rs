@@ -7,6 +7,7 @@ use super::fidelity::{Conversion, Fidelity, Treatment};
 use super::walk::Step;
 use super::{Options, Pipeline, PipelineError, ensemble, memory};
 use crate::codec::encode::{QUALITY, Target};
+use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, OutputFormat, Probe, Warning};
 use crate::engine::Execution;
@@ -119,11 +120,11 @@ impl Pipeline {
             }));
         }
         let networks = self.networks(&options.model, &view)?;
-        let treatment = Treatment::of(&probe, options.format, depth, options.fidelity);
+        let treatment = Treatment::of(&probe, options.format, depth, options.fidelity, &view);
         let treatment = if networks.is_empty() { treatment.without_network() } else { treatment };
-        let Treatment { channels, depth, icc, .. } = treatment.clone();
+        let Treatment { channels, depth, icc, notes, .. } = treatment.clone();
         let quality = options.quality.unwrap_or(QUALITY);
-        let target = Target { format: options.format, quality, size: output, channels, depth, icc };
+        let target = Target { format: options.format, quality, size: output, channels, depth, icc, notes };
         target.check()?;
 
         let copies = if options.ensemble { ensemble::ORIENTATIONS } else { 1 };
@@ -221,6 +222,7 @@ pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
         icc: None,
         icc_made: false,
         warnings: Vec::new(),
+        notes: Notes::default(),
         orientation,
         frame: 0,
         working_bytes: 0,

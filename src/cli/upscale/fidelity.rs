@@ -1,7 +1,7 @@
 //! Flags about colour, transparency and notes: those of the service, by the same names.
 
 use crate::pipeline::Fidelity;
-use crate::pipeline::fidelity::{Background, Icc, Transparency};
+use crate::pipeline::fidelity::{Background, DensityWish, Icc, Metadata, Transparency};
 
 /// What may be chosen; the defaults keep the picture as it was, only larger.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -15,12 +15,18 @@ pub struct FidelityArgs {
     /// What is seen through an image that is flattened, as #rrggbb in sRGB
     #[arg(long, value_name = "COLOUR", default_value_t)]
     pub background: Background,
+    /// Notes that are kept: density and copyright, everything there is a place for, or nothing
+    #[arg(long, value_enum, default_value_t)]
+    pub metadata: Metadata,
+    /// Whether the results are as large on paper as the images, or have as many pixels an inch
+    #[arg(long, value_enum, default_value_t)]
+    pub density: DensityWish,
 }
 
 impl FidelityArgs {
     /// The wish as the pipeline takes it.
     pub(super) fn wish(self) -> Fidelity {
-        let Self { icc, alpha, background } = self;
-        Fidelity { icc, alpha, background }
+        let Self { icc, alpha, background, metadata, density } = self;
+        Fidelity { icc, alpha, background, metadata, density }
     }
 }

@@ -7,8 +7,8 @@
 use std::sync::{Arc, LazyLock};
 
 use moxcms::{
-    Chromaticity, CicpColorPrimaries, CicpProfile, ColorDateTime, ColorPrimaries, ColorProfile, DataColorSpace,
-    LocalizableString, MatrixCoefficients, ProfileText, ToneReprCurve, TransferCharacteristics,
+    Chromaticity, CicpColorPrimaries, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, LocalizableString,
+    MatrixCoefficients, ProfileText, ToneReprCurve, TransferCharacteristics,
 };
 
 use super::profile::hdr_transfer;
@@ -19,6 +19,9 @@ const CHROMATICITIES: [u32; 8] = [31_270, 32_900, 64_000, 33_000, 30_000, 60_000
 
 /// The curve of sRGB as ICC's parametric curve of type 3.
 const SRGB: [f32; 5] = [2.4, 1.0 / 1.055, 0.055 / 1.055, 1.0 / 12.92, 0.04045];
+
+/// The first of January 2026, as a header has it.
+const DATE: [u8; 12] = [0x07, 0xea, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0];
 
 /// What the chunks of one file say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,6 +74,8 @@ impl Signals {
             return Signalled::Srgb;
         }
         let mut profile = blank(gray);
+        // Left as it is where the numbers mean nothing.
+        profile.red_trc = None;
         let matrix_coefficients = MatrixCoefficients::Identity;
         profile.update_rgb_colorimetry_from_cicp(CicpProfile {
             color_primaries,
@@ -118,7 +123,7 @@ impl Signals {
 }
 
 fn near(told: u32, standard: u32) -> bool {
-    told.abs_diff(standard) * 20 <= standard
+    u64::from(told.abs_diff(standard)) * 20 <= u64::from(standard)
 }
 
 /// The profile of sRGB, for colours or for gray, as it is written where sRGB is asked for.
@@ -135,12 +140,10 @@ pub fn srgb(gray: bool) -> Arc<[u8]> {
     Arc::clone(&BOTH[usize::from(gray)])
 }
 
-/// sRGB, but for its curves and its name. Dated, so that the same request has the same bytes on every day.
+/// sRGB, but for its curves and its name.
 fn blank(gray: bool) -> ColorProfile {
     let mut profile = if gray { ColorProfile::new_gray_with_gamma(1.0) } else { ColorProfile::new_srgb() };
     profile.cicp = None;
-    profile.creation_date_time =
-        ColorDateTime { year: 2026, month: 1, day_of_the_month: 1, hours: 0, minutes: 0, seconds: 0 };
     profile
 }
 
@@ -164,5 +167,95 @@ fn finished(mut profile: ColorProfile, gray: bool, curve: ToneReprCurve, name: &
     profile.copyright = told("Public Domain");
     // Points on one line have no matrix.
     let finite = profile.colorant_matrix().v.iter().flatten().all(|v| v.is_finite());
-    profile.encode().ok().filter(|_| finite).map_or(Signalled::Unreadable, Signalled::Profile)
+    let Some(mut bytes) = profile.encode().ok().filter(|_| finite) else { return Signalled::Unreadable };
+    // The library dates it now; the same request has the same bytes on every day.
+    bytes[24..36].copy_from_slice(&DATE);
+    Signalled::Profile(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::colour::{Profile, Space};
+    use crate::raster::Channels;
+
+    /// Where the green of the made profile lies in sRGB.
+    fn green(signalled: Signalled) -> [f32; 3] {
+        let Signalled::Profile(bytes) = signalled else { panic!("{signalled:?}") };
+        let mut planes = [0.0, 255.0, 0.0];
+        match Profile::judge(&bytes, Channels::Rgb).expect("its own profile is good").space {
+            Space::Shaper(shaper) => shaper.to_srgb(&mut planes),
+            other => panic!("{other:?}"),
+        }
+        planes
+    }
+
+    fn near(levels: [f32; 3], expected: [f32; 3]) -> bool {
+        levels.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1.0)
+    }
+
+    const P3_GREEN: [f32; 3] = [-130.5, 259.7, -79.2];
+
+    #[test]
+    fn cicp_is_srgb_or_a_profile_or_refused_or_nothing() {
+        let strong = |cicp| Signals { cicp, ..Signals::default() }.strong(false);
+        assert_eq!(strong(None), Signalled::Nothing);
+        assert_eq!(strong(Some([1, 13, 0, 1])), Signalled::Srgb);
+        assert_eq!(strong(Some([9, 16, 0, 1])), Signalled::HighDynamicRange("PQ"));
+        assert_eq!(strong(Some([9, 18, 0, 1])), Signalled::HighDynamicRange("HLG"));
+        for (unreadable, what) in [
+            ([1, 13, 1, 1], "a matrix"),
+            ([1, 13, 0, 0], "a narrow range"),
+            ([3, 13, 0, 1], "reserved primaries"),
+            ([2, 2, 0, 1], "nothing specified"),
+            ([1, 99, 0, 1], "no transfer function"),
+        ] {
+            assert_eq!(strong(Some(unreadable)), Signalled::Unreadable, "{what}");
+        }
+        let levels = green(strong(Some([12, 13, 0, 1])));
+        assert!(near(levels, P3_GREEN), "{levels:?}");
+    }
+
+    #[test]
+    fn gamma_and_primaries_make_a_profile_unless_they_are_those_of_srgb() {
+        let weak = |gamma, chromaticities| Signals { gamma, chromaticities, ..Signals::default() }.weak(false);
+        assert_eq!(weak(None, None), Signalled::Nothing);
+        assert_eq!(weak(Some(45_455), None), Signalled::Srgb);
+        assert_eq!(weak(Some(45_455), Some(CHROMATICITIES)), Signalled::Srgb);
+        assert_eq!(weak(Some(45_455 * 21 / 20), None), Signalled::Srgb, "a twentieth off");
+        assert!(matches!(weak(Some(45_455 * 21 / 20 + 2), None), Signalled::Profile(_)), "more");
+        for gamma in [0, 9_999, 1_000_001, u32::MAX] {
+            assert_eq!(weak(Some(gamma), None), Signalled::Unreadable, "{gamma}");
+        }
+        let p3 = [31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000];
+        let levels = green(weak(Some(45_455), Some(p3)));
+        assert!(near(levels, P3_GREEN), "{levels:?}");
+        let mut flat = CHROMATICITIES;
+        flat[5] = 0;
+        assert_eq!(weak(None, Some(flat)), Signalled::Unreadable);
+        let all = Signals { srgb: true, gamma: Some(100_000), chromaticities: Some(p3), cicp: None };
+        assert_eq!(all.weak(false), Signalled::Srgb, "sRGB counts first");
+    }
+
+    #[test]
+    fn gray_has_a_gamma_and_no_primaries() {
+        let p3 = [31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000];
+        let gray = |gamma| Signals { gamma, chromaticities: Some(p3), ..Signals::default() }.weak(true);
+        assert_eq!(gray(None), Signalled::Srgb);
+        let Signalled::Profile(bytes) = gray(Some(100_000)) else { panic!("linear light") };
+        let mut plane = [55.0];
+        match Profile::judge(&bytes, Channels::Gray).expect("its own profile is good").space {
+            Space::Shaper(shaper) => shaper.to_srgb(&mut plane),
+            other => panic!("{other:?}"),
+        }
+        assert!((plane[0] - 128.0).abs() < 0.5, "{plane:?}");
+    }
+
+    #[test]
+    fn the_tags_of_srgb_are_srgb_and_the_same_every_time() {
+        for (gray, channels) in [(false, Channels::Rgb), (true, Channels::Gray)] {
+            assert_eq!(Profile::judge(&srgb(gray), channels).expect("good").space, Space::Srgb);
+        }
+        assert_eq!(srgb(false)[24..36], DATE, "a date that does not move");
+    }
 }

@@ -7,6 +7,7 @@ use image::{ColorType, ImageDecoder as _, ImageError};
 
 use super::{Frames, Header};
 use crate::codec::CodecError;
+use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -52,6 +53,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         icc: None,
         icc_made: false,
         warnings: Vec::new(),
+        notes: Notes::default(),
         // A row as it is stored, at most four bytes a pixel, and the palette.
         working_bytes: 4 * u64::from(stored.width) + (64 << 10),
         frames: Frames::choose("BMP", "frame", 1, frame)?,

@@ -3,6 +3,7 @@
 use super::Header;
 use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_work, is_opaque};
 use crate::codec::CodecError;
+use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -113,6 +114,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         icc: None,
         icc_made: false,
         warnings: Vec::new(),
+        notes: Notes::default(),
         // Beside the result: the canvas in four channels, a copy to come back to, the frame's numbers, its colours.
         working_bytes: 2 * 4 * canvas + (1 + 4) * largest + (256 << 10),
         frames,

@@ -2,6 +2,7 @@
 
 use super::{Frames, Header};
 use crate::codec::colour::profile;
+use crate::codec::notes::{Density, Notes};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
@@ -11,9 +12,15 @@ pub const DHT: u8 = 0xc4;
 pub const EOI: u8 = 0xd9;
 pub const SOS: u8 = 0xda;
 pub const DRI: u8 = 0xdd;
+const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
+const APP13: u8 = 0xed;
 const APP14: u8 = 0xee;
+const COM: u8 = 0xfe;
+
+/// What stands before XMP in its segment.
+pub const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// Whether a marker begins a frame, of whatever kind: `SOF0` to `SOF15` without DHT, JPG and DAC.
 pub const fn is_frame(marker: u8) -> bool {
@@ -116,6 +123,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     let mut frame = None;
     let mut orientation = None;
     let mut profile = ProfileParts::default();
+    let mut notes = Notes::default();
     let mut scan_components = None;
     let mut restarts = false;
     let mut before_scan = 0;
@@ -123,8 +131,11 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         before_scan += segment.data.len() as u64;
         match segment.marker {
             marker if is_frame(marker) && frame.is_none() => frame = Some(Frame::read(&segment)?),
-            APP1 if orientation.is_none() && segment.data.starts_with(b"Exif\0\0") => {
-                orientation = Some(Orientation::from_exif(segment.data));
+            APP0 | APP1 | APP13 | COM => {
+                if orientation.is_none() && segment.marker == APP1 && segment.data.starts_with(b"Exif\0\0") {
+                    orientation = Some(Orientation::from_exif(segment.data));
+                }
+                note(&mut notes, &segment);
             }
             APP2 => profile.add(segment.data),
             DRI => restarts = segment.data != [0, 0],
@@ -164,6 +175,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         icc,
         icc_made: false,
         warnings,
+        notes,
         working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan) + inks,
         frames: Frames::choose("JPEG", "frame", 1, asked)?,
     })
@@ -241,6 +253,26 @@ impl Frame {
         let row = columns * 128 * (blocks + 3 * full);
         let coefficients = if whole_picture { columns * rows * blocks * 128 } else { 0 };
         row + coefficients + (64 << 10)
+    }
+}
+
+/// Takes what a segment says beside the pixels.
+fn note(notes: &mut Notes, segment: &Segment) {
+    let data = segment.data;
+    match segment.marker {
+        APP0 => {
+            if let Some(jfif) = data.strip_prefix(b"JFIF\0") {
+                notes.density = notes.density.or(Density::from_jfif(jfif));
+            }
+        }
+        APP1 if data.starts_with(b"Exif\0\0") => notes.add_exif(data),
+        APP1 => match data.strip_prefix(XMP) {
+            Some(packet) => notes.add_xmp(packet),
+            // XMP in parts, and whatever else: what the main packet refers to would be missing elsewhere.
+            None => notes.others = true,
+        },
+        APP13 if data.starts_with(b"Photoshop 3.0\0") => notes.add_photoshop(data),
+        _ => notes.others = true,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod tiff;
 pub mod webp;
 
 use crate::codec::Warning;
+use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -32,6 +33,8 @@ pub struct Header {
     pub icc_made: bool,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,
+    /// What the file says beside its pixels, not yet settled.
+    pub notes: Notes,
     /// Bytes that the decoder holds at most beside the decoded pixels.
     pub working_bytes: u64,
     /// Which of its frames or pages is meant.

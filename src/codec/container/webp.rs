@@ -2,6 +2,7 @@
 
 use super::Header;
 use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_work, is_opaque};
+use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
@@ -77,6 +78,7 @@ struct File<'a> {
     profile: Option<&'a [u8]>,
     warnings: Vec<Warning>,
     exif: Option<&'a [u8]>,
+    notes: Notes,
     /// Of an animation.
     frames: Vec<Frame<'a>>,
 }
@@ -92,8 +94,15 @@ fn damaged(what: &str) -> CodecError {
 }
 
 fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
-    let mut parsed =
-        File { extended: None, image: None, profile: None, warnings: Vec::new(), exif: None, frames: Vec::new() };
+    let mut parsed = File {
+        extended: None,
+        image: None,
+        profile: None,
+        warnings: Vec::new(),
+        exif: None,
+        notes: Notes::default(),
+        frames: Vec::new(),
+    };
     let mut alpha = None;
     for (i, chunk) in Chunks::new(file).enumerate() {
         match &chunk.kind {
@@ -104,7 +113,11 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
             b"VP8L" if parsed.image.is_none() => parsed.image = Some(Image::Lossless { stream: chunk }),
             b"ICCP" if parsed.profile.is_some() => parsed.warnings.push(Warning::ProfileDuplicated),
             b"ICCP" => parsed.profile = Some(chunk.data),
-            b"EXIF" if chunk.is_whole() => parsed.exif = parsed.exif.or(Some(chunk.data)),
+            b"EXIF" if chunk.is_whole() => {
+                parsed.exif = parsed.exif.or(Some(chunk.data));
+                parsed.notes.add_exif(chunk.data);
+            }
+            b"XMP " if chunk.is_whole() => parsed.notes.add_xmp(chunk.data),
             _ => {}
         }
     }
@@ -233,6 +246,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         icc: parsed.profile.map(<[u8]>::to_vec),
         icc_made: false,
         warnings: parsed.warnings,
+        notes: parsed.notes,
         working_bytes: parsed.image.map_or(0, |image| image.working_bytes(size, has_alpha)),
         frames: Frames::choose("WebP", "frame", 1, frame)?,
     })
@@ -259,6 +273,7 @@ impl File<'_> {
             icc: self.profile.map(<[u8]>::to_vec),
             icc_made: false,
             warnings: self.warnings,
+            notes: self.notes,
             working_bytes: 4 * canvas.pixels() + frames_drawn.iter().map(of_frame).max().unwrap_or(0),
             frames,
         })

@@ -14,6 +14,7 @@ mod webp;
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::codec::notes::Kept;
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster};
 use crate::units::Size;
@@ -47,6 +48,8 @@ pub struct Target {
     pub depth: Depth,
     /// ICC profile to embed; for colours if the format is WebP, which has no gray.
     pub icc: Option<Arc<[u8]>>,
+    /// What it says beside its pixels.
+    pub notes: Kept,
 }
 
 impl Target {
@@ -76,7 +79,7 @@ impl Target {
         let row = u64::from(self.size.width) * (self.channels.count() * self.depth.bytes()) as u64;
         // A copy, or a deflated one in a buffer that doubles as it grows.
         let profile = self.icc.as_ref().map_or(0, |profile| profile.len()) as u64;
-        let buffers = sink::CAPACITY as u64 + 2 * profile;
+        let buffers = sink::CAPACITY as u64 + 2 * (profile + self.notes.bytes());
         match self.format {
             OutputFormat::Png => png::buffered_bytes(row) + buffers,
             OutputFormat::Jpeg => jpeg::buffered_bytes(self.size.width) + buffers,

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use png::{BitDepth, ColorType, DeflateCompression, Encoder, Filter, Info};
+use png::chunk::ChunkType;
+use png::{BitDepth, ColorType, DeflateCompression, Encoder, Filter, Info, PixelDimensions, Unit};
 
 use super::rows::{Rows, big_endian};
 use super::sink::Sink;
 use super::{EncodeError, Target};
+use crate::codec::notes::texts;
 use crate::raster::{Channels, Depth};
 
 /// Content of one `IDAT` chunk: the chunk's frame of 12 bytes no longer counts, and readers get data soon.
@@ -51,6 +53,10 @@ pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), Encode
         encoder
     };
     let mut writer = encoder.write_header().map_err(refused)?;
+    let packet = target.notes.xmp.iter().map(|packet| (*b"iTXt", texts::xmp_chunk(packet).into()));
+    for (kind, text) in packet.chain(target.notes.texts.iter().cloned()) {
+        writer.write_chunk(ChunkType(kind), &text).map_err(refused)?;
+    }
     let mut pixels = writer.stream_writer_with_size(IDAT).map_err(refused)?;
     let mut scratch = Vec::new();
     while let Some((_, band)) = rows.next_band().map_err(shut)? {
@@ -72,6 +78,11 @@ fn info(target: &Target) -> Info<'_> {
         Depth::Eight => BitDepth::Eight,
         Depth::Sixteen => BitDepth::Sixteen,
     };
+    info.pixel_dims = target.notes.density.map(|density| {
+        let (xppu, yppu) = density.phys();
+        PixelDimensions { xppu, yppu, unit: Unit::Meter }
+    });
+    info.exif_metadata = target.notes.exif.as_deref().map(Cow::Borrowed);
     info.icc_profile = target.icc.as_deref().map(Cow::Borrowed);
     info
 }

@@ -13,7 +13,7 @@ const STRIP: u64 = 256 << 10;
 
 /// A little-endian copy of some rows, and the directory with two numbers for each strip.
 pub fn buffered_bytes(target: &Target, row: u64) -> u64 {
-    row + 2 * (16 * Strips::new(target).count + (4 << 10))
+    row + 2 * (16 * Strips::new(target).count + (16 << 10))
 }
 
 pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), EncodeError> {
@@ -53,6 +53,8 @@ impl Strips {
 /// Types of values, by their numbers in the standard.
 #[derive(Clone, Copy)]
 enum Kind {
+    Byte = 1,
+    Ascii = 2,
     Short = 3,
     Long = 4,
     Ratio = 5,
@@ -63,7 +65,7 @@ enum Kind {
 impl Kind {
     const fn bytes(self) -> u64 {
         match self {
-            Self::Undefined => 1,
+            Self::Byte | Self::Ascii | Self::Undefined => 1,
             Self::Short => 2,
             Self::Long => 4,
             Self::Ratio | Self::Long8 => 8,
@@ -160,8 +162,11 @@ impl Front<'_> {
             let kind = if self.wide { Kind::Long8 } else { Kind::Long };
             Entry { tag, kind, values: (0..self.strips.count).flat_map(word).collect() }
         };
-        // Square pixels of no size.
-        let one = || [1_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
+        let text = |tag, text: &[u8]| Entry { tag, kind: Kind::Ascii, values: [text, b"\0"].concat() };
+        let notes = &target.notes;
+        // Square pixels of no size where nothing is known.
+        let (unit, ratios) = notes.density.map_or((1, [(1, 1); 2]), |density| (2, density.rationals()));
+        let [across, down] = ratios.map(|(over, under)| [over.to_le_bytes(), under.to_le_bytes()].concat());
         let channels = target.channels;
         let bits = if target.depth == Depth::Sixteen { 16 } else { 8 };
         let mut entries = vec![
@@ -175,15 +180,20 @@ impl Front<'_> {
             short(277, &[channels.count() as u16]),
             long(278, self.strips.rows),
             words(279, &|i| self.strips.length(i)),
-            Entry { tag: 282, kind: Kind::Ratio, values: one() },
-            Entry { tag: 283, kind: Kind::Ratio, values: one() },
+            Entry { tag: 282, kind: Kind::Ratio, values: across },
+            Entry { tag: 283, kind: Kind::Ratio, values: down },
             short(284, &[1]),
-            short(296, &[1]),
+            short(296, &[unit]),
         ];
+        entries.extend(notes.rights.artist.as_deref().map(|artist| text(315, artist)));
         if matches!(channels, Channels::GrayAlpha | Channels::Rgba) {
             // Alpha that the colours were not multiplied by.
             entries.push(short(338, &[2]));
         }
+        if let Some(packet) = &notes.xmp {
+            entries.push(Entry { tag: 700, kind: Kind::Byte, values: packet.to_vec() });
+        }
+        entries.extend(notes.rights.copyright.as_deref().map(|copyright| text(33_432, copyright)));
         if let Some(profile) = &target.icc {
             entries.push(Entry { tag: 34_675, kind: Kind::Undefined, values: profile.to_vec() });
         }
@@ -196,11 +206,12 @@ mod tests {
     use super::*;
     use crate::codec::OutputFormat;
     use crate::codec::container::tiff::page;
+    use crate::codec::notes::Kept;
     use crate::units::Size;
 
     fn target(size: Size) -> Target {
         let (channels, depth) = (Channels::Rgba, Depth::Sixteen);
-        Target { format: OutputFormat::Tiff, quality: 90, size, channels, depth, icc: None }
+        Target { format: OutputFormat::Tiff, quality: 90, size, channels, depth, icc: None, notes: Kept::default() }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::{eight_bit, fixture, read};
 use crate::codec::colour::tests::{made, padded};
 use crate::codec::encode::{EncodeError, QUALITY, Target, encode};
+use crate::codec::notes::Kept;
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;
@@ -19,7 +20,7 @@ const FORMATS: [OutputFormat; 4] = [OutputFormat::Png, OutputFormat::Jpeg, Outpu
 
 fn target(format: OutputFormat, picture: &Raster) -> Target {
     let (channels, depth) = (picture.channels(), picture.depth());
-    Target { format, quality: QUALITY, size: picture.size(), channels, depth, icc: None }
+    Target { format, quality: QUALITY, size: picture.size(), channels, depth, icc: None, notes: Kept::default() }
 }
 
 /// Whether there is such a file.
@@ -359,7 +360,16 @@ fn bytes_leave_while_bands_still_come() {
 fn sides_have_a_limit_by_format() {
     let check = |format, width, height| {
         let size = Size::new(width, height);
-        Target { format, quality: QUALITY, size, channels: Channels::Rgb, depth: Depth::Eight, icc: None }.check()
+        Target {
+            format,
+            quality: QUALITY,
+            size,
+            channels: Channels::Rgb,
+            depth: Depth::Eight,
+            icc: None,
+            notes: Kept::default(),
+        }
+        .check()
     };
     for (format, limit) in
         [(OutputFormat::WebP, 16_383), (OutputFormat::Jpeg, 65_535), (OutputFormat::Png, 2_147_483_647)]
@@ -381,7 +391,9 @@ fn sides_have_a_limit_by_format() {
 fn webp_holds_the_picture_and_the_others_do_not() {
     let size = Size::new(10_000, 10_000);
     let (channels, depth) = (Channels::Rgba, Depth::Sixteen);
-    let held = |format| Target { format, quality: QUALITY, size, channels, depth, icc: None }.buffered_bytes();
+    let held = |format| {
+        Target { format, quality: QUALITY, size, channels, depth, icc: None, notes: Kept::default() }.buffered_bytes()
+    };
     assert!(held(OutputFormat::Png) < 2 << 20);
     assert!(held(OutputFormat::Jpeg) < 2 << 20);
     assert!(held(OutputFormat::Tiff) < 2 << 20);

@@ -6,7 +6,7 @@ mod frames;
 mod jpeg;
 mod kinds;
 mod png;
-mod png_maker;
+pub(crate) mod png_maker;
 mod webp;
 
 use super::decode::decode;

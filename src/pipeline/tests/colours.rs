@@ -260,6 +260,32 @@ async fn a_profile_of_high_dynamic_range_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn colours_that_a_png_tells_by_chunks_are_honoured() {
+    let flat = raster(Size::new(4, 4), &[[55.0 / 255.0; 3]; 16], Depth::Eight);
+    let with = |kind: [u8; 4], data: &[u8]| {
+        let file = tagged(&flat, None);
+        Bytes::from([&file[..33], &crate::codec::tests::png_maker::chunk(kind, data), &file[33..]].concat())
+    };
+    let linear = with(*b"gAMA", &100_000_u32.to_be_bytes());
+    for (icc, level, done) in
+        [(Icc::Keep, 55, Conversion::ProfileRoundTrip), (Icc::Srgb, 128, Conversion::ProfileToSrgb)]
+    {
+        let answer = bicubic().upscale(linear.clone(), wish(icc)).await.expect("a good picture");
+        assert_eq!(answer.plan.conversions, [Conversion::ProfileMade, done]);
+        let (out, profile) = untagged(&file(answer).await.expect("whole"));
+        assert!(out.samples() == &Samples::U8(vec![level; 192]), "{icc:?}");
+        assert!(profile.is_some(), "a profile that says what the chunk said");
+    }
+    for code in [16, 18] {
+        let error = bicubic().plan(with(*b"cICP", &[9, code, 0, 1]), &wish(Icc::Keep)).await.expect_err("refused");
+        assert!(matches!(error, PipelineError::Codec(CodecError::HighDynamicRange(_))));
+    }
+    let odd = with(*b"cICP", &[1, 13, 9, 1]);
+    let plan = bicubic().plan(odd, &wish(Icc::Keep)).await.expect("a good picture");
+    assert_eq!(plan.warnings, [Warning::ColourChunksUnreadable]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_profile_is_held_once_beside_what_is_made_of_it() {
     const LENGTH: usize = 3 << 20;
     let pipeline = bicubic();

@@ -3,6 +3,7 @@
 mod colours;
 mod delta_e;
 mod ends;
+mod notes;
 mod pictures;
 mod plans;
 mod sizes;

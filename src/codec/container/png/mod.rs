@@ -10,6 +10,7 @@ use super::Header;
 use super::frames::{Frames, check_work, is_opaque};
 use crate::codec::colour::profile;
 use crate::codec::colour::signals::{Signalled, Signals};
+use crate::codec::notes::{Density, Notes, texts};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
@@ -190,6 +191,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let mut told = Told::default();
     let mut orientation = None;
     let mut count = 1;
+    let mut notes = Notes::default();
     for chunk in chunks {
         selection.takes(&chunk);
         match &chunk.kind {
@@ -197,7 +199,13 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
             b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => told.takes(&chunk),
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
                 orientation = Some(Orientation::from_exif(chunk.data()));
+                notes.add_exif(chunk.data());
             }
+            b"pHYs" if !selection.pixels && chunk.is_intact() => {
+                notes.density = notes.density.or_else(|| Density::from_phys(chunk.data()));
+            }
+            b"tEXt" | b"zTXt" | b"iTXt" if chunk.is_intact() => texts::take(&mut notes, chunk.kind, chunk.data()),
+            b"tIME" => notes.others = true,
             _ => {}
         }
     }
@@ -222,6 +230,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         icc,
         icc_made,
         warnings: told.warnings,
+        notes,
         working_bytes: working,
         frames,
     })

@@ -6,6 +6,7 @@ use self::directory::{Directory, File, Numbers};
 use super::{Frames, Header};
 use crate::codec::CodecError;
 use crate::codec::limits::INPUT_SIDE;
+use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -422,6 +423,7 @@ pub fn header(bytes: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         icc: page.icc.map(<[u8]>::to_vec),
         icc_made: false,
         warnings: Vec::new(),
+        notes: Notes::of_tiff(bytes),
         working_bytes: page.working_bytes(),
         frames,
     })

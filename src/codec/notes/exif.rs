@@ -1,0 +1,457 @@
+//! Exif (CIPA DC-008): a block that is a TIFF file without pixels. Read, corrected in place, and written small.
+//!
+//! A block that is kept whole is corrected where it lies and never taken apart: makers' notes hold positions counted
+//! from its beginning, and a library that writes it anew breaks them. A block of a few safe tags is written from nothing.
+
+use super::Density;
+use crate::codec::orientation::Orientation;
+use crate::units::Size;
+
+/// Tags of the main directory.
+pub mod tag {
+    /// Columns.
+    pub const WIDTH: u16 = 0x0100;
+    /// Rows.
+    pub const HEIGHT: u16 = 0x0101;
+    /// How the picture is stored.
+    pub const ORIENTATION: u16 = 0x0112;
+    /// Pixels per unit, across.
+    pub const X_RESOLUTION: u16 = 0x011a;
+    /// Pixels per unit, down.
+    pub const Y_RESOLUTION: u16 = 0x011b;
+    /// 2 is an inch, 3 a centimetre.
+    pub const RESOLUTION_UNIT: u16 = 0x0128;
+    /// Who made it.
+    pub const ARTIST: u16 = 0x013b;
+    /// Whose it is.
+    pub const COPYRIGHT: u16 = 0x8298;
+    /// An XMP packet, in a TIFF.
+    pub const XMP: u16 = 0x02bc;
+    /// IPTC, in a TIFF.
+    pub const IPTC: u16 = 0x83bb;
+    /// Photoshop's resources, in a TIFF.
+    pub const PHOTOSHOP: u16 = 0x8649;
+    /// Where the directory of the place is.
+    pub const GPS: u16 = 0x8825;
+    /// Where the directory of the camera's own tags is.
+    pub const EXIF: u16 = 0x8769;
+}
+
+/// Width and height in the directory of the camera.
+const PIXEL_X: u16 = 0xa002;
+const PIXEL_Y: u16 = 0xa003;
+
+const BYTE: u16 = 1;
+const ASCII: u16 = 2;
+const SHORT: u16 = 3;
+const LONG: u16 = 4;
+const RATIONAL: u16 = 5;
+const UNDEFINED: u16 = 7;
+
+/// Bytes of an entry in a directory.
+const ENTRY: usize = 12;
+
+/// The block without the `Exif\0\0` that may stand before it.
+pub fn bare(block: &[u8]) -> &[u8] {
+    block.strip_prefix(b"Exif\0\0").unwrap_or(block)
+}
+
+/// A block in either byte order.
+#[derive(Clone, Copy)]
+pub struct Block<'a> {
+    bytes: &'a [u8],
+    big: bool,
+}
+
+/// A tag: where it stands, the type of its value and how many there are.
+#[derive(Clone, Copy)]
+struct Entry {
+    at: usize,
+    kind: u16,
+    count: usize,
+}
+
+impl<'a> Block<'a> {
+    /// `None` if it does not begin as a TIFF.
+    pub fn new(block: &'a [u8]) -> Option<Self> {
+        let bytes = bare(block);
+        match bytes.get(..4)? {
+            b"II*\0" => Some(Self { bytes, big: false }),
+            b"MM\0*" => Some(Self { bytes, big: true }),
+            _ => None,
+        }
+    }
+
+    fn main(self) -> Option<usize> {
+        self.long(4)
+    }
+
+    fn find(self, directory: usize, tag: u16) -> Option<Entry> {
+        let entries = usize::from(self.short(directory)?);
+        let at = (0..entries)
+            .map_while(|i| directory.checked_add(2 + ENTRY * i))
+            .take_while(|at| at.checked_add(ENTRY).is_some_and(|end| end <= self.bytes.len()))
+            .find(|at| self.short(*at) == Some(tag))?;
+        Some(Entry { at, kind: self.short(at + 2)?, count: self.long(at + 4)? })
+    }
+
+    /// A whole number of the main directory.
+    pub fn number(self, tag: u16) -> Option<u32> {
+        let entry = self.find(self.main()?, tag)?;
+        match entry.kind {
+            SHORT => self.short(entry.at + 8).map(u32::from),
+            LONG => self.long(entry.at + 8).map(|number| number as u32),
+            _ => None,
+        }
+    }
+
+    /// How the picture is stored.
+    pub fn orientation(self) -> Option<Orientation> {
+        // Some writers make it a long number, and readers do not believe them.
+        let entry = self.find(self.main()?, tag::ORIENTATION).filter(|entry| entry.kind == SHORT)?;
+        Orientation::from_number(u64::from(self.short(entry.at + 8)?))
+    }
+
+    /// Pixels per inch.
+    pub fn density(self) -> Option<Density> {
+        let (x, y) = (self.rational(tag::X_RESOLUTION)?, self.rational(tag::Y_RESOLUTION)?);
+        match self.number(tag::RESOLUTION_UNIT) {
+            // Inches where nothing is said.
+            None | Some(2) => Density::per_inch(x, y),
+            Some(3) => Density::per_centimetre(x, y),
+            Some(_) => None,
+        }
+    }
+
+    fn rational(self, tag: u16) -> Option<f64> {
+        let at =
+            self.find(self.main()?, tag).filter(|entry| entry.kind == RATIONAL).and_then(|e| self.long(e.at + 8))?;
+        Some(self.long(at)? as f64 / self.long(at + 4)? as f64)
+    }
+
+    /// Whether it says more than what [`written`] keeps.
+    pub fn says_more(self) -> bool {
+        const KEPT: [u16; 8] = [
+            tag::WIDTH,
+            tag::HEIGHT,
+            tag::ORIENTATION,
+            tag::X_RESOLUTION,
+            tag::Y_RESOLUTION,
+            tag::RESOLUTION_UNIT,
+            tag::ARTIST,
+            tag::COPYRIGHT,
+        ];
+        let Some((main, entries)) = self.main().and_then(|main| Some((main, usize::from(self.short(main)?)))) else {
+            return false;
+        };
+        let tags = (0..entries).map_while(|i| self.short(main + 2 + ENTRY * i));
+        let next = self.long(main + 2 + ENTRY * entries).is_some_and(|next| next != 0);
+        next || tags.into_iter().any(|tag| !KEPT.contains(&tag))
+    }
+
+    /// The bytes of an entry that has no form of its own.
+    pub fn raw(self, tag: u16) -> Option<&'a [u8]> {
+        let entry = self.find(self.main()?, tag)?;
+        let count = match entry.kind {
+            BYTE | UNDEFINED => entry.count,
+            // IPTC is often given as numbers of four bytes.
+            LONG => entry.count.checked_mul(4)?,
+            _ => return None,
+        };
+        let at = if count <= 4 { entry.at + 8 } else { self.long(entry.at + 8)? };
+        self.bytes.get(at..at.checked_add(count)?)
+    }
+
+    /// A text of the main directory, without the zeros at its end; `None` if nothing is in it.
+    pub fn text(self, tag: u16) -> Option<&'a [u8]> {
+        let entry = self.find(self.main()?, tag).filter(|entry| entry.kind == ASCII)?;
+        let at = if entry.count <= 4 { entry.at + 8 } else { self.long(entry.at + 8)? };
+        let text = self.bytes.get(at..at.checked_add(entry.count)?)?.trim_ascii_end();
+        let end = text.iter().rposition(|byte| *byte != 0 && *byte != b' ')?;
+        Some(&text[..=end])
+    }
+
+    fn short(self, at: usize) -> Option<u16> {
+        let b = *self.bytes.get(at..)?.first_chunk()?;
+        Some(if self.big { u16::from_be_bytes(b) } else { u16::from_le_bytes(b) })
+    }
+
+    fn long(self, at: usize) -> Option<usize> {
+        let b = *self.bytes.get(at..)?.first_chunk()?;
+        usize::try_from(if self.big { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }).ok()
+    }
+}
+
+/// A block for a picture that is upright now, and of this size and density; everything else is as it was. A thumbnail
+/// that lay on its side is cut off from it, since it would be shown so. `None` if it is no block.
+pub fn corrected(block: &[u8], size: Size, density: Option<Density>) -> Option<Vec<u8>> {
+    let old = Block::new(block)?;
+    let main = old.main()?;
+    let mut new = Patch { bytes: bare(block).to_vec(), big: old.big };
+    if let Some(entry) = old.find(main, tag::ORIENTATION) {
+        new.number(entry, 1);
+        if old.orientation().is_some_and(|orientation| orientation != Orientation::Upright)
+            && let Some(entries) = old.short(main)
+        {
+            new.put_long(main + 2 + ENTRY * usize::from(entries), 0);
+        }
+    }
+    let camera = old.number(tag::EXIF).map(|at| at as usize);
+    for (directory, width, height) in [(Some(main), tag::WIDTH, tag::HEIGHT), (camera, PIXEL_X, PIXEL_Y)] {
+        for (tag, side) in [(width, size.width), (height, size.height)] {
+            if let Some(entry) = directory.and_then(|directory| old.find(directory, tag)) {
+                new.number(entry, side);
+            }
+        }
+    }
+    if let Some(density) = density {
+        for (tag, (numerator, denominator)) in
+            [tag::X_RESOLUTION, tag::Y_RESOLUTION].into_iter().zip(density.rationals())
+        {
+            let entry = old.find(main, tag).filter(|entry| entry.kind == RATIONAL);
+            if let Some(at) = entry.and_then(|entry| old.long(entry.at + 8)) {
+                new.put_long(at, numerator);
+                new.put_long(at.saturating_add(4), denominator);
+            }
+        }
+        if let Some(entry) = old.find(main, tag::RESOLUTION_UNIT) {
+            new.number(entry, 2);
+        }
+    }
+    Some(new.bytes)
+}
+
+/// A block under correction.
+struct Patch {
+    bytes: Vec<u8>,
+    big: bool,
+}
+
+impl Patch {
+    /// Writes a whole number into an entry that holds one; one that is too large makes the entry a long one.
+    fn number(&mut self, entry: Entry, number: u32) {
+        if !matches!(entry.kind, SHORT | LONG) || entry.count != 1 {
+            return;
+        }
+        match u16::try_from(number) {
+            Ok(short) if entry.kind == SHORT => self.put(entry.at + 8, self.short(short)),
+            _ => {
+                self.put(entry.at + 2, self.short(LONG));
+                self.put_long(entry.at + 8, number);
+            }
+        }
+    }
+
+    const fn short(&self, number: u16) -> [u8; 2] {
+        if self.big { number.to_be_bytes() } else { number.to_le_bytes() }
+    }
+
+    fn put_long(&mut self, at: usize, number: u32) {
+        self.put(at, if self.big { number.to_be_bytes() } else { number.to_le_bytes() });
+    }
+
+    /// Outside of the block there is nothing to correct.
+    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
+        if let Some(place) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            *place = bytes;
+        }
+    }
+}
+
+/// A block of nothing but the density, who made the picture and whose it is; and that it is upright.
+pub fn written(density: Option<Density>, artist: Option<&[u8]>, copyright: Option<&[u8]>) -> Vec<u8> {
+    let text = |tag: u16, text: Option<&[u8]>| text.map(|text| (tag, ASCII, [text, b"\0"].concat()));
+    let short = |tag: u16, number: u16| Some((tag, SHORT, number.to_le_bytes().to_vec()));
+    let rational = |tag: u16, (numerator, denominator): (u32, u32)| {
+        Some((tag, RATIONAL, [numerator.to_le_bytes(), denominator.to_le_bytes()].concat()))
+    };
+    let [x, y] = density.map_or([None; 2], |density| density.rationals().map(Some));
+    // In the order of their numbers, as the standard asks for.
+    let entries: Vec<(u16, u16, Vec<u8>)> = [
+        short(tag::ORIENTATION, 1),
+        x.and_then(|x| rational(tag::X_RESOLUTION, x)),
+        y.and_then(|y| rational(tag::Y_RESOLUTION, y)),
+        density.and_then(|_| short(tag::RESOLUTION_UNIT, 2)),
+        text(tag::ARTIST, artist),
+        text(tag::COPYRIGHT, copyright),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+
+    let mut block = b"II*\0\x08\0\0\0".to_vec();
+    block.extend((entries.len() as u16).to_le_bytes());
+    let mut values = Vec::new();
+    let after = block.len() + ENTRY * entries.len() + 4;
+    for (tag, kind, value) in entries {
+        let count = if kind == ASCII { value.len() } else { 1 };
+        block.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        block.extend((count as u32).to_le_bytes());
+        if value.len() <= 4 {
+            let mut inline = value;
+            inline.resize(4, 0);
+            block.extend(inline);
+        } else {
+            block.extend(((after + values.len()) as u32).to_le_bytes());
+            values.extend(value);
+            // Values begin at even places.
+            values.resize(values.len().next_multiple_of(2), 0);
+        }
+    }
+    // No further directory.
+    block.extend([0; 4]);
+    block.extend(values);
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SIZE: Size = Size::new(70_000, 40);
+
+    /// A block of these entries (tag, type, value of one or, for text, of its letters), the camera's among them, and a
+    /// directory for a thumbnail after it.
+    fn block(big: bool, main: &[(u16, u16, Vec<u8>)], camera: &[(u16, u16, Vec<u8>)], thumbnail: bool) -> Vec<u8> {
+        let short = |v: u16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
+        let long = |v: usize| if big { (v as u32).to_be_bytes() } else { (v as u32).to_le_bytes() };
+        let size = |entries: usize| 2 + ENTRY * entries + 4;
+        let first = 8 + size(main.len());
+        let second = first + size(camera.len());
+        let mut values_at = second + size(1);
+        let mut values: Vec<u8> = Vec::new();
+        let mut directory = |entries: &[(u16, u16, Vec<u8>)], next: usize| {
+            let mut bytes = short(entries.len() as u16).to_vec();
+            for (tag, kind, value) in entries {
+                let count = if *kind == ASCII { value.len() } else { 1 };
+                bytes.extend([short(*tag), short(*kind)].concat());
+                bytes.extend(long(count));
+                if value.len() <= 4 {
+                    let mut inline = value.clone();
+                    inline.resize(4, 0);
+                    bytes.extend(inline);
+                } else {
+                    bytes.extend(long(values_at));
+                    values_at += value.len();
+                    values.extend(value);
+                }
+            }
+            bytes.extend(long(next));
+            bytes
+        };
+        let mut out = if big { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };
+        out.extend(long(8));
+        out.extend(directory(main, if thumbnail { second } else { 0 }));
+        out.extend(directory(camera, 0));
+        // The thumbnail says that it is JPEG.
+        out.extend(directory(&[(0x0103, SHORT, short(6).to_vec())], 0));
+        out.extend(values);
+        out
+    }
+
+    fn camera_block(big: bool, orientation: u16) -> Vec<u8> {
+        let short = |v: u16| if big { v.to_be_bytes().to_vec() } else { v.to_le_bytes().to_vec() };
+        let long = |v: u32| if big { v.to_be_bytes().to_vec() } else { v.to_le_bytes().to_vec() };
+        let main = [
+            (tag::WIDTH, SHORT, short(8)),
+            (tag::HEIGHT, LONG, long(4)),
+            (tag::ORIENTATION, SHORT, short(orientation)),
+            (tag::X_RESOLUTION, RATIONAL, [long(720), long(10)].concat()),
+            (tag::Y_RESOLUTION, RATIONAL, [long(72), long(1)].concat()),
+            (tag::RESOLUTION_UNIT, SHORT, short(3)),
+            (tag::ARTIST, ASCII, b"Ada\0".to_vec()),
+            (tag::COPYRIGHT, ASCII, b"(c) Ada  \0\0".to_vec()),
+            (tag::EXIF, LONG, long(8 + 2 + 9 * 12 + 4)),
+        ];
+        let camera = [(PIXEL_X, LONG, long(8)), (PIXEL_Y, SHORT, short(4)), (0x927c, ASCII, b"maker's note".to_vec())];
+        block(big, &main, &camera, true)
+    }
+
+    /// By another reader.
+    fn told(block: &[u8], tag: ::exif::Tag, directory: ::exif::In) -> Option<String> {
+        let read = ::exif::Reader::new().read_raw(block.to_vec()).expect("a block");
+        read.get_field(tag, directory).map(|field| field.display_value().to_string())
+    }
+
+    #[test]
+    fn a_block_is_corrected_in_place_in_either_byte_order() {
+        use ::exif::{In, Tag};
+        for big in [false, true] {
+            let old = camera_block(big, 6);
+            let new = corrected(&old, SIZE, Density::per_inch(144.5, 300.0)).expect("a block");
+            assert_eq!(new.len(), old.len(), "nothing is moved");
+            let primary = |tag| told(&new, tag, In::PRIMARY).expect("it is there");
+            assert_eq!(primary(Tag::ImageWidth), "70000", "too long for a short number");
+            assert_eq!(primary(Tag::ImageLength), "40");
+            assert_eq!(primary(Tag::PixelXDimension), "70000");
+            assert_eq!(primary(Tag::PixelYDimension), "40");
+            assert_eq!((primary(Tag::XResolution), primary(Tag::YResolution)), ("144.5".into(), "300".into()));
+            assert_eq!(primary(Tag::ResolutionUnit), "inch");
+            assert_eq!(primary(Tag::Artist), "\"Ada\"");
+            assert!(new.windows(12).any(|bytes| bytes == b"maker's note"));
+            assert_eq!(Block::new(&new).and_then(Block::orientation), Some(Orientation::Upright));
+            assert_eq!(told(&new, Tag::Compression, In::THUMBNAIL), None, "it would lie on its side");
+            assert!(told(&old, Tag::Compression, In::THUMBNAIL).is_some());
+            // An upright one may stay, and without a density nothing is said anew.
+            let kept = corrected(&camera_block(big, 1), SIZE, None).expect("a block");
+            assert!(told(&kept, Tag::Compression, In::THUMBNAIL).is_some());
+            assert_eq!(told(&kept, Tag::XResolution, In::PRIMARY).as_deref(), Some("72"));
+        }
+        assert_eq!(corrected(b"no block", SIZE, None), None);
+    }
+
+    #[test]
+    fn what_is_needed_is_read() {
+        for big in [false, true] {
+            let bytes = camera_block(big, 6);
+            let block = Block::new(&bytes).expect("a block");
+            assert_eq!(block.density(), Density::per_centimetre(72.0, 72.0));
+            assert_eq!(block.text(tag::ARTIST), Some(&b"Ada"[..]));
+            assert_eq!(block.text(tag::COPYRIGHT), Some(&b"(c) Ada"[..]));
+            assert!(block.says_more());
+        }
+    }
+
+    #[test]
+    fn a_written_block_says_what_it_should_and_no_more() {
+        use ::exif::{In, Tag};
+        let bytes = written(Density::per_inch(1200.0, 599.25), Some(b"Ada"), Some("© Ada".as_bytes()));
+        let field = |tag| told(&bytes, tag, In::PRIMARY).expect("it is there");
+        assert_eq!((field(Tag::XResolution), field(Tag::YResolution)), ("1200".into(), "599.25".into()));
+        assert_eq!(field(Tag::ResolutionUnit), "inch");
+        let block = Block::new(&bytes).expect("a block");
+        assert_eq!(block.text(tag::ARTIST), Some(&b"Ada"[..]));
+        assert_eq!(block.text(tag::COPYRIGHT), Some("© Ada".as_bytes()));
+        assert_eq!(block.orientation(), Some(Orientation::Upright));
+        assert!(!block.says_more());
+        let least = written(None, Some(b"A"), None);
+        assert_eq!(told(&least, Tag::Artist, In::PRIMARY).as_deref(), Some("\"A\""));
+        assert_eq!(told(&least, Tag::XResolution, In::PRIMARY), None);
+    }
+
+    proptest! {
+        /// No bytes make it panic, grow or lose any.
+        #[test]
+        fn nonsense_is_read_and_corrected(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20),
+            big in any::<bool>(), length in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = camera_block(big, 6);
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(length.index(bytes.len()) + 1);
+            if let Some(block) = Block::new(&bytes) {
+                block.says_more();
+                block.density();
+                block.text(tag::COPYRIGHT);
+            }
+            if let Some(new) = corrected(&bytes, SIZE, Density::per_inch(1.5, 2.5)) {
+                prop_assert_eq!(new.len(), bytes.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Notes: what a file says beside its pixels (Exif, XMP, IPTC, texts, density), and what of it an answer says again.
+//!
+//! By default that is what a picture should not lose and that betrays nobody: its density, whose it is and who made it.
+//! Places, serial numbers, thumbnails and makers' notes stay behind unless asked for. The ICC profile is no note: it is
+//! what the numbers of the picture mean, and `codec::colour` has it.
+
+mod density;
+pub mod exif;
+pub mod rights;
+pub mod texts;
+
+use std::sync::Arc;
+
+use exif::{Block, tag};
+use rights::Rights;
+
+pub use density::Density;
+
+use crate::codec::OutputFormat;
+use crate::units::Size;
+
+/// Exif, XMP or texts above this are left behind. Cameras write some tens of kilobytes.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// Exif in a JPEG at most: a segment, without its length and its `Exif\0\0`.
+const JPEG_EXIF: usize = 65_533 - 6;
+
+/// XMP in a JPEG at most: a segment, without its length and its name.
+const JPEG_XMP: usize = 65_533 - 29;
+
+/// What is wanted of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Wish {
+    /// Density, whose the picture is and who made it.
+    #[default]
+    Safe,
+    /// Everything that the format of the answer has a place for.
+    All,
+    /// Nothing.
+    None,
+}
+
+/// What becomes of the density.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum DensityWish {
+    /// As many times more pixels an inch as the picture has more: it stays as large on paper.
+    #[default]
+    Scale,
+    /// The same pixels an inch: it is larger on paper.
+    Keep,
+}
+
+/// What a file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// An Exif block, without `Exif\0\0`.
+    pub exif: Option<Arc<[u8]>>,
+    /// An XMP packet.
+    pub xmp: Option<Arc<[u8]>>,
+    /// A Photoshop block, in which IPTC is; with its name before it, as JPEG has it.
+    pub photoshop: Option<Arc<[u8]>>,
+    /// Chunks of a PNG that hold text.
+    pub texts: Vec<([u8; 4], Arc<[u8]>)>,
+    /// Pixels per inch, of the picture upright.
+    pub density: Option<Density>,
+    /// Whose it is and who made it, wherever that is said.
+    pub rights: Rights,
+    /// Something that no answer has a place for.
+    pub others: bool,
+    /// Something that is broken or too long.
+    pub unreadable: bool,
+}
+
+/// What an answer says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// An Exif block, without `Exif\0\0`.
+    pub exif: Option<Arc<[u8]>>,
+    /// An XMP packet.
+    pub xmp: Option<Arc<[u8]>>,
+    /// A Photoshop block, for a JPEG.
+    pub photoshop: Option<Arc<[u8]>>,
+    /// Chunks with text, for a PNG.
+    pub texts: Vec<([u8; 4], Arc<[u8]>)>,
+    /// Pixels per inch.
+    pub density: Option<Density>,
+    /// Whose it is and who made it; in `exif` as well.
+    pub rights: Rights,
+}
+
+impl Notes {
+    /// Takes an Exif block, the first one.
+    pub fn add_exif(&mut self, block: &[u8]) {
+        let block = exif::bare(block);
+        match Block::new(block).filter(|_| block.len() <= MAX_BYTES) {
+            Some(_) if self.exif.is_none() => self.exif = Some(block.into()),
+            Some(_) => {}
+            None => self.unreadable = true,
+        }
+    }
+
+    /// What the first directory of a TIFF says. Its Exif is spread over the file and cannot be taken out; a BigTIFF is
+    /// not read.
+    pub fn of_tiff(file: &[u8]) -> Self {
+        let Some(block) = Block::new(file) else { return Self::default() };
+        let mut notes = Self { density: block.density(), ..Self::default() };
+        let text = |tag| block.text(tag).map(rights::utf8);
+        notes.rights.add(Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) });
+        if let Some(datasets) = block.raw(tag::IPTC) {
+            notes.rights.add(Rights::from_iptc(datasets));
+            notes.others = true;
+        }
+        if let Some(packet) = block.raw(tag::XMP) {
+            notes.add_xmp(packet);
+        }
+        if let Some(resources) = block.raw(tag::PHOTOSHOP).filter(|resources| resources.len() <= MAX_BYTES) {
+            notes.add_photoshop(&[rights::PHOTOSHOP, resources].concat());
+        }
+        notes.others |= [tag::EXIF, tag::GPS].into_iter().any(|tag| block.number(tag).is_some());
+        notes
+    }
+
+    /// Takes an XMP packet, the first one.
+    pub fn add_xmp(&mut self, packet: &[u8]) {
+        if packet.len() > MAX_BYTES {
+            self.unreadable = true;
+        } else if self.xmp.is_none() {
+            self.xmp = Some(packet.into());
+        }
+    }
+
+    /// Takes a Photoshop block, the first one.
+    pub fn add_photoshop(&mut self, block: &[u8]) {
+        if self.photoshop.is_none() {
+            self.photoshop = Some(block.into());
+        }
+    }
+
+    /// Takes a chunk of a PNG with text.
+    pub fn add_text(&mut self, kind: [u8; 4], data: &[u8]) {
+        let sum: usize = self.texts.iter().map(|(_, text)| text.len()).sum();
+        if sum + data.len() > MAX_BYTES {
+            self.unreadable = true;
+        } else {
+            self.texts.push((kind, data.into()));
+        }
+    }
+
+    /// Looks for the density and the rights where they are not known yet, once everything is there. `turned` if the
+    /// stored picture lies on its side.
+    pub fn settle(&mut self, turned: bool) {
+        if let Some(block) = self.exif.as_deref().and_then(Block::new) {
+            self.density = self.density.or_else(|| block.density());
+            let text = |tag| block.text(tag).map(rights::utf8);
+            self.rights.add(Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) });
+        }
+        if let Some(packet) = &self.xmp {
+            self.rights.add(Rights::from_xmp(packet));
+        }
+        if let Some(block) = &self.photoshop {
+            self.rights.add(Rights::from_photoshop(block));
+        }
+        if turned {
+            self.density = self.density.map(Density::turned);
+        }
+    }
+
+    /// Memory that they take.
+    pub fn bytes(&self) -> u64 {
+        let single = [&self.exif, &self.xmp, &self.photoshop].into_iter().flatten().map(|note| note.len());
+        let texts = self.texts.iter().map(|(_, text)| text.len());
+        single.chain(texts).sum::<usize>() as u64
+    }
+
+    /// What an answer of `size` in `format` says, `across` and `down` times as large as the picture; and whether it
+    /// leaves anything unsaid.
+    pub fn kept(
+        &self,
+        wish: Wish,
+        density: DensityWish,
+        format: OutputFormat,
+        size: Size,
+        growth: (f64, f64),
+    ) -> (Kept, bool) {
+        let density = match density {
+            DensityWish::Scale => self.density.and_then(|density| density.times(growth.0, growth.1)),
+            DensityWish::Keep => self.density,
+        };
+        let (artist, copyright) = (self.rights.artist.as_deref(), self.rights.copyright.as_deref());
+        // WebP has no other place for a density; TIFF has one of its own for all of it.
+        let says = !self.rights.is_empty() || (format == OutputFormat::WebP && density.is_some());
+        let must = says && format != OutputFormat::Tiff;
+        let small = || must.then(|| exif::written(density, artist, copyright).into());
+        let more_exif = || self.exif.as_deref().and_then(Block::new).is_some_and(Block::says_more);
+        let rest = self.photoshop.is_some() || !self.texts.is_empty() || self.others;
+        match wish {
+            Wish::None => (Kept::default(), more_exif() || rest || self.xmp.is_some() || says || density.is_some()),
+            Wish::Safe => {
+                let kept = Kept { exif: small(), density, rights: self.rights.clone(), ..Kept::default() };
+                (kept, more_exif() || rest || self.xmp.is_some())
+            }
+            Wish::All => {
+                let jpeg = format == OutputFormat::Jpeg;
+                let fits = |note: &Arc<[u8]>, most: usize| !jpeg || note.len() <= most;
+                let corrected = self.exif.as_deref().and_then(|block| exif::corrected(block, size, density));
+                let whole =
+                    corrected.map(Arc::from).filter(|block| fits(block, JPEG_EXIF) && format != OutputFormat::Tiff);
+                let xmp = self.xmp.as_deref().map(rights::upright).map(Arc::from).filter(|note| fits(note, JPEG_XMP));
+                let photoshop = self.photoshop.clone().filter(|_| jpeg);
+                let texts = if format == OutputFormat::Png { self.texts.clone() } else { Vec::new() };
+                let lost = self.others
+                    || (whole.is_none()
+                        && if format == OutputFormat::Tiff { more_exif() } else { self.exif.is_some() })
+                    || (self.xmp.is_some() && xmp.is_none())
+                    || (self.photoshop.is_some() && photoshop.is_none())
+                    || texts.len() < self.texts.len();
+                let exif = whole.or_else(small);
+                (Kept { exif, xmp, photoshop, texts, density, rights: self.rights.clone() }, lost)
+            }
+        }
+    }
+}
+
+impl Kept {
+    /// Memory that they take.
+    pub fn bytes(&self) -> u64 {
+        let single = [&self.exif, &self.xmp, &self.photoshop].into_iter().flatten().map(|note| note.len());
+        let texts = self.texts.iter().map(|(_, text)| text.len());
+        single.chain(texts).sum::<usize>() as u64
+    }
+}

@@ -1,0 +1,103 @@
+//! The texts of a PNG (third edition, 11.3.3): `tEXt`, `zTXt` and `iTXt`, among which is the packet of XMP.
+
+use std::io::Read;
+
+use flate2::read::ZlibDecoder;
+
+use super::rights::{Rights, latin1};
+use super::{MAX_BYTES, Notes};
+
+/// The keyword under which XMP stands.
+const XMP: &[u8] = b"XML:com.adobe.xmp";
+
+/// A keyword and its text in UTF-8; inflated no further than a note may be long.
+fn read(kind: [u8; 4], data: &[u8]) -> Option<(&[u8], Vec<u8>)> {
+    let split = |data| memchr::memchr(0, data).map(|at| (&data[..at], &data[at + 1..]));
+    let (keyword, rest) = split(data)?;
+    let text = match (&kind, rest) {
+        (b"tEXt", text) => latin1(text),
+        (b"zTXt", [0, stream @ ..]) => latin1(&inflated(stream)?),
+        (b"iTXt", [compressed, 0, rest @ ..]) => {
+            let (_language, rest) = split(rest)?;
+            let (_translated, text) = split(rest)?;
+            if *compressed == 1 { inflated(text)? } else { text.to_vec() }
+        }
+        _ => return None,
+    };
+    Some((keyword, text))
+}
+
+fn inflated(stream: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    ZlibDecoder::new(stream).take(MAX_BYTES as u64 + 1).read_to_end(&mut text).ok()?;
+    (text.len() <= MAX_BYTES).then_some(text)
+}
+
+/// Takes a chunk into the notes.
+pub fn take(notes: &mut Notes, kind: [u8; 4], data: &[u8]) {
+    let keyword = data.split(|byte| *byte == 0).next().unwrap_or_default();
+    // Of all others the text is not looked at.
+    if !matches!(keyword, XMP | b"Copyright" | b"Author") {
+        notes.add_text(kind, data);
+        return;
+    }
+    match read(kind, data) {
+        Some((XMP, packet)) => notes.add_xmp(&packet),
+        Some((keyword, text)) => {
+            notes.rights.add(Rights::from_text(keyword, text));
+            notes.add_text(kind, data);
+        }
+        None => notes.unreadable = true,
+    }
+}
+
+/// The content of an `iTXt` with a packet of XMP.
+pub fn xmp_chunk(packet: &[u8]) -> Vec<u8> {
+    // Not compressed, no language, no translated keyword.
+    [XMP, b"\0\0\0\0\0", packet].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::tests::png_maker::deflate;
+
+    fn taken(kind: [u8; 4], data: &[u8]) -> Notes {
+        let mut notes = Notes::default();
+        take(&mut notes, kind, data);
+        notes
+    }
+
+    #[test]
+    fn rights_are_found_in_every_form() {
+        let latin = b"\xa9 Ada";
+        for (kind, data) in [
+            (*b"tEXt", [&b"Copyright\0"[..], latin].concat()),
+            (*b"zTXt", [&b"Copyright\0\0"[..], &deflate(latin)].concat()),
+            (*b"iTXt", [&b"Copyright\0\0\0en\0\0"[..], "© Ada".as_bytes()].concat()),
+            (*b"iTXt", [&b"Copyright\0\x01\0\0translated\0"[..], &deflate("© Ada".as_bytes())].concat()),
+        ] {
+            let notes = taken(kind, &data);
+            assert_eq!(notes.rights.copyright.as_deref(), Some("© Ada".as_bytes()), "{kind:?}");
+            assert_eq!(notes.texts.len(), 1);
+        }
+        assert_eq!(taken(*b"tEXt", b"Author\0Ada").rights.artist.as_deref(), Some(&b"Ada"[..]));
+    }
+
+    #[test]
+    fn xmp_is_a_note_of_its_own_and_comes_back_as_it_was() {
+        assert_eq!(taken(*b"iTXt", &xmp_chunk(b"<x/>")).xmp.as_deref(), Some(&b"<x/>"[..]));
+    }
+
+    #[test]
+    fn a_text_that_inflates_without_end_is_left() {
+        let bomb = [&b"Copyright\0\0"[..], &deflate(&vec![b'a'; MAX_BYTES + 1])].concat();
+        let notes = taken(*b"zTXt", &bomb);
+        assert!(notes.unreadable && notes.rights.is_empty());
+        let long = [&b"Comment\0"[..], &vec![b'a'; MAX_BYTES]].concat();
+        assert!(taken(*b"tEXt", &long).unreadable);
+        for broken in [&b"Copyright"[..], b"Copyright\0\x09", b"XML:com.adobe.xmp\0\0\0no end"] {
+            assert!(taken(*b"iTXt", broken).unreadable, "{broken:?}");
+        }
+    }
+}
