@@ -5,6 +5,7 @@ mod support;
 
 mod contract;
 mod drain;
+mod fidelity;
 mod keys;
 mod limits;
 #[cfg(target_os = "linux")]
