@@ -50,10 +50,14 @@ impl Way {
         }
     }
 
-    /// Adds to rows that a network enlarged what [`Way::show`] took off.
+    /// Adds to rows that a network enlarged what [`Way::show`] took off; but first takes off what the network overshot, as
+    /// it is of a picture in sRGB.
     pub(super) fn restore(&self, picture: &Raster, kernel: &Kernel, band: &mut Band) {
         // Gray is between black and white in every profile.
         let Some(shaper) = self.shaper().filter(|_| picture.channels().colours() == 3) else { return };
+        for level in &mut band.planes {
+            *level = level.clamp(0.0, 255.0);
+        }
         let size = picture.size();
         let rows = band.y..band.y + band.rows;
         let needed = kernel.depends_on(&rows, size.height);
