@@ -1,6 +1,6 @@
 # The commands of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test runtime test-training replicate bench crates lint nextest docs
+.PHONY: help run test fuzz runtime test-training replicate bench crates lint nextest docs
 SHELL := /bin/sh
 
 # More arguments for `make run` and `make bench`, e.g. `make run ARGS="--workers 2"`.
@@ -31,6 +31,9 @@ bench-peers: runtime crates ## This service beside LitServe, BentoML and FastAPI
 
 bench-documents: runtime crates ## Business cards: characters tesseract reads, borders of tiles; installs it as root.
 	benches/documents/run.sh $(ARGS)
+
+fuzz: crates ## Fuzzes the decoders by coverage, a minute for each format; more with SECONDS=600.
+	fuzz/run.sh $(or $(SECONDS),60)
 
 runtime: ## Fetches the pinned ONNX Runtime that suits this CPU into .runtime/, once.
 	@runtime/fetch.sh

@@ -3,10 +3,13 @@
 //! `cargo bench --bench codec`
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use san_upscaler::codec::decode::decode;
-use san_upscaler::codec::encode::{QUALITY, Target, encode};
+use san_upscaler::codec::encode::helpers::{Helpers, Job};
+use san_upscaler::codec::encode::{QUALITY, Target, encode, encode_with};
 use san_upscaler::codec::notes::Kept;
 use san_upscaler::codec::{InputLimits, OutputFormat, probe};
 use san_upscaler::raster::{Channels, Depth, Raster, Samples};
@@ -75,6 +78,7 @@ fn decoding(c: &mut Criterion) {
         ("png", file(OutputFormat::Png, &rgb), &rgb),
         ("png-16", file(OutputFormat::Png, &deep), &deep),
         ("webp-lossless", file(OutputFormat::WebP, &rgb), &rgb),
+        ("tiff", file(OutputFormat::Tiff, &rgb), &rgb),
     ] {
         group.throughput(Throughput::Bytes(picture.bytes()));
         group.bench_with_input(BenchmarkId::from_parameter(name), &file, |b, file| {
@@ -96,6 +100,7 @@ fn encoding(c: &mut Criterion) {
         ("png-rgb-16", OutputFormat::Png, Channels::Rgb, Depth::Sixteen),
         ("jpeg-rgb", OutputFormat::Jpeg, Channels::Rgb, Depth::Eight),
         ("jpeg-rgba", OutputFormat::Jpeg, Channels::Rgba, Depth::Eight),
+        ("tiff-rgb-16", OutputFormat::Tiff, Channels::Rgb, Depth::Sixteen),
         ("webp-rgb", OutputFormat::WebP, Channels::Rgb, Depth::Eight),
     ] {
         let picture = photograph(10, channels, depth);
@@ -109,6 +114,70 @@ fn encoding(c: &mut Criterion) {
     group.finish();
 }
 
+/// As many threads as there are cores, less the encoder's own.
+struct Cores(Arc<AtomicUsize>);
+
+impl Helpers for Cores {
+    fn lend(&self, job: Job) -> bool {
+        let free = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(1)).is_ok();
+        let cores = Arc::clone(&self.0);
+        free && std::thread::Builder::new()
+            .spawn(move || {
+                job();
+                cores.fetch_add(1, Ordering::Relaxed);
+            })
+            .is_ok()
+    }
+}
+
+/// A large PNG: alone, with every core, and by the fastest ways of the `png` crate and of zlib.
+fn large(c: &mut Criterion) {
+    let mut group = c.benchmark_group("large-png");
+    let picture = photograph(12, Channels::Rgb, Depth::Eight);
+    let Samples::U8(samples) = picture.samples() else { unreachable!("8 bits were asked for") };
+    let Size { width, height } = picture.size();
+    let theirs = |compression, filter| {
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_deflate_compression(compression);
+        encoder.set_filter(filter);
+        let mut writer = encoder.write_header().expect("a Vec takes everything");
+        writer.write_image_data(samples).expect("the size is right");
+        writer.finish().expect("a Vec takes everything");
+        out
+    };
+    let target = Target {
+        format: OutputFormat::Png,
+        quality: QUALITY,
+        size: picture.size(),
+        channels: Channels::Rgb,
+        depth: Depth::Eight,
+        icc: None,
+    };
+    let free = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
+    let helpers = Cores(Arc::new(AtomicUsize::new(free)));
+    let shared = || {
+        let mut out = Vec::new();
+        encode_with(&target, &mut bands(&picture).into_iter(), &mut out, &helpers).expect("a Vec takes everything");
+        out
+    };
+    let fdeflate = png::DeflateCompression::FdeflateUltraFast;
+    let ways: [(&str, &dyn Fn() -> Vec<u8>); 5] = [
+        ("ours, one core", &|| file(OutputFormat::Png, &picture)),
+        ("ours, every core", &shared),
+        ("png, fdeflate, Paeth", &|| theirs(fdeflate, png::Filter::Paeth)),
+        ("png, fdeflate, adaptive", &|| theirs(fdeflate, png::Filter::Adaptive)),
+        ("png, level 1, Up", &|| theirs(png::DeflateCompression::Level(1), png::Filter::Up)),
+    ];
+    for (name, way) in ways {
+        println!("{name}: {:.2} % of the pixels' bytes", 100.0 * way().len() as f64 / picture.bytes() as f64);
+        group.throughput(Throughput::Bytes(picture.bytes()));
+        group.bench_function(name, |b| b.iter(|| black_box(way())));
+    }
+    group.finish();
+}
+
 fn probing(c: &mut Criterion) {
     c.bench_function("probe/jpeg", |b| b.iter(|| black_box(probe(black_box(SAMPLE), &LIMITS).is_ok())));
 }
@@ -116,6 +185,6 @@ fn probing(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = decoding, encoding, probing
+    targets = decoding, encoding, large, probing
 }
 criterion_main!(benches);

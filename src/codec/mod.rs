@@ -35,6 +35,8 @@ pub enum InputFormat {
     Bmp,
     /// GIF.
     Gif,
+    /// JPEG XL.
+    Jxl,
 }
 
 /// File formats that can be written.

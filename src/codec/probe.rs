@@ -2,7 +2,7 @@
 
 use crate::codec::colour::Profile;
 use crate::codec::colour::profile::Unfit;
-use crate::codec::container::{Header, bmp, gif, jpeg, png, tiff, webp};
+use crate::codec::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, InputLimits, Warning, sniff};
@@ -71,6 +71,7 @@ pub fn probe_frame(bytes: &[u8], limits: &InputLimits, frame: Option<u32>) -> Re
         InputFormat::Tiff => tiff::header(bytes, frame)?,
         InputFormat::Bmp => bmp::header(bytes, frame)?,
         InputFormat::Gif => gif::header(bytes, frame)?,
+        InputFormat::Jxl => jxl::header(bytes, frame)?,
     };
     limits.check_input(header.stored)?;
     judged(format, header)

@@ -17,17 +17,20 @@ pub enum Warning {
     ColourChunksUnreadable,
     /// Exif, XMP or a text is broken or too long, and was left out.
     MetadataUnreadable,
+    /// Four inks became three colours by rule: no profile was used.
+    InksByRule,
 }
 
 impl Warning {
     /// Every one.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ProfileUnreadable,
         Self::ProfileMismatch,
         Self::ProfileDuplicated,
         Self::ProfileOneWay,
         Self::ColourChunksUnreadable,
         Self::MetadataUnreadable,
+        Self::InksByRule,
     ];
 
     /// As in `X-Upscale-Warnings` and in a plan.
@@ -39,6 +42,7 @@ impl Warning {
             Self::ProfileOneWay => "profile-one-way",
             Self::ColourChunksUnreadable => "colour-chunks-unreadable",
             Self::MetadataUnreadable => "metadata-unreadable",
+            Self::InksByRule => "inks-by-rule",
         }
     }
 }

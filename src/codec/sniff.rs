@@ -1,9 +1,10 @@
 //! Which kind of file bytes are, by their first bytes alone.
 
+use crate::codec::container::jxl::CONTAINER;
 use crate::codec::{CodecError, InputFormat};
 
 /// What is said after the name of a kind that is not read.
-const ACCEPTED: &str = "send a PNG, JPEG, WebP, TIFF, BMP or GIF";
+const ACCEPTED: &str = "send a PNG, JPEG, WebP, TIFF, BMP, GIF or JPEG XL";
 
 /// Kinds that are read and begin with their signature.
 const READ: &[(&[u8], InputFormat)] = &[
@@ -15,6 +16,8 @@ const READ: &[(&[u8], InputFormat)] = &[
     (b"II+\0", InputFormat::Tiff),
     (b"MM\0+", InputFormat::Tiff),
     (b"BM", InputFormat::Bmp),
+    (CONTAINER, InputFormat::Jxl),
+    (b"\xff\x0a", InputFormat::Jxl),
 ];
 
 /// Kinds that are known and not read: where their signature stands, the signature, their name.
@@ -28,8 +31,6 @@ const OTHERS: &[(usize, &[u8], &str)] = &[
     (4, b"ftypmsf1", "a HEIF sequence"),
     (4, b"ftypcrx ", "a Canon raw image"),
     (4, b"ftyp", "an MP4 or QuickTime video"),
-    (0, b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL"),
-    (0, b"\xff\x0a", "a JPEG XL"),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000"),
     (0, b"\xff\xd8\xff\xf7", "a JPEG-LS"),
@@ -126,8 +127,6 @@ mod tests {
         for (bytes, name) in [
             (&b"\0\0\0\x20ftypavif\0\0\0\0"[..], "AVIF"),
             (b"\0\0\0\x20ftypheic\0\0\0\0", "HEIC"),
-            (b"\xff\x0a\xfa\x7f", "JPEG XL"),
-            (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
             (b"%PDF-1.7\n", "PDF"),
             (b"\n<?xml version='1.0'?><svg xmlns=''/>", "SVG"),
             (b"P6\n1 1\n255\n...", "netpbm"),

@@ -233,7 +233,8 @@ impl Pipeline {
         let run = async move {
             let encoded = chain.run(move |mut rows| {
                 let mut out = writer.on(rows.turn.clone(), clock);
-                codec::encode::encode(&target, &mut rows, &mut out)?;
+                let spare = rows.turn.spare();
+                codec::encode::encode_with(&target, &mut rows, &mut out, &spare)?;
                 Ok(out.finish()?)
             });
             let result = tokio::select! {

@@ -7,12 +7,15 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::codec::encode::helpers::{Helpers, Job};
 
 /// Shared by what reads and what writes on one thread.
 #[derive(Clone, Debug)]
@@ -70,10 +73,32 @@ impl Turn {
         self.wait_for(std::future::ready(()))
     }
 
+    /// Turns that nobody wants at the moment.
+    pub(super) fn spare(&self) -> Spare {
+        Spare(Arc::clone(&self.0.borrow().pool))
+    }
+
     /// Time since the first turn was asked for, less the waits.
     pub(super) fn computed(&self) -> Duration {
         let inner = self.0.borrow();
         inner.began.elapsed().saturating_sub(inner.waited)
+    }
+}
+
+/// Lends what is over in the pool to an encoder, a piece of work at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Spare(Arc<Semaphore>);
+
+impl Helpers for Spare {
+    /// On a thread of its own, which begins at once: a blocking one of the runtime might have to be waited for, and the
+    /// turn with it.
+    fn lend(&self, job: Job) -> bool {
+        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else { return false };
+        let held = move || {
+            let _turn = permit;
+            job();
+        };
+        thread::Builder::new().name("encode".into()).spawn(held).is_ok()
     }
 }
 
@@ -116,5 +141,21 @@ mod tests {
         stop.cancel();
         assert_eq!(thread.await.expect("no panic"), Err(Stopped));
         assert_eq!(pool.available_permits(), 1);
+    }
+
+    #[test]
+    fn only_what_is_over_is_lent() {
+        let pool = Arc::new(Semaphore::new(1));
+        let spare = Spare(Arc::clone(&pool));
+        let held = Arc::clone(&pool).try_acquire_owned().expect("it is free");
+        assert!(!spare.lend(Box::new(|| panic!("all turns are taken"))));
+        drop(held);
+        let (done, end) = std::sync::mpsc::channel();
+        assert!(spare.lend(Box::new(move || done.send(()).expect("it is waited for"))));
+        end.recv().expect("it ran");
+        // The turn comes back when the thread ends.
+        while pool.available_permits() == 0 {
+            thread::yield_now();
+        }
     }
 }

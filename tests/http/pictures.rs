@@ -3,7 +3,7 @@
 use image::ImageFormat;
 use reqwest::multipart::{Form, Part};
 
-use crate::support::{Server, drawing, file, noise, picture, png};
+use crate::support::{Server, drawing, file, noise, picture, png, refused};
 
 #[tokio::test]
 async fn every_scale_and_odd_size_comes_back_exactly_so_much_larger() {
@@ -55,6 +55,45 @@ async fn every_format_is_read_and_written() {
             assert_eq!((answer.width(), answer.height()), (80, 60));
         }
     }
+}
+
+#[tokio::test]
+async fn sixteen_bits_come_back_as_tiff_and_any_kind_of_file_is_taken() {
+    let server = Server::start(&[]);
+    let kinds: [(&str, &[u8]); 6] = [
+        ("a deep TIFF", include_bytes!("../fixtures/images/kinds/rgb-16-be.tif")),
+        ("a fax", include_bytes!("../fixtures/images/kinds/g4.tif")),
+        ("a BMP", include_bytes!("../fixtures/images/kinds/rle.bmp")),
+        ("a GIF", include_bytes!("../fixtures/images/kinds/still.gif")),
+        ("a JPEG XL", include_bytes!("../fixtures/images/kinds/rgb.jxl")),
+        ("a JPEG in CMYK", include_bytes!("../fixtures/images/kinds/inks-ycck.jpg")),
+    ];
+    for (name, sent) in kinds {
+        let response = server.upscale("scale=2&model=bicubic&format=tiff", sent.to_vec()).await;
+        assert_eq!(response.status(), 200, "{name}");
+        assert_eq!(response.headers()["content-type"], "image/tiff");
+        let bytes = response.bytes().await.expect("a body");
+        let mut decoder = tiff::decoder::Decoder::new(std::io::Cursor::new(&bytes)).expect("a TIFF");
+        assert_eq!(decoder.dimensions().expect("a size"), (74, 52), "{name}");
+        let deep = matches!(decoder.read_image().expect("pixels"), tiff::decoder::DecodingResult::U16(_));
+        assert_eq!(deep, name == "a deep TIFF", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_frame_must_be_named_where_there_are_several() {
+    let server = Server::start(&[]);
+    let animation = include_bytes!("../fixtures/images/kinds/animated.gif").to_vec();
+    let asked = |frame: &str| server.upscale(&format!("scale=2&model=bicubic{frame}"), animation.clone());
+    let document = refused(asked("").await, 415, "unsupported_image").await;
+    assert!(document["detail"].as_str().is_some_and(|detail| detail.contains("5 frames")), "{document}");
+    let document = refused(asked("&frame=5").await, 400, "invalid_parameter").await;
+    assert_eq!(document["errors"][0]["parameter"], "frame", "{document}");
+    let first = asked("&frame=0").await;
+    assert_eq!(first.status(), 200);
+    let second = asked("&frame=1").await;
+    assert_ne!(first.headers()["etag"], second.headers()["etag"]);
+    assert_ne!(first.bytes().await.expect("a body"), second.bytes().await.expect("a body"));
 }
 
 #[tokio::test]

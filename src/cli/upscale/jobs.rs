@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::codec::OutputFormat;
 
 /// Extensions of files that a folder is searched for; whether a file is an image is told by its bytes later.
-const IMAGES: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "gif"];
+const IMAGES: [&str; 9] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "gif", "jxl"];
 
 /// One file.
 #[derive(Debug, PartialEq)]

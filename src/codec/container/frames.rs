@@ -98,8 +98,23 @@ pub fn is_opaque(canvas: Size, frames: &[Drawn]) -> bool {
 
 /// Refuses an animation of which more pixels would have to be decoded than is sane, to draw the frame asked for over
 /// those before it.
-pub fn check_work(frames: &[Drawn]) -> Result<(), CodecError> {
-    let pixels = frames.iter().map(|frame| frame.area.size.pixels()).fold(0, u64::saturating_add);
+pub fn check_work(canvas: Size, frames: &[Drawn]) -> Result<(), CodecError> {
+    // Such a frame would be decoded in full to be cut, and might be of any size.
+    let too_large = |size: Size| size.width > canvas.width || size.height > canvas.height;
+    if frames.iter().any(|frame| too_large(frame.area.size)) {
+        return Err(CodecError::Damaged(
+            "the animation has a frame larger than its canvas; send the file again".into(),
+        ));
+    }
+    check_pixels(frames.iter().map(|frame| frame.area.size.pixels()).fold(0, u64::saturating_add))
+}
+
+/// As [`check_work`], of so many layers of full size in one picture.
+pub fn check_layers(size: Size, layers: u64) -> Result<(), CodecError> {
+    check_pixels(size.pixels().saturating_mul(layers))
+}
+
+fn check_pixels(pixels: u64) -> Result<(), CodecError> {
     if pixels <= ANIMATION_PIXELS {
         return Ok(());
     }
@@ -154,9 +169,11 @@ mod tests {
     fn work_has_two_sides() {
         let canvas = whole(false, Blend::Over, Disposal::Keep);
         assert_eq!(canvas.area.size.pixels(), ANIMATION_PIXELS);
-        assert_eq!(check_work(&[canvas]), Ok(()));
+        assert_eq!(check_work(CANVAS, &[canvas]), Ok(()));
         let one_more = [canvas, part(false, Blend::Over, Disposal::Keep)];
-        assert!(matches!(check_work(&one_more), Err(CodecError::TooLarge { name: "animation_pixels", .. })));
+        assert!(matches!(check_work(CANVAS, &one_more), Err(CodecError::TooLarge { name: "animation_pixels", .. })));
+        let narrower = Size::new(CANVAS.width - 1, CANVAS.height);
+        assert!(matches!(check_work(narrower, &[canvas]), Err(CodecError::Damaged(_))));
     }
 
     #[test]

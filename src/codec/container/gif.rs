@@ -102,7 +102,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     }
     let frames = Frames::choose("GIF", "frame", blocks.frames.len() as u64, frame)?;
     let drawn = &blocks.frames[..=frames.chosen as usize];
-    check_work(drawn)?;
+    check_work(blocks.canvas, drawn)?;
     let largest = drawn.iter().map(|f| f.area.size.pixels()).max().unwrap_or(0);
     let channels = if is_opaque(blocks.canvas, drawn) { Channels::Rgb } else { Channels::Rgba };
     let canvas = blocks.canvas.pixels();

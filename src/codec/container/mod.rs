@@ -5,6 +5,7 @@ pub mod bmp;
 pub mod frames;
 pub mod gif;
 pub mod jpeg;
+pub mod jxl;
 pub mod png;
 pub mod tiff;
 pub mod webp;

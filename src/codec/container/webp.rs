@@ -258,7 +258,7 @@ impl File<'_> {
         let frames = Frames::choose("WebP", "frame", self.frames.len() as u64, frame)?;
         let frames_drawn = &self.frames[..=frames.chosen as usize];
         let drawn: Vec<_> = frames_drawn.iter().map(|frame| frame.drawn).collect();
-        check_work(&drawn)?;
+        check_work(canvas, &drawn)?;
         let channels = if is_opaque(canvas, &drawn) { Channels::Rgb } else { Channels::Rgba };
         let of_frame = |frame: &Frame| {
             let Drawn { area, transparent, .. } = frame.drawn;

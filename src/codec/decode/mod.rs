@@ -5,6 +5,7 @@ mod canvas;
 mod cmyk;
 mod gif;
 mod jpeg;
+mod jxl;
 mod png;
 mod tiff;
 mod webp;
@@ -25,6 +26,7 @@ pub fn decode(bytes: &[u8], probe: &Probe) -> Result<Raster, CodecError> {
         InputFormat::Tiff => tiff::decode(bytes, stored, probe)?,
         InputFormat::Bmp => bmp::decode(bytes, stored, probe)?,
         InputFormat::Gif => gif::decode(bytes, stored, probe)?,
+        InputFormat::Jxl => jxl::decode(bytes, stored, probe)?,
     };
     Ok(probe.orientation.apply(Raster::new(stored, probe.channels, samples)))
 }
@@ -32,6 +34,41 @@ pub fn decode(bytes: &[u8], probe: &Probe) -> Result<Raster, CodecError> {
 /// Number of samples of the stored picture.
 fn sample_count(stored: Size, probe: &Probe) -> usize {
     stored.pixels() as usize * probe.channels.count()
+}
+
+/// A sample of 8 or 16 bits.
+trait Sample: Copy + Default + Into<u32> {
+    /// The largest.
+    const MAX: u32;
+    /// One that is known to fit.
+    fn of(value: u32) -> Self;
+}
+
+impl Sample for u8 {
+    const MAX: u32 = 255;
+
+    fn of(value: u32) -> Self {
+        value as Self
+    }
+}
+
+impl Sample for u16 {
+    const MAX: u32 = 65_535;
+
+    fn of(value: u32) -> Self {
+        value as Self
+    }
+}
+
+/// Takes alpha, the last channel, out of colours that were multiplied by it.
+fn unpremultiply<T: Sample>(samples: &mut [T], channels: usize) {
+    for pixel in samples.chunks_exact_mut(channels) {
+        let alpha: u32 = pixel[channels - 1].into();
+        for colour in &mut pixel[..channels - 1] {
+            let level = ((*colour).into() * T::MAX + alpha / 2).checked_div(alpha);
+            *colour = T::of(level.unwrap_or(0).min(T::MAX));
+        }
+    }
 }
 
 /// The error of a file whose pixels do not decode. What the library says is for developers; clients get one text.

@@ -69,14 +69,11 @@ impl<'a, I: Send + 'static, O: Send + 'static> Queue<'a, I, O> {
                 let _ = sender.send(work(input));
             }
         });
-        let pending = match self.helpers.lend(job) {
-            true => Pending::Lent(slot, receiver),
-            false => match take(&slot) {
-                Some(input) => Pending::Done(work(input)),
-                None => Pending::Lent(slot, receiver),
-            },
-        };
-        self.waiting.push_back(pending);
+        let own = if self.helpers.lend(job) { None } else { take(&slot) };
+        self.waiting.push_back(match own {
+            Some(input) => Pending::Done(work(input)),
+            None => Pending::Lent(slot, receiver),
+        });
     }
 
     /// The oldest result, if it is there, or if there is no room for another one.

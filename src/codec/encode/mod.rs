@@ -4,6 +4,7 @@
 //! library that is dropped half-way may still write the end of a file (PNG's does); all of them write through a
 //! [`Sink`] that is shut once anything has failed, so that half a picture never looks whole.
 
+pub mod helpers;
 mod jpeg;
 mod png;
 mod rows;
@@ -18,6 +19,7 @@ use crate::codec::notes::Kept;
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster};
 use crate::units::Size;
+use helpers::{Alone, Helpers};
 use rows::Rows;
 use sink::Sink;
 
@@ -81,7 +83,7 @@ impl Target {
         let profile = self.icc.as_ref().map_or(0, |profile| profile.len()) as u64;
         let buffers = sink::CAPACITY as u64 + 2 * (profile + self.notes.bytes());
         match self.format {
-            OutputFormat::Png => png::buffered_bytes(row) + buffers,
+            OutputFormat::Png => png::buffered_bytes(self) + buffers,
             OutputFormat::Jpeg => jpeg::buffered_bytes(self.size.width) + buffers,
             OutputFormat::WebP => webp::buffered_bytes(self) + buffers,
             OutputFormat::Tiff => tiff::buffered_bytes(self, row) + buffers,
@@ -111,6 +113,16 @@ pub fn encode(
     bands: &mut dyn Iterator<Item = Raster>,
     out: &mut dyn Write,
 ) -> Result<(), EncodeError> {
+    encode_with(target, bands, out, &Alone)
+}
+
+/// As [`encode`], with other cores where the format can be written in parts; the bytes are the same.
+pub fn encode_with(
+    target: &Target,
+    bands: &mut dyn Iterator<Item = Raster>,
+    out: &mut dyn Write,
+    helpers: &dyn Helpers,
+) -> Result<(), EncodeError> {
     target.check().map_err(|error| EncodeError::Encoder(error.to_string()))?;
     if target.format == OutputFormat::Jpeg && target.channels.has_alpha() {
         return Err(EncodeError::Encoder("JPEG has no alpha; the picture must be flattened first".into()));
@@ -118,7 +130,7 @@ pub fn encode(
     let sink = Sink::new(out);
     let rows = Rows::new(target, bands);
     let done = match target.format {
-        OutputFormat::Png => png::encode(target, rows, &sink),
+        OutputFormat::Png => png::encode(target, rows, &sink, helpers),
         OutputFormat::Jpeg => jpeg::encode(target, rows, &sink),
         OutputFormat::WebP => webp::encode(target, rows, &sink),
         OutputFormat::Tiff => tiff::encode(target, rows, &sink),

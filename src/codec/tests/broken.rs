@@ -6,7 +6,7 @@ use super::png_maker::{Png, chunk, deflate, profile_chunk, signature_and_header}
 use super::{LIMITS, eight_bit, fixture, read};
 use crate::codec::{CodecError, probe};
 
-const FILES: [&[u8]; 30] = [
+const FILES: [&[u8]; 32] = [
     fixture!("baseline-444.jpg"),
     fixture!("baseline-422.jpg"),
     fixture!("baseline-420.jpg"),
@@ -37,6 +37,8 @@ const FILES: [&[u8]; 30] = [
     fixture!("kinds/rgba.bmp"),
     fixture!("kinds/interlaced.gif"),
     fixture!("kinds/hole.gif"),
+    fixture!("kinds/rgb.jxl"),
+    fixture!("kinds/lossy.jxl"),
 ];
 
 #[test]

@@ -15,7 +15,10 @@ macro_rules! animation {
     };
 }
 
-fn animations() -> [(&'static str, &'static [u8], Vec<&'static [u8]>); 5] {
+/// Its name, its bytes, and what is shown of each frame.
+type Animated = (&'static str, &'static [u8], Vec<&'static [u8]>);
+
+fn animations() -> [Animated; 5] {
     [
         animation!("animated.gif", 0 1 2 3 4),
         animation!("animated.png", 0 1 2 3 4),

@@ -1,8 +1,8 @@
-//! TIFF and BMP in, of every kind that is read, against what their makers put into them.
+//! TIFF, BMP and JPEG XL in, of every kind that is read, against what their makers put into them.
 
 use super::{LIMITS, difference, eight_bit, fixture, made_pixels, read};
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, InputFormat, probe, probe_frame};
+use crate::codec::{CodecError, InputFormat, Warning, probe, probe_frame};
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;
 
@@ -37,6 +37,9 @@ fn samples_are_what_was_written() {
         (kind!("rgb.bmp"), "24 bits", Channels::Rgb, made(&[0, 1, 2])),
         (kind!("gray.bmp"), "a palette of grays", Channels::Rgb, made(&[0, 0, 0])),
         (kind!("rgba.bmp"), "alpha by a mask", Channels::Rgba, made(&[0, 1, 2, 3])),
+        (kind!("gray.jxl"), "JPEG XL", Channels::Gray, made(&[0])),
+        (kind!("rgb.jxl"), "JPEG XL in boxes", Channels::Rgb, made(&[0, 1, 2])),
+        (kind!("rgba.jxl"), "JPEG XL with alpha", Channels::Rgba, made(&[0, 1, 2, 3])),
     ] {
         let picture = picture(file, what);
         assert_eq!(picture.channels(), channels, "{what}");
@@ -51,6 +54,7 @@ fn sixteen_bits_stay_so_in_either_byte_order() {
         (kind!("rgb-16-be.tif"), "big-endian, differences, LZW"),
         (kind!("rgb-16-le.tif"), "little-endian, differences, deflate"),
         (kind!("big.tif"), "BigTIFF"),
+        (kind!("rgb-16.jxl"), "JPEG XL"),
     ] {
         let picture = picture(file, what);
         assert_eq!((picture.channels(), picture.depth()), (Channels::Rgb, Depth::Sixteen), "{what}");
@@ -119,6 +123,13 @@ fn photographs_within_are_those_of_libtiff() {
 }
 
 #[test]
+fn lossy_jpeg_xl_is_that_of_libjxl() {
+    let (ours, theirs) = (picture(kind!("lossy.jxl"), "ours"), picture(kind!("lossy-jxl.png"), "theirs"));
+    let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
+    assert!(largest <= 4 && mean < 0.5, "largest {largest}, mean {mean}");
+}
+
+#[test]
 fn four_inks_become_three_colours() {
     let expected = eight_bit(&picture(kind!("inks.png"), "Pillow's own")).to_vec();
     assert_eq!(eight_bit(&picture(kind!("cmyk.tif"), "TIFF")), expected);
@@ -129,6 +140,7 @@ fn four_inks_become_three_colours() {
     ] {
         let (ours, theirs) = (picture(file, what), picture(theirs, what));
         assert_eq!(ours.channels(), Channels::Rgb);
+        assert_eq!(read(file).expect("read once").0.warnings, [Warning::InksByRule], "{what}");
         let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
         assert!(largest <= 8 && mean < 0.8, "{what}: largest {largest}, mean {mean}");
         // A rough likeness to what was meant, lest both be wrong.

@@ -217,7 +217,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     if count > 1 {
         let animation = Animation::read(file)?;
         let drawn = animation.up_to(frames.chosen)?;
-        check_work(&drawn)?;
+        check_work(size, &drawn)?;
         channels = shown_channels(channels, is_opaque(size, &drawn));
         // Beside the result: the canvas and a copy to come back to, a frame as it is and in the canvas's channels.
         working += animation.largest_still() + 4 * size.pixels() * (channels.count().max(4) * depth.bytes()) as u64;

@@ -4,10 +4,10 @@ mod directory;
 
 use self::directory::{Directory, File, Numbers};
 use super::{Frames, Header};
-use crate::codec::CodecError;
 use crate::codec::limits::INPUT_SIDE;
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
+use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -345,7 +345,7 @@ impl<'a> Page<'a> {
         let jpeg = match self.compression {
             Compression::Jpeg => {
                 let side = |side: u32| u64::from(side.next_multiple_of(32));
-                let pixels = side(self.chunk.width) * side(self.chunk.height.min(self.size.height));
+                let pixels = side(self.chunk.width) * side(self.chunk.height);
                 largest() + self.jpeg_tables.map_or(0, <[u8]>::len) as u64 + 10 * 3 * pixels
             }
             _ => 0,
@@ -422,7 +422,7 @@ pub fn header(bytes: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         orientation: page.orientation,
         icc: page.icc.map(<[u8]>::to_vec),
         icc_made: false,
-        warnings: Vec::new(),
+        warnings: if page.photometric == Photometric::Cmyk { vec![Warning::InksByRule] } else { Vec::new() },
         notes: Notes::of_tiff(bytes),
         working_bytes: page.working_bytes(),
         frames,

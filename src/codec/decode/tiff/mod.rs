@@ -7,8 +7,7 @@ mod chunk;
 
 use std::io::Read;
 
-use super::cmyk;
-use super::damaged;
+use super::{Sample, cmyk, damaged, unpremultiply};
 use crate::codec::container::tiff::{self, Extra, Page, Photometric};
 use crate::codec::{CodecError, Probe};
 use crate::raster::{Depth, Samples};
@@ -33,22 +32,14 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, Code
     })
 }
 
-/// A sample of 8 or 16 bits.
-trait Sample: Copy + Default + Into<u32> {
-    const MAX: u32;
-    fn of(value: u32) -> Self;
-    /// The samples of a row as they are stored.
+/// How samples are stored.
+trait Stored: Sample {
+    /// The samples of a row.
     fn stored(row: &[u8], big_endian: bool) -> impl Iterator<Item = Self>;
     fn plus(self, other: Self) -> Self;
 }
 
-impl Sample for u8 {
-    const MAX: u32 = 255;
-
-    fn of(value: u32) -> Self {
-        value as Self
-    }
-
+impl Stored for u8 {
     fn stored(row: &[u8], _: bool) -> impl Iterator<Item = Self> {
         row.iter().copied()
     }
@@ -58,13 +49,7 @@ impl Sample for u8 {
     }
 }
 
-impl Sample for u16 {
-    const MAX: u32 = 65_535;
-
-    fn of(value: u32) -> Self {
-        value as Self
-    }
-
+impl Stored for u16 {
     fn stored(row: &[u8], big_endian: bool) -> impl Iterator<Item = Self> {
         let (pairs, _) = row.as_chunks::<2>();
         pairs.iter().map(move |pair| if big_endian { Self::from_be_bytes(*pair) } else { Self::from_le_bytes(*pair) })
@@ -76,7 +61,7 @@ impl Sample for u16 {
 }
 
 /// All chunks at their places.
-fn gather<T: Sample>(page: &Page) -> Result<Vec<T>, CodecError> {
+fn gather<T: Stored>(page: &Page) -> Result<Vec<T>, CodecError> {
     let channels = page.channels().count();
     let width = page.size.width as usize;
     let mut samples = vec![T::default(); page.size.pixels() as usize * channels];
@@ -132,7 +117,7 @@ fn packed_bits(row: &[u8], bits: u32) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// Each sample was stored as the difference to its neighbour on the left.
-fn sum<T: Sample>(row: &mut [T], step: usize) {
+fn sum<T: Stored>(row: &mut [T], step: usize) {
     for i in step..row.len() {
         row[i] = row[i].plus(row[i - step]);
     }
@@ -161,12 +146,6 @@ fn finish<T: Sample>(page: &Page, samples: &mut [T]) {
         samples.iter_mut().step_by(channels).for_each(|v| *v = T::of(T::MAX - (*v).into()));
     }
     if page.extra == Extra::Premultiplied {
-        for pixel in samples.chunks_exact_mut(channels) {
-            let alpha: u32 = pixel[channels - 1].into();
-            for colour in &mut pixel[..channels - 1] {
-                let level = ((*colour).into() * T::MAX + alpha / 2).checked_div(alpha);
-                *colour = T::of(level.unwrap_or(0).min(T::MAX));
-            }
-        }
+        unpremultiply(samples, channels);
     }
 }

@@ -1,0 +1,28 @@
+//! Whatever bytes come, the codec has an answer: an error, or the picture that the header promised, within the memory
+//! that it announced (libFuzzer ends at its own limit, see run.sh).
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use san_upscaler::codec::decode::decode;
+use san_upscaler::codec::{InputLimits, probe, probe_frame};
+
+/// Small, so that a run gets through many; the arithmetic is the same for large ones.
+const LIMITS: InputLimits = InputLimits { input_pixels: 1 << 18, output_pixels: 1 << 18 };
+
+/// Of one picture and what its decoder holds.
+const MEMORY: u64 = 256 << 20;
+
+fuzz_target!(|file: &[u8]| {
+    // Of animations and pages one of the first few.
+    let frame = (file.len() % 4) as u32;
+    let Ok(told) = probe(file, &LIMITS).or_else(|_| probe_frame(file, &LIMITS, Some(frame))) else { return };
+    assert!(told.size.pixels() <= LIMITS.input_pixels);
+    // What asks for more is not admitted.
+    if told.decoded_bytes() > MEMORY {
+        return;
+    }
+    if let Ok(picture) = decode(file, &told) {
+        let promised = (told.size, told.channels, told.depth);
+        assert_eq!((picture.size(), picture.channels(), picture.depth()), promised);
+    }
+});

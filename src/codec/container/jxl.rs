@@ -1,0 +1,149 @@
+//! JPEG XL (ISO 18181): its boxes, and the header of its codestream.
+//!
+//! Only the codestream gets to the decoder: boxes beside it may be packed, and hold nothing that pixels depend on.
+
+use std::borrow::Cow;
+
+use jxl_bitstream::Bitstream;
+use jxl_oxide::image::{BitDepth, ImageHeader};
+use jxl_oxide::{AllocTracker, HdrType, InitializeResult, JxlImage, JxlThreadPool, PixelFormat};
+use jxl_oxide_common::Bundle as _;
+
+use super::{Frames, Header};
+use crate::codec::CodecError;
+use crate::codec::notes::Notes;
+use crate::codec::orientation::Orientation;
+use crate::raster::{Channels, Depth};
+use crate::units::Size;
+
+/// What begins a file of boxes.
+pub const CONTAINER: &[u8] = b"\0\0\0\x0cJXL \r\n\x87\n";
+
+fn damaged(what: &str) -> CodecError {
+    CodecError::Damaged(format!("the JPEG XL {what}; send the file again"))
+}
+
+fn unsupported(what: &str) -> CodecError {
+    CodecError::Unsupported(format!("the JPEG XL {what}, which is not read here; save it as a PNG"))
+}
+
+/// The codestream, as far as it is there.
+pub fn codestream(file: &[u8]) -> Cow<'_, [u8]> {
+    if !file.starts_with(CONTAINER) {
+        return Cow::Borrowed(file);
+    }
+    let mut parts = Vec::new();
+    let mut rest = file;
+    while let Some((kind, content, after)) = next_box(rest) {
+        match kind {
+            b"jxlc" => return Cow::Borrowed(content),
+            // Behind the number of the part.
+            b"jxlp" => parts.extend_from_slice(content.get(4..).unwrap_or_default()),
+            _ => {}
+        }
+        rest = after;
+    }
+    Cow::Owned(parts)
+}
+
+/// Kind and content of a box, and what follows it.
+fn next_box(bytes: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
+    let length = u64::from(u32::from_be_bytes(*bytes.first_chunk()?));
+    let kind = bytes.get(4..)?.first_chunk()?;
+    let (head, length) = match length {
+        0 => (8, bytes.len() as u64),
+        1 => (16, u64::from_be_bytes(*bytes.get(8..)?.first_chunk()?)),
+        length => (8, length),
+    };
+    let end = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
+    Some((kind, bytes.get(head..end)?, &bytes[end..]))
+}
+
+/// The decoder after the header, and how many bytes of the codestream that was. It will hold no more than `memory`.
+pub fn open(stream: &[u8], memory: u64) -> Result<(JxlImage, usize), CodecError> {
+    let mut bits = Bitstream::new(stream);
+    let header = ImageHeader::parse(&mut bits, ()).map_err(|error| {
+        tracing::debug!(%error, "a jpeg xl header does not parse");
+        damaged("has a header that is broken or cut off")
+    })?;
+    let metadata = &header.metadata;
+    if metadata.colour_encoding.want_icc() {
+        // Its packed form has no bound that can be told from the header.
+        return Err(unsupported("has an ICC profile packed into it"));
+    }
+    if metadata.preview.is_some() {
+        return Err(unsupported("has a preview in it"));
+    }
+    if metadata.animation.is_some() {
+        return Err(CodecError::Unsupported("the JPEG XL is animated; send a single frame as a still image".into()));
+    }
+    let length = bits.num_read_bits().div_ceil(8);
+    let tracker = AllocTracker::with_limit(usize::try_from(memory).unwrap_or(usize::MAX));
+    let mut empty = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(tracker).build_uninit();
+    let head = stream.get(..length).ok_or_else(|| damaged("breaks off within its header"))?;
+    match empty.feed_bytes(head).and_then(|_| empty.try_init()) {
+        Ok(InitializeResult::Initialized(image)) => Ok((image, length)),
+        Ok(InitializeResult::NeedMoreData(_)) => Err(damaged("breaks off within its header")),
+        Err(error) => {
+            tracing::debug!(%error, "a jpeg xl header is not taken");
+            Err(damaged("has a broken header"))
+        }
+    }
+}
+
+/// Channels and depth that are decoded.
+pub fn layout(image: &JxlImage) -> Result<(Channels, Depth), CodecError> {
+    match image.hdr_type() {
+        Some(HdrType::Pq) => return Err(CodecError::HighDynamicRange("PQ")),
+        Some(HdrType::Hlg) => return Err(CodecError::HighDynamicRange("HLG")),
+        None => {}
+    }
+    let channels = match image.pixel_format() {
+        PixelFormat::Gray => Channels::Gray,
+        PixelFormat::Graya => Channels::GrayAlpha,
+        PixelFormat::Rgb => Channels::Rgb,
+        PixelFormat::Rgba => Channels::Rgba,
+        PixelFormat::Cmyk | PixelFormat::Cmyka => return Err(unsupported("is in CMYK")),
+    };
+    match image.image_header().metadata.bit_depth {
+        BitDepth::IntegerSample { bits_per_sample: ..=8 } => Ok((channels, Depth::Eight)),
+        BitDepth::IntegerSample { bits_per_sample: ..=16 } => Ok((channels, Depth::Sixteen)),
+        BitDepth::IntegerSample { bits_per_sample } => Err(unsupported(&format!("has {bits_per_sample} bits"))),
+        BitDepth::FloatSample { .. } => Err(unsupported("has floating-point samples")),
+    }
+}
+
+/// Whether colours were multiplied by alpha.
+pub fn is_premultiplied(image: &JxlImage) -> bool {
+    let extra = &image.image_header().metadata.ec_info;
+    extra.iter().find_map(jxl_oxide::image::ExtraChannelInfo::alpha_associated).unwrap_or(false)
+}
+
+/// What the header says.
+pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
+    let stream = codestream(file);
+    let (image, _) = open(&stream, u64::MAX)?;
+    let (channels, depth) = layout(&image)?;
+    // As shown: the decoder turns the picture upright by itself.
+    let stored = Size::new(image.width(), image.height());
+    if stored.width == 0 || stored.height == 0 {
+        return Err(damaged("has a side of zero"));
+    }
+    let planes = 3 + image.image_header().metadata.ec_info.len() as u64;
+    // Colours that are named by a number get the profile that says the same.
+    let icc = Some(image.rendered_icc()).filter(|profile| !profile.is_empty());
+    Ok(Header {
+        stored,
+        channels,
+        depth,
+        orientation: Orientation::Upright,
+        icc,
+        icc_made: true,
+        warnings: Vec::new(),
+        notes: Notes::default(),
+        // A whole-frame decoder in 32-bit floats: some four copies of each plane, held to it by its own count; the
+        // codestream twice; and what groups take beside them.
+        working_bytes: 16 * planes * stored.pixels() + 2 * stream.len() as u64 + (32 << 20),
+        frames: Frames::choose("JPEG XL", "frame", 1, frame)?,
+    })
+}
