@@ -84,7 +84,7 @@ async fn sixteen_bits_come_back_as_tiff_and_any_kind_of_file_is_taken() {
 async fn a_frame_must_be_named_where_there_are_several() {
     let server = Server::start(&[]);
     let animation = include_bytes!("../fixtures/images/kinds/animated.gif").to_vec();
-    let asked = |frame: &str| server.upscale(&format!("scale=2&model=bicubic{frame}"), animation.clone());
+    let asked = async |frame: &str| server.upscale(&format!("scale=2&model=bicubic{frame}"), animation.clone()).await;
     let document = refused(asked("").await, 415, "unsupported_image").await;
     assert!(document["detail"].as_str().is_some_and(|detail| detail.contains("5 frames")), "{document}");
     let document = refused(asked("&frame=5").await, 400, "invalid_parameter").await;
