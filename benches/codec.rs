@@ -154,6 +154,7 @@ fn large(c: &mut Criterion) {
         channels: Channels::Rgb,
         depth: Depth::Eight,
         icc: None,
+        notes: Kept::default(),
     };
     let free = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
     let helpers = Cores(Arc::new(AtomicUsize::new(free)));
