@@ -1,6 +1,7 @@
 """Degradations, metrics, patches."""
 import numpy as np
 import pytest
+import torch
 from conftest import drawn_picture
 from PIL import Image
 
@@ -86,6 +87,17 @@ def test_patches_match_their_low_resolution(crops, rng):
         again = bicubic(hr.transpose(1, 2, 0).astype(np.uint8), 4).astype(float)
         # Equal but for the border, and for the rounding between the passes, whose order a turn swaps.
         assert np.abs(again - lr.transpose(1, 2, 0))[3:-3, 3:-3].max() <= 3
+
+
+def test_a_share_of_the_patches_is_of_one_colour_in_both(crops, rng):
+    def flat(share):
+        low, high = crops.batch(rng, 100, 16, 1, share)
+        one = low.flatten(2).std(2).amax(1) == 0
+        assert torch.equal(high[one], low[one][:, :, :1, :1].expand_as(high[one]))
+        return int(one.sum())
+
+    assert flat(0.0) < 10 < flat(0.3) < 60
+    assert flat(1.0) == 100
 
 
 def test_the_cache_gives_the_same_pictures(crops, tmp_path):
