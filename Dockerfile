@@ -52,7 +52,7 @@ RUN runtime/fetch.sh cuda && mv .runtime/onnxruntime* /onnxruntime
 # The root of the image, put together where there is a shell.
 FROM ${DEBIAN} AS root
 COPY --from=build /build/target/release/san-upscaler /root-fs/usr/bin/
-COPY --from=runtime /onnxruntime/*.so /onnxruntime/*.so.* /root-fs/usr/lib/
+COPY --from=runtime /onnxruntime/*.so* /root-fs/usr/lib/
 COPY --from=runtime /onnxruntime/LICENSE /onnxruntime/ThirdPartyNotices.txt /root-fs/usr/share/doc/san-upscaler/onnxruntime/
 COPY --from=build /build/licences /root-fs/usr/share/doc/san-upscaler/crates
 COPY LICENSE THIRD_PARTY.md /root-fs/usr/share/doc/san-upscaler/

@@ -32,9 +32,21 @@ frontend upscaler
 backend upscalers
     balance roundrobin
     option httpchk GET /health/ready
+    stats uri /stats
     default-server check inter 200ms fall 2 rise 2
 {servers}
 """
+
+
+def wait_up(proxy, name):
+    """Until the proxy has the server back: only then may the other one go."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        _, table = load.request(proxy, "GET", "/stats;csv")
+        if any(line.startswith(f"upscalers,{name},") and ",UP," in line for line in table.decode().splitlines()):
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"rolling: haproxy has not taken {name} back within 120 s")
 
 
 def main():
@@ -68,8 +80,7 @@ def main():
             for name in ports:
                 ended.append(stack.end(name, 120))
                 start(name)
-                # The proxy must have it back before the other one goes.
-                time.sleep(1)
+                wait_up(proxy, name)
         steady.stop()
 
     bad = [status for status, _ in steady.answers if status != 200]

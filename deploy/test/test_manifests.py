@@ -14,8 +14,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 # Kinds that Kubernetes itself ships no schema for; deploy/test/schemas.sh validates them by their own projects'.
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
-# Seconds of the termination grace that belong to neither preStop nor drain: LAST_BATCH and LAST_WORDS of src/cli/serve.rs.
-GRACE_MARGIN = 11
+# Seconds of the termination grace that belong to neither preStop nor drain: LAST_BATCH, LAST_WORDS and twice LAST_SPANS
+# of src/cli/serve.rs, and LINGER of src/http/connections.rs.
+GRACE_MARGIN = 18
 
 
 def render(overlay):

@@ -127,8 +127,11 @@ impl OnnxEngine {
     pub fn upscale_any(&mut self, width: usize, height: usize, planar: &[f32]) -> Result<Vec<f32>, EngineError> {
         self.input.clear();
         self.input.extend(planar.iter().map(|level| level * self.inward));
-        let mut pictures = self.run([1, PLANES, height, width])?;
-        Ok(pictures.pop().unwrap_or_default())
+        // Sizes come and go here: buffers kept for each would fill the page-locked memory.
+        let pinned = self.pinned.take();
+        let pictures = self.run([1, PLANES, height, width]);
+        self.pinned = pinned;
+        Ok(pictures?.pop().unwrap_or_default())
     }
 
     /// Runs what stands in `self.input`; what comes out non-finite at reduced precision once more in fp32.
@@ -267,7 +270,7 @@ fn session(
     backend: Backend,
     resources: Resources,
 ) -> Result<Session, EngineError> {
-    let mut options = options(runtime, backend, resources).map_err(|e| failed(&e))?;
+    let mut options = options(runtime, backend, resources).map_err(|error| cannot(backend, error.message()))?;
     let session = match network {
         Network::File(path) => options.commit_from_file(path),
         Network::Bytes(bytes) => options.commit_from_memory(bytes),

@@ -5,12 +5,13 @@
 //!
 //! A file of keys is read again every few seconds, whatever happened to it. That sees what neither a signal nor a watch
 //! on the file does: Kubernetes changes a mounted secret by turning a symbolic link two levels up, and nobody can send a
-//! signal into a container without a shell. A file that is wrong or gone leaves the keys as they were, and says so.
+//! signal into a container without a shell. A file is taken once two readings agree, since one may be half
+//! written; one that is wrong or gone leaves the keys as they were, and says so.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Extension;
@@ -41,12 +42,15 @@ struct Lock {
     fixed: Option<ApiKeys>,
     file: Option<PathBuf>,
     current: RwLock<Arc<ApiKeys>>,
+    /// What the last reading found, if it was new: a file that is being written is taken once it stands still.
+    seen: Mutex<Option<ApiKeys>>,
 }
 
 /// What comes of reading the file once more.
 #[derive(Debug, PartialEq, Eq)]
 enum Reread {
     Same,
+    Changing,
     Changed,
     Wrong(String),
 }
@@ -60,8 +64,9 @@ impl Gate {
         let (fixed, file) = (settings.api_keys.clone(), settings.api_keys_file.clone());
         let read = file.as_deref().map(|file| read(file).map_err(|what| format!("{}: {what}", file.display())));
         Ok(Self(
-            join(fixed.clone(), read.transpose()?)
-                .map(|keys| Arc::new(Lock { fixed, file, current: RwLock::new(Arc::new(keys)) })),
+            join(fixed.clone(), read.transpose()?).map(|keys| {
+                Arc::new(Lock { fixed, file, current: RwLock::new(Arc::new(keys)), seen: Mutex::default() })
+            }),
         ))
     }
 
@@ -82,7 +87,7 @@ impl Gate {
             // Fails only where the runtime ends.
             let Ok(outcome) = spawn_blocking(move || reader.reread()).await else { return };
             match outcome {
-                Reread::Same => complaint = None,
+                Reread::Same | Reread::Changing => complaint = None,
                 Reread::Changed => {
                     info!(keys = lock.keys().count(), "the API keys changed");
                     complaint = None;
@@ -120,12 +125,18 @@ impl Lock {
             Ok(read) => read,
             Err(what) => return Reread::Wrong(what),
         };
-        match join(self.fixed.clone(), read) {
-            Some(keys) if keys != *self.keys() => {
+        let found = join(self.fixed.clone(), read).filter(|keys| *keys != *self.keys());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let stands = *seen == found;
+        seen.clone_from(&found);
+        match found {
+            Some(keys) if stands => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                *seen = None;
                 Reread::Changed
             }
-            _ => Reread::Same,
+            Some(_) => Reread::Changing,
+            None => Reread::Same,
         }
     }
 }
@@ -211,7 +222,7 @@ mod tests {
         let fixed = fixed.map(|text| ApiKeys::parse(text).expect("keys"));
         let read = file.as_deref().map(|file| read(file).expect("keys"));
         let keys = join(fixed.clone(), read).expect("some keys");
-        Gate(Some(Arc::new(Lock { fixed, file, current: RwLock::new(Arc::new(keys)) })))
+        Gate(Some(Arc::new(Lock { fixed, file, current: RwLock::new(Arc::new(keys)), seen: Mutex::default() })))
     }
 
     fn ask(gate: &Gate, values: &[&str]) -> Result<Option<String>, Refused> {
@@ -259,8 +270,27 @@ mod tests {
         assert_eq!(lock.reread(), Reread::Same);
         std::os::unix::fs::symlink("2", at("..new")).expect("a link");
         std::fs::rename(at("..new"), at("..data")).expect("one system call");
+        assert_eq!(lock.reread(), Reread::Changing);
         assert_eq!(lock.reread(), Reread::Changed);
         assert!(bearer(&gate, OTHER) && !bearer(&gate, KEY), "the old key is out of use");
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_taken_once_it_stands() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("keys");
+        std::fs::write(&file, KEY).expect("a file");
+        let gate = gate(None, Some(file.clone()));
+        let lock = gate.0.clone().expect("keys are set");
+        let cut = &OTHER[..OTHER.len() - 1];
+        std::fs::write(&file, cut).expect("a file");
+        assert_eq!(lock.reread(), Reread::Changing);
+        std::fs::write(&file, OTHER).expect("a file");
+        assert_eq!(lock.reread(), Reread::Changing, "another one than before");
+        assert!(bearer(&gate, KEY) && !bearer(&gate, cut), "as it was");
+        assert_eq!(lock.reread(), Reread::Changed);
+        assert!(bearer(&gate, OTHER) && !bearer(&gate, KEY));
+        assert_eq!(lock.reread(), Reread::Same);
     }
 
     #[test]

@@ -55,6 +55,7 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 pub struct Connections {
     header_timeout: Duration,
     answer_timeout: Duration,
+    linger: Duration,
     /// Cancelled: connections finish the request under way, then close.
     closing: CancellationToken,
     /// Cancelled: nothing is accepted any more.
@@ -72,6 +73,7 @@ impl Connections {
         Self {
             header_timeout,
             answer_timeout,
+            linger: LINGER,
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             working: TaskTracker::new(),
@@ -159,7 +161,7 @@ impl Connections {
                 // One whose first request is still to come has the header timeout for it.
                 () = async { began.cancelled().await; requests.wait().await }, if told && !idle => {
                     idle = true;
-                    silent.as_mut().reset(Instant::now() + LINGER);
+                    silent.as_mut().reset(Instant::now() + self.linger);
                 }
                 () = silent.as_mut(), if idle && !silent.is_elapsed() => connection.as_mut().graceful_shutdown(),
                 () = began.cancelled(), if !asked => asked = true,
@@ -204,9 +206,11 @@ impl Connections {
         self.working.len()
     }
 
-    /// Accepts no more, and gives those that were told of the end `time` to read it.
+    /// Tells those that still come for [`LINGER`], then accepts no more, and gives those that were told of the end
+    /// `time` to read it.
     pub async fn close(&self, time: Duration) {
         self.closing.cancel();
+        sleep(self.linger).await;
         self.closed.cancel();
         self.late.close();
         if tokio::time::timeout(time, self.late.wait()).await.is_err() {
@@ -244,13 +248,29 @@ mod tests {
 
     const LONG: Duration = Duration::from_hours(1);
 
+    /// Of `/slow`: that a request is there, and that it is to be answered.
+    #[derive(Default)]
+    struct Gate {
+        entered: Notify,
+        open: Notify,
+    }
+
     /// A server whose `/slow` answers when told to.
-    async fn server(header_timeout: Duration) -> (Connections, SocketAddr, Arc<Notify>) {
+    async fn server(header_timeout: Duration) -> (Connections, SocketAddr, Arc<Gate>) {
         server_with(header_timeout, LONG).await
     }
 
-    async fn server_with(header_timeout: Duration, answer_timeout: Duration) -> (Connections, SocketAddr, Arc<Notify>) {
-        let gate = Arc::new(Notify::new());
+    async fn server_with(header_timeout: Duration, answer_timeout: Duration) -> (Connections, SocketAddr, Arc<Gate>) {
+        serve(Connections::new(header_timeout, answer_timeout)).await
+    }
+
+    async fn lingering(linger: Duration) -> (Connections, SocketAddr) {
+        let (connections, address, _) = serve(Connections { linger, ..Connections::new(LONG, LONG) }).await;
+        (connections, address)
+    }
+
+    async fn serve(connections: Connections) -> (Connections, SocketAddr, Arc<Gate>) {
+        let gate = Arc::new(Gate::default());
         let slow = Arc::clone(&gate);
         let endless = || async { Body::from_stream(futures::stream::repeat(Ok::<_, Infallible>(vec![0; 1 << 16]))) };
         let router = Router::new().route("/", get(|| async { "fast" })).route("/endless", get(endless)).route(
@@ -258,14 +278,14 @@ mod tests {
             get(move || {
                 let slow = Arc::clone(&slow);
                 async move {
-                    slow.notified().await;
+                    slow.entered.notify_one();
+                    slow.open.notified().await;
                     "slow"
                 }
             }),
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let connections = Connections::new(header_timeout, answer_timeout);
         let front = Front::new();
         front.open(router);
         tokio::spawn(connections.clone().accept(listener, front));
@@ -308,10 +328,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_answer_is_no_slow_header() {
-        let (_connections, address, gate) = server(Duration::from_millis(20)).await;
+        let (_connections, address, gate) = server(Duration::from_secs(1)).await;
         let mut slow = ask(address, "/slow").await;
-        sleep(Duration::from_millis(60)).await;
-        gate.notify_one();
+        sleep(Duration::from_millis(1200)).await;
+        gate.open.notify_one();
         let mut text = String::new();
         while !text.ends_with("slow") {
             let mut byte = [0];
@@ -376,6 +396,7 @@ mod tests {
         let mut head = [0; 12];
         kept.read_exact(&mut head).await.expect("an answer");
         let slow = ask(address, "/slow").await;
+        gate.entered.notified().await;
         until_working(&connections, 3).await;
 
         let mut finished = pin!(connections.finish());
@@ -388,7 +409,7 @@ mod tests {
         idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the server reads");
         assert!(rest(idle).await.ends_with("fast"), "its request was on the wire: answered, then closed");
 
-        gate.notify_one();
+        gate.open.notify_one();
         finished.await;
         assert!(rest(slow).await.ends_with("slow"));
 
@@ -398,7 +419,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_on_the_wire_of_a_kept_connection_is_answered_as_its_last() {
-        let (connections, address, _) = server(LONG).await;
+        let (connections, address) = lingering(LONG).await;
         let mut kept = ask(address, "/").await;
         let mut head = [0; 12];
         kept.read_exact(&mut head).await.expect("an answer");
@@ -407,13 +428,12 @@ mod tests {
         let answers = rest(kept).await;
         assert_eq!(answers.matches("fast").count(), 2, "{answers}");
         assert_eq!(answers.matches("connection: close").count(), 1, "{answers}");
-        connections.close(LONG).await;
     }
 
     #[tokio::test]
     async fn a_connection_in_the_queue_of_the_port_is_answered() {
         use std::io::{Read, Write};
-        let (connections, address, _) = server(LONG).await;
+        let (connections, address) = lingering(Duration::ZERO).await;
         tokio::task::yield_now().await;
         // Nothing of the server runs between these lines: the kernel alone has taken the connection.
         let mut queued = std::net::TcpStream::connect(address).expect("the port is open");

@@ -293,5 +293,5 @@ fn a_provider_that_cannot_run_the_network_says_so() {
         return;
     }
     let error = OnnxEngine::open(runtime, from, Backend::CudaFp16, ONE).expect_err("there is no card").to_string();
-    assert!(error.contains("cuda cannot run") || error.contains("CUDA"), "{error}");
+    assert!(error.contains("cuda cannot run") && error.contains("CUDA 13 and cuDNN 9"), "{error}");
 }
