@@ -17,7 +17,7 @@ from service import Stack, free_port  # noqa: E402
 
 import clients  # noqa: E402
 import photos  # noqa: E402
-from processes import Memory, end_tree  # noqa: E402
+from processes import Watch, end_tree  # noqa: E402
 
 CORES = len(os.sched_getaffinity(0))
 # What a process may allocate under the load of one large photograph: what a pod of deploy/kubernetes has.
@@ -71,11 +71,11 @@ def under(server, port, load):
         process = stack.start("server", command, **server.environment)
         try:
             stack.wait_ready("server", f"http://127.0.0.1:{port}{server.ready}")
-            with Memory(process.pid) as memory:
+            with Watch(process.pid) as watch:
                 outcome = clients.run(port, server.path, requests, load.clients, load.lead, load.window)
         finally:
             end_tree(stack, "server")
-    return outcome, memory.peak
+    return outcome, watch
 
 
 class Load(NamedTuple):
@@ -119,7 +119,8 @@ def main():
     chosen = loads(args)
     for name in args.loads.split(","):
         load = chosen[name]
-        print(f"\n{load.words}\n{'':32} useful px/s     p50 s     p99 s  answers  failed  unsteady  peak MiB", flush=True)
+        print(f"\n{load.words}\n{'':32} useful px/s     p50 s     p99 s  answers  failed  unsteady  peak MiB  "
+              "cores of others", flush=True)
         port = free_port()
         rates, own = {}, {}
         own_servers = list(ours(port, args))
@@ -127,14 +128,14 @@ def main():
             if name not in server.loads or args.only not in server.name:
                 continue
             try:
-                outcome, peak = under(server, port, load)
+                outcome, watch = under(server, port, load)
             except (RuntimeError, TimeoutError) as error:
                 print(f"{server.name:32} did not start: {error}", flush=True)
                 continue
             rate, failed = outcome.pixels_per_second(), len(outcome.failures)
             times = "".join("         -" if time is None else f"{time:10.2f}" for time in map(outcome.quantile, (0.5, 0.99)))
             print(f"{server.name:32} {rate:11.0f}{times} {len(outcome.answers):8} {failed:7} {outcome.unsteady():9} "
-                  f"{peak / 2**20:9.0f}", flush=True)
+                  f"{watch.peak / 2**20:9.0f} {watch.others:16.2f}", flush=True)
             for failure in outcome.failures[:1]:
                 print(f"    failed: {failure}")
             if not failed:

@@ -1,6 +1,8 @@
-"""A server's processes: their memory together, and their end."""
+"""A server's processes: their memory together, what else the machine did, and their end."""
 
+import os
 import threading
+import time
 
 import psutil
 
@@ -15,13 +17,27 @@ def tree(pid):
         return []
 
 
-class Memory(threading.Thread):
-    """Watches a tree of processes; `peak` is the most that they held at once, a page that several share counted once."""
+def computed(pid):
+    """Seconds of all cores, spent by anything, and by the tree and this process."""
+    times = psutil.cpu_times()
+    own = 0.0
+    for process in [*tree(pid), psutil.Process(os.getpid())]:
+        try:
+            own += sum(process.cpu_times()[:2])
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            pass
+    return times.user + times.nice + times.system, own
+
+
+class Watch(threading.Thread):
+    """Watches a tree of processes. `peak` is the most bytes that they held at once, a page that several share counted once;
+    `others` the cores that anything else took meanwhile: on a quiet machine, nearly none."""
 
     def __init__(self, pid):
         super().__init__(daemon=True)
         self.pid = pid
         self.peak = 0
+        self.others = 0.0
         self.over = threading.Event()
 
     def run(self):
@@ -36,12 +52,15 @@ class Memory(threading.Thread):
             self.over.wait(INTERVAL)
 
     def __enter__(self):
+        self.began, self.before = time.monotonic(), computed(self.pid)
         self.start()
         return self
 
     def __exit__(self, *_):
         self.over.set()
         self.join()
+        (all_before, own_before), (all_after, own_after) = self.before, computed(self.pid)
+        self.others = max(all_after - all_before - own_after + own_before, 0) / (time.monotonic() - self.began)
 
 
 def end_tree(stack, name):
