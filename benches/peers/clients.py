@@ -56,6 +56,8 @@ class Outcome:
 
     def __init__(self, requests, answers, failures, start, end):
         self.requests = requests
+        # Of all answers, also those before the window.
+        self.pixels = sum(math.prod(requests[answer.photo].size) for answer in answers)
         self.answers = [answer for answer in answers if answer.ended > start]
         self.failures = [reason for ended, reason in failures if ended > start]
         self.start, self.end = start, end

@@ -120,7 +120,7 @@ def main():
     for name in args.loads.split(","):
         load = chosen[name]
         print(f"\n{load.words}\n{'':32} useful px/s     p50 s     p99 s  answers  failed  unsteady  peak MiB  "
-              "cores of others", flush=True)
+              "px/core-s  cores of others", flush=True)
         port = free_port()
         rates, own = {}, {}
         own_servers = list(ours(port, args))
@@ -135,7 +135,7 @@ def main():
             rate, failed = outcome.pixels_per_second(), len(outcome.failures)
             times = "".join("         -" if time is None else f"{time:10.2f}" for time in map(outcome.quantile, (0.5, 0.99)))
             print(f"{server.name:32} {rate:11.0f}{times} {len(outcome.answers):8} {failed:7} {outcome.unsteady():9} "
-                  f"{watch.peak / 2**20:9.0f} {watch.others:16.2f}", flush=True)
+                  f"{watch.peak / 2**20:9.0f} {outcome.pixels / watch.seconds:10.0f} {watch.others:16.2f}", flush=True)
             for failure in outcome.failures[:1]:
                 print(f"    failed: {failure}")
             if not failed:

@@ -17,27 +17,32 @@ def tree(pid):
         return []
 
 
-def computed(pid):
-    """Seconds of all cores, spent by anything, and by the tree and this process."""
-    times = psutil.cpu_times()
-    own = 0.0
-    for process in [*tree(pid), psutil.Process(os.getpid())]:
+def spent(processes):
+    """Seconds of all cores that these have computed."""
+    total = 0.0
+    for process in processes:
         try:
-            own += sum(process.cpu_times()[:2])
+            total += sum(process.cpu_times()[:2])
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             pass
-    return times.user + times.nice + times.system, own
+    return total
+
+
+def computed(pid):
+    """Seconds of all cores: of the tree, of this process, of the machine."""
+    machine = psutil.cpu_times()
+    return spent(tree(pid)), spent([psutil.Process(os.getpid())]), machine.user + machine.nice + machine.system
 
 
 class Watch(threading.Thread):
     """Watches a tree of processes. `peak` is the most bytes that they held at once, a page that several share counted once;
-    `others` the cores that anything else took meanwhile: on a quiet machine, nearly none."""
+    `seconds` the core-seconds that they computed; `others` the cores that anything else took: on a quiet machine, nearly none."""
 
     def __init__(self, pid):
         super().__init__(daemon=True)
         self.pid = pid
         self.peak = 0
-        self.others = 0.0
+        self.seconds = self.others = 0.0
         self.over = threading.Event()
 
     def run(self):
@@ -59,8 +64,8 @@ class Watch(threading.Thread):
     def __exit__(self, *_):
         self.over.set()
         self.join()
-        (all_before, own_before), (all_after, own_after) = self.before, computed(self.pid)
-        self.others = max(all_after - all_before - own_after + own_before, 0) / (time.monotonic() - self.began)
+        self.seconds, clients, machine = (after - before for before, after in zip(self.before, computed(self.pid)))
+        self.others = max(machine - clients - self.seconds, 0) / (time.monotonic() - self.began)
 
 
 def end_tree(stack, name):
