@@ -177,7 +177,8 @@ async fn eight_times_is_four_and_then_two() {
     let expected: Vec<f64> = expected.iter().map(|level| f64::from(*level) / 257.0).collect();
     assert_near(&out, &expected, 0.51, "x8");
     // Both passes are timed as one, and every picture counts once.
-    let count = |stage: Stage| pipeline.metrics.stage_duration.with_label_values(&[stage.name()]).get_sample_count();
+    let times = &pipeline.metrics.stage_duration;
+    let count = |stage: Stage| times.with_label_values(&[stage.name(), MODEL]).get_sample_count();
     idle(&pipeline).await;
     assert_eq!([Stage::Queue, Stage::Infer, Stage::Encode].map(count), [1, 1, 1]);
 }
