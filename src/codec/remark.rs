@@ -33,6 +33,13 @@ impl Warning {
         Self::InksByRule,
     ];
 
+    /// Says it, once: a file may give the same reason a million times.
+    pub fn add_to(self, warnings: &mut Vec<Self>) {
+        if !warnings.contains(&self) {
+            warnings.push(self);
+        }
+    }
+
     /// As in `X-Upscale-Warnings` and in a plan.
     pub const fn name(self) -> &'static str {
         match self {

@@ -111,7 +111,7 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
             b"ALPH" if parsed.image.is_none() => alpha = alpha.or(Some(chunk)),
             b"VP8 " if parsed.image.is_none() => parsed.image = Some(Image::Lossy { frame: chunk, alpha }),
             b"VP8L" if parsed.image.is_none() => parsed.image = Some(Image::Lossless { stream: chunk }),
-            b"ICCP" if parsed.profile.is_some() => parsed.warnings.push(Warning::ProfileDuplicated),
+            b"ICCP" if parsed.profile.is_some() => Warning::ProfileDuplicated.add_to(&mut parsed.warnings),
             b"ICCP" => parsed.profile = Some(chunk.data),
             b"EXIF" if chunk.is_whole() => {
                 parsed.exif = parsed.exif.or(Some(chunk.data));

@@ -22,6 +22,12 @@ use crate::units::Size;
 /// Exif, XMP or texts above this are left behind. Cameras write some tens of kilobytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
+/// What a chunk of text takes beside its bytes: empty ones cost memory too.
+const TEXT_COST: usize = 64;
+
+/// Photoshop's block in a JPEG at most: a segment, without its length.
+const JPEG_PHOTOSHOP: usize = 65_533;
+
 /// Exif in a JPEG at most: a segment, without its length and its `Exif\0\0`.
 const JPEG_EXIF: usize = 65_533 - 6;
 
@@ -136,16 +142,6 @@ impl Notes {
         }
     }
 
-    /// Takes a chunk of a PNG with text.
-    pub fn add_text(&mut self, kind: [u8; 4], data: &[u8]) {
-        let sum: usize = self.texts.iter().map(|(_, text)| text.len()).sum();
-        if sum + data.len() > MAX_BYTES {
-            self.unreadable = true;
-        } else {
-            self.texts.push((kind, data.into()));
-        }
-    }
-
     /// Looks for the density and the rights where they are not known yet, once everything is there. `turned` if the
     /// stored picture lies on its side.
     pub fn settle(&mut self, turned: bool) {
@@ -168,7 +164,7 @@ impl Notes {
     /// Memory that they take.
     pub fn bytes(&self) -> u64 {
         let single = [&self.exif, &self.xmp, &self.photoshop].into_iter().flatten().map(|note| note.len());
-        let texts = self.texts.iter().map(|(_, text)| text.len());
+        let texts = self.texts.iter().map(|(_, text)| text.len() + TEXT_COST);
         single.chain(texts).sum::<usize>() as u64
     }
 
@@ -206,7 +202,7 @@ impl Notes {
                 let whole =
                     corrected.map(Arc::from).filter(|block| fits(block, JPEG_EXIF) && format != OutputFormat::Tiff);
                 let xmp = self.xmp.as_deref().map(rights::upright).map(Arc::from).filter(|note| fits(note, JPEG_XMP));
-                let photoshop = self.photoshop.clone().filter(|_| jpeg);
+                let photoshop = self.photoshop.clone().filter(|block| jpeg && block.len() <= JPEG_PHOTOSHOP);
                 let texts = if format == OutputFormat::Png { self.texts.clone() } else { Vec::new() };
                 let lost = self.others
                     || (whole.is_none()
@@ -225,7 +221,23 @@ impl Kept {
     /// Memory that they take.
     pub fn bytes(&self) -> u64 {
         let single = [&self.exif, &self.xmp, &self.photoshop].into_iter().flatten().map(|note| note.len());
-        let texts = self.texts.iter().map(|(_, text)| text.len());
+        let texts = self.texts.iter().map(|(_, text)| text.len() + TEXT_COST);
         single.chain(texts).sum::<usize>() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_takes_the_photoshop_block_that_fits_in_a_segment() {
+        let kept = |length| {
+            let notes = Notes { photoshop: Some(vec![0; length].into()), ..Notes::default() };
+            notes.kept(Wish::All, DensityWish::Keep, OutputFormat::Jpeg, Size::new(1, 1), (1.0, 1.0))
+        };
+        let (most, more) = (kept(JPEG_PHOTOSHOP), kept(JPEG_PHOTOSHOP + 1));
+        assert!(most.0.photoshop.is_some() && !most.1);
+        assert!(more.0.photoshop.is_none() && more.1, "left out, and told");
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use flate2::read::ZlibDecoder;
 
 use super::rights::{Rights, latin1};
-use super::{MAX_BYTES, Notes};
+use super::{MAX_BYTES, Notes, TEXT_COST};
 
 /// The keyword under which XMP stands.
 const XMP: &[u8] = b"XML:com.adobe.xmp";
@@ -33,21 +33,51 @@ fn inflated(stream: &[u8]) -> Option<Vec<u8>> {
     (text.len() <= MAX_BYTES).then_some(text)
 }
 
-/// Takes a chunk into the notes.
-pub fn take(notes: &mut Notes, kind: [u8; 4], data: &[u8]) {
-    let keyword = data.split(|byte| *byte == 0).next().unwrap_or_default();
-    // Of all others the text is not looked at.
-    if !matches!(keyword, XMP | b"Copyright" | b"Author") {
-        notes.add_text(kind, data);
-        return;
-    }
-    match read(kind, data) {
-        Some((XMP, packet)) => notes.add_xmp(&packet),
-        Some((keyword, text)) => {
-            notes.rights.add(Rights::from_text(keyword, text));
-            notes.add_text(kind, data);
+/// The texts of one file on their way into its notes. Whoever sends millions of them, or thousands that inflate, has
+/// a few looked at: this runs before a picture is admitted.
+#[derive(Default)]
+pub struct Texts {
+    /// What those that were taken cost; above [`MAX_BYTES`] once one was not.
+    bytes: usize,
+    /// Whether XMP, a notice and an author were read. The first of each counts, whatever comes of it.
+    read: [bool; 3],
+}
+
+impl Texts {
+    /// Takes a chunk into the notes.
+    pub fn take(&mut self, notes: &mut Notes, kind: [u8; 4], data: &[u8]) {
+        let keyword = &data[..memchr::memchr(0, data).unwrap_or(data.len())];
+        // Of all others the text is not looked at.
+        let Some(slot) = [XMP, b"Copyright", b"Author"].iter().position(|known| *known == keyword) else {
+            self.add(notes, kind, data);
+            return;
+        };
+        if std::mem::replace(&mut self.read[slot], true) {
+            if keyword != XMP {
+                self.add(notes, kind, data);
+            }
+            return;
         }
-        None => notes.unreadable = true,
+        match read(kind, data) {
+            Some((XMP, packet)) => notes.add_xmp(&packet),
+            Some((keyword, text)) => {
+                notes.rights.add(Rights::from_text(keyword, text));
+                self.add(notes, kind, data);
+            }
+            None => notes.unreadable = true,
+        }
+    }
+
+    /// Keeps a chunk as it is, until they are too many.
+    fn add(&mut self, notes: &mut Notes, kind: [u8; 4], data: &[u8]) {
+        if self.bytes <= MAX_BYTES {
+            self.bytes += data.len() + TEXT_COST;
+        }
+        if self.bytes <= MAX_BYTES {
+            notes.texts.push((kind, data.into()));
+        } else {
+            notes.unreadable = true;
+        }
     }
 }
 
@@ -64,7 +94,7 @@ mod tests {
 
     fn taken(kind: [u8; 4], data: &[u8]) -> Notes {
         let mut notes = Notes::default();
-        take(&mut notes, kind, data);
+        Texts::default().take(&mut notes, kind, data);
         notes
     }
 
@@ -99,5 +129,34 @@ mod tests {
         for broken in [&b"Copyright"[..], b"Copyright\0\x09", b"XML:com.adobe.xmp\0\0\0no end"] {
             assert!(taken(*b"iTXt", broken).unreadable, "{broken:?}");
         }
+    }
+
+    #[test]
+    fn empty_texts_are_counted_and_the_rest_is_left() {
+        let (mut texts, mut notes) = (Texts::default(), Notes::default());
+        let most = MAX_BYTES / TEXT_COST;
+        for _ in 0..most {
+            texts.take(&mut notes, *b"tEXt", b"");
+        }
+        assert!(notes.texts.len() == most && !notes.unreadable && notes.bytes() == MAX_BYTES as u64);
+        texts.take(&mut notes, *b"tEXt", b"");
+        texts.take(&mut notes, *b"tEXt", b"Copyright\0Ada");
+        assert!(notes.texts.len() == most && notes.unreadable);
+        assert_eq!(notes.rights.copyright.as_deref(), Some(&b"Ada"[..]), "one of them is worth a look even then");
+    }
+
+    #[test]
+    fn of_each_keyword_one_is_read_and_no_more() {
+        let (mut texts, mut notes) = (Texts::default(), Notes::default());
+        for (kind, data) in [
+            (*b"tEXt", &b"Copyright\0"[..]),
+            (*b"tEXt", b"Copyright\0Ada"),
+            (*b"iTXt", b"XML:com.adobe.xmp\0\x09"),
+            (*b"iTXt", &xmp_chunk(b"<x/>")),
+        ] {
+            texts.take(&mut notes, kind, data);
+        }
+        assert!(notes.rights.is_empty() && notes.xmp.is_none() && notes.unreadable);
+        assert_eq!(notes.texts.len(), 2, "what was not read is kept as it is");
     }
 }

@@ -214,4 +214,7 @@ fn one_profile_is_inflated_and_no_more() {
     assert_eq!(icc_of(profile_chunk(&vec![0; (4 << 20) + 1])), unread, "the first one is too long");
     assert_eq!(icc_of(b"name\0\0not zlib".to_vec()), unread);
     assert_eq!(icc_of(profile_chunk(&padded(gray.clone(), 2000))), (Some(2000), vec![ProfileDuplicated]));
+    let mut many = Png::gray(3, 3);
+    many.before = vec![(b"iCCP", profile_chunk(&gray)); 4];
+    assert_eq!(read(&many.file()).expect("a profile fails no picture").0.warnings, [ProfileDuplicated], "told once");
 }

@@ -10,7 +10,8 @@ use super::Header;
 use super::frames::{Frames, check_work, is_opaque};
 use crate::codec::colour::profile;
 use crate::codec::colour::signals::{Signalled, Signals};
-use crate::codec::notes::{Density, Notes, texts};
+use crate::codec::notes::texts::Texts;
+use crate::codec::notes::{Density, Notes};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
@@ -191,7 +192,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let mut told = Told::default();
     let mut orientation = None;
     let mut count = 1;
-    let mut notes = Notes::default();
+    let (mut notes, mut texts) = (Notes::default(), Texts::default());
     for chunk in chunks {
         selection.takes(&chunk);
         match &chunk.kind {
@@ -204,7 +205,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
             b"pHYs" if !selection.pixels && chunk.is_intact() => {
                 notes.density = notes.density.or_else(|| Density::from_phys(chunk.data()));
             }
-            b"tEXt" | b"zTXt" | b"iTXt" if chunk.is_intact() => texts::take(&mut notes, chunk.kind, chunk.data()),
+            b"tEXt" | b"zTXt" | b"iTXt" if chunk.is_intact() => texts.take(&mut notes, chunk.kind, chunk.data()),
             b"tIME" => notes.others = true,
             _ => {}
         }
@@ -220,7 +221,8 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         check_work(size, &drawn)?;
         channels = shown_channels(channels, is_opaque(size, &drawn));
         // Beside the result: the canvas and a copy to come back to, a frame as it is and in the canvas's channels.
-        working += animation.largest_still() + 4 * size.pixels() * (channels.count().max(4) * depth.bytes()) as u64;
+        let canvas = size.pixels().saturating_mul(4 * (channels.count().max(4) * depth.bytes()) as u64);
+        working = working.saturating_add(canvas).saturating_add(animation.largest_still());
     }
     Ok(Header {
         stored: size,
@@ -272,7 +274,7 @@ impl Told {
     fn takes(&mut self, chunk: &Chunk) {
         let data = chunk.data();
         match &chunk.kind {
-            b"iCCP" if self.has_profile => self.warnings.push(Warning::ProfileDuplicated),
+            b"iCCP" if self.has_profile => Warning::ProfileDuplicated.add_to(&mut self.warnings),
             b"iCCP" => {
                 self.has_profile = true;
                 self.profile = inflate(data).filter(|_| chunk.is_intact());
@@ -295,7 +297,7 @@ impl Told {
             Signalled::HighDynamicRange(transfer) => return Err(CodecError::HighDynamicRange(transfer)),
             Signalled::Profile(made) => return Ok((Some(made), true)),
             Signalled::Srgb => return Ok((None, false)),
-            Signalled::Unreadable => self.warnings.push(Warning::ColourChunksUnreadable),
+            Signalled::Unreadable => Warning::ColourChunksUnreadable.add_to(&mut self.warnings),
             Signalled::Nothing => {}
         }
         match self.profile.take() {
@@ -305,7 +307,7 @@ impl Told {
         }
         match self.signals.weak(gray) {
             Signalled::Profile(made) => return Ok((Some(made), true)),
-            Signalled::Unreadable => self.warnings.push(Warning::ColourChunksUnreadable),
+            Signalled::Unreadable => Warning::ColourChunksUnreadable.add_to(&mut self.warnings),
             _ => {}
         }
         Ok((None, false))
