@@ -22,8 +22,9 @@ pub(super) enum Alpha {
     Plane,
 }
 
-/// Looks at the alpha plane, and extends the colours of a picture that is transparent in part.
-pub(super) fn survey(picture: Raster) -> (Raster, Alpha) {
+/// Looks at the alpha plane, and extends the colours of a picture that is transparent in part; not if it `stays` as it
+/// is, since then nothing is mixed.
+pub(super) fn survey(picture: Raster, stays: bool) -> (Raster, Alpha) {
     if !picture.channels().has_alpha() {
         return (picture, Alpha::None);
     }
@@ -31,11 +32,11 @@ pub(super) fn survey(picture: Raster) -> (Raster, Alpha) {
     let first = picture.level(0, 0, step - 1);
     let (samples, uniform) = match picture.into_samples() {
         Samples::U8(mut v) => {
-            let uniform = extend(&mut v, size, step);
+            let uniform = extend(&mut v, size, step, stays);
             (Samples::U8(v), uniform)
         }
         Samples::U16(mut v) => {
-            let uniform = extend(&mut v, size, step);
+            let uniform = extend(&mut v, size, step, stays);
             (Samples::U16(v), uniform)
         }
     };
@@ -52,15 +53,19 @@ enum Mark {
     Coloured,
 }
 
-/// Whether alpha is the same everywhere; if not, every fully transparent pixel gets a colour.
+/// Whether alpha is the same everywhere; if not, every fully transparent pixel gets a colour unless the picture `stays`.
 fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
     samples: &mut [T],
     size: Size,
     step: usize,
+    stays: bool,
 ) -> bool {
     let alpha = step - 1;
     if samples.chunks_exact(step).all(|pixel| pixel[alpha] == samples[alpha]) {
         return true;
+    }
+    if stays {
+        return false;
     }
     let clear = |pixel: &[T]| if pixel[alpha] == T::default() { Mark::Clear } else { Mark::Coloured };
     let mut marks: Vec<Mark> = samples.chunks_exact(step).map(clear).collect();
@@ -116,7 +121,7 @@ mod tests {
     use crate::raster::Channels;
 
     fn surveyed(width: u32, height: u32, channels: Channels, samples: Vec<u8>) -> (Vec<u8>, Alpha) {
-        let (picture, alpha) = survey(Raster::new(Size::new(width, height), channels, Samples::U8(samples)));
+        let (picture, alpha) = survey(Raster::new(Size::new(width, height), channels, Samples::U8(samples)), false);
         match picture.into_samples() {
             Samples::U8(v) => (v, alpha),
             Samples::U16(_) => unreachable!("8 bit in, 8 bit out"),
@@ -164,7 +169,7 @@ mod tests {
     #[test]
     fn sixteen_bits_are_extended_too() {
         let picture = Raster::new(Size::new(2, 1), Channels::GrayAlpha, Samples::U16(vec![60_000, 65_535, 1, 0]));
-        let (picture, alpha) = survey(picture);
+        let (picture, alpha) = survey(picture, false);
         assert_eq!(alpha, Alpha::Plane);
         assert_eq!(picture.samples(), &Samples::U16(vec![60_000, 65_535, 60_000, 0]));
     }

@@ -171,8 +171,8 @@ impl Pipeline {
         let prepared = self.prepare(probe, 0, &options, image.depth(), deadline)?;
         let tickets = self.scheduler.admit_all(&prepared.demands)?;
         let work = async {
-            let (hold, window) = (hold_of(&tickets), prepared.plan.view.window());
-            let survey = move || (alpha::survey(image.cut(window.x, window.y, window.size)), hold);
+            let (hold, window, stays) = (hold_of(&tickets), prepared.plan.view.window(), prepared.plan.stays());
+            let survey = move || (alpha::survey(image.cut(window.x, window.y, window.size), stays), hold);
             let (surveyed, _) = self.compute(survey).await?;
             let Target { size, channels, depth, .. } = prepared.target;
             let chain = self.chain(&prepared, surveyed, tickets, Arc::default());
@@ -220,7 +220,8 @@ impl Pipeline {
                 let etag = etag::etag(&bytes, &plan);
                 drop(bytes);
                 let window = plan.view.window();
-                Ok::<_, CodecError>((etag, alpha::survey(picture.cut(window.x, window.y, window.size)), hold))
+                let picture = picture.cut(window.x, window.y, window.size);
+                Ok::<_, CodecError>((etag, alpha::survey(picture, plan.stays()), hold))
             }
         };
         let (etag, surveyed, _) = self.compute(decode).await??;

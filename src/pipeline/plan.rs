@@ -67,6 +67,13 @@ pub struct Plan {
     pub probe: Probe,
 }
 
+impl Plan {
+    /// Whether the pixels of the answer are those of the upload.
+    pub(super) const fn stays(&self) -> bool {
+        self.passes.is_empty() && !self.reduced
+    }
+}
+
 /// One network on its way.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pass {

@@ -146,7 +146,8 @@ async fn below_the_upload_it_is_reduced_without_a_network() {
 #[tokio::test(flavor = "multi_thread")]
 async fn scale_one_gives_back_the_very_pixels() {
     let pipeline = bicubics(&[2]);
-    for channels in [Channels::Gray, Channels::Rgb] {
+    for channels in [Channels::Gray, Channels::GrayAlpha, Channels::Rgb, Channels::Rgba] {
+        // Some of it is clear, and has colours under it.
         let picture = noise(Size::new(57, 43), channels);
         assert!(made(&pipeline, &picture, by("1")).await.samples() == picture.samples(), "{channels:?}");
     }
@@ -188,7 +189,7 @@ async fn what_a_model_has_is_chained_and_the_ensemble_with_it() {
     for (scales, text, passes) in [(&[4][..], "8", vec![4, 4]), (&[2], "7.5", vec![2, 2, 2]), (&[4], "3", vec![4])] {
         let pipeline = bicubics(scales);
         let picture = waves(Size::new(33, 20), Channels::Rgba);
-        let (extended, _) = alpha::survey(picture.clone());
+        let (extended, _) = alpha::survey(picture.clone(), false);
         for ensemble in [false, true] {
             let options = Options { ensemble, ..by(text) };
             let plan = pipeline.plan(png(&picture), &options).await.expect("a good picture");
