@@ -55,6 +55,15 @@ async fn the_entity_tag_follows_what_determines_the_bytes() {
     assert_eq!(first, tag(&one, options(OutputFormat::Png)).await);
     assert_ne!(first, tag(&two, options(OutputFormat::Png)).await);
     assert_ne!(first, tag(&one, options(OutputFormat::WebP)).await);
+    let plan = pipeline.plan(one.clone(), &options(OutputFormat::Png)).await.expect("a good picture");
+    let told = |change: fn(&mut TileSpec)| {
+        let mut plan = plan.clone();
+        change(&mut plan.passes[0].tile);
+        etag::etag(&one, &plan)
+    };
+    assert_eq!(first, told(|_| ()));
+    assert_ne!(first, told(|tile| tile.halo += 4), "a network sees as far as its halo");
+    assert_ne!(first, told(|tile| tile.shape = TileShape::square(64)));
     assert_ne!(first, tag(&one, Options { ensemble: true, ..options(OutputFormat::Png) }).await);
 }
 
