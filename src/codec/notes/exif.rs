@@ -61,6 +61,8 @@ pub fn bare(block: &[u8]) -> &[u8] {
 pub struct Block<'a> {
     bytes: &'a [u8],
     big: bool,
+    /// Where the main directory is, if it is not the first.
+    page: Option<usize>,
 }
 
 /// A tag: where it stands, the type of its value and how many there are.
@@ -76,14 +78,20 @@ impl<'a> Block<'a> {
     pub fn new(block: &'a [u8]) -> Option<Self> {
         let bytes = bare(block);
         match bytes.get(..4)? {
-            b"II*\0" => Some(Self { bytes, big: false }),
-            b"MM\0*" => Some(Self { bytes, big: true }),
+            b"II*\0" => Some(Self { bytes, big: false, page: None }),
+            b"MM\0*" => Some(Self { bytes, big: true, page: None }),
             _ => None,
         }
     }
 
+    /// The same with the directory of a page, by its place in the file, as its main one.
+    #[must_use]
+    pub const fn of_page(self, directory: usize) -> Self {
+        Self { page: Some(directory), ..self }
+    }
+
     fn main(self) -> Option<usize> {
-        self.long(4)
+        self.page.or_else(|| self.long(4))
     }
 
     fn find(self, directory: usize, tag: u16) -> Option<Entry> {

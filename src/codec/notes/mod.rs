@@ -105,10 +105,10 @@ impl Notes {
         }
     }
 
-    /// What the first directory of a TIFF says. Its Exif is spread over the file and cannot be taken out; a BigTIFF is
+    /// What a page of a TIFF says; `directory` is where its directory begins. Its Exif is spread over the file and cannot be taken out; a BigTIFF is
     /// not read.
-    pub fn of_tiff(file: &[u8]) -> Self {
-        let Some(block) = Block::new(file) else { return Self::default() };
+    pub fn of_tiff(file: &[u8], directory: usize) -> Self {
+        let Some(block) = Block::new(file).map(|block| block.of_page(directory)) else { return Self::default() };
         let mut notes = Self { density: block.density(), ..Self::default() };
         let text = |tag| block.text(tag).map(rights::utf8);
         notes.rights.add(Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) });

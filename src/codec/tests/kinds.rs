@@ -173,6 +173,34 @@ fn a_page_must_be_named_where_there_are_several() {
 }
 
 #[test]
+fn each_page_has_notes_of_its_own() {
+    let mut file = b"II*\0\x08\0\0\0".to_vec();
+    for (artist, next) in [(*b"Ada\0", true), (*b"Bob\0", false)] {
+        let short = |tag: u16, value: u32| (tag, 3_u16, 1_u32, value.to_le_bytes());
+        // One pixel of gray, which is the first byte of the file.
+        let entries = [
+            short(256, 1),
+            short(257, 1),
+            short(258, 8),
+            short(262, 1),
+            short(273, 0),
+            short(279, 1),
+            (315, 2, 4, artist),
+        ];
+        file.extend((entries.len() as u16).to_le_bytes());
+        for (tag, kind, count, value) in entries {
+            file.extend([&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value].concat());
+        }
+        let end = file.len() as u32 + 4;
+        file.extend(if next { end } else { 0 }.to_le_bytes());
+    }
+    for (page, artist) in [(0, b"Ada"), (1, b"Bob")] {
+        let told = probe_frame(&file, &LIMITS, Some(page)).expect("two pages");
+        assert_eq!(told.notes.rights.artist.as_deref(), Some(&artist[..]));
+    }
+}
+
+#[test]
 fn what_is_not_read_is_told_by_name() {
     for (file, name) in [
         (kind!("float.tif"), "floating-point"),

@@ -89,6 +89,11 @@ impl<'a> Directory<'a> {
         Some(Self { file, entries: at.checked_add(word as u64)?, count })
     }
 
+    /// Where it begins.
+    pub const fn place(&self) -> usize {
+        self.entries as usize - if self.file.wide { 8 } else { 2 }
+    }
+
     const fn entry_bytes(&self) -> u64 {
         if self.file.wide { 20 } else { 12 }
     }

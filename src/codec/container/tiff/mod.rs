@@ -423,7 +423,7 @@ pub fn header(bytes: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         icc: page.icc.map(<[u8]>::to_vec),
         icc_made: false,
         warnings: if page.photometric == Photometric::Cmyk { vec![Warning::InksByRule] } else { Vec::new() },
-        notes: Notes::of_tiff(bytes),
+        notes: Notes::of_tiff(bytes, page.directory.place()),
         working_bytes: page.working_bytes(),
         frames,
     })
