@@ -20,10 +20,11 @@ struct Axis {
 }
 
 /// The answer in terms of the upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
     across: Axis,
     down: Axis,
+    growth: (f64, f64),
 }
 
 /// The part of an upload that is worked on.
@@ -86,35 +87,40 @@ impl Resize {
     /// The answer for an upload of this size, upright.
     pub fn view(self, source: Size) -> Result<View, GeometryError> {
         let Size { width, height } = source;
-        let by_width = |to| within(Side::Width, to, width).map(|to| Size::new(to, in_proportion(height, to, width)));
-        let by_height = |to| within(Side::Height, to, height).map(|to| Size::new(in_proportion(width, to, height), to));
-        let (whole, output) = match self {
-            Self::By(factor) => {
-                let whole = Size::new(factor.of(width), factor.of(height));
-                (whole, whole)
-            }
+        let times = |to: u32, from: u32| f64::from(to) / f64::from(from);
+        // Whole size, and how many times larger things are: one number, before the other side is rounded.
+        let by_width = |to| {
+            within(Side::Width, to, width).map(|to| (Size::new(to, in_proportion(height, to, width)), times(to, width)))
+        };
+        let by_height = |to| {
+            within(Side::Height, to, height)
+                .map(|to| (Size::new(in_proportion(width, to, height), to), times(to, height)))
+        };
+        let even = |(whole, times): (Size, f64)| (whole, whole, (times, times));
+        let (whole, output, growth) = match self {
+            Self::By(factor) => even((Size::new(factor.of(width), factor.of(height)), factor.number())),
             Self::To { width: Some(w), height: Some(h), fit } => {
                 // Whether the width needs the larger magnification of the two.
                 let wide = u64::from(w) * u64::from(height) >= u64::from(h) * u64::from(width);
                 match fit {
                     Fit::Fill => {
                         let whole = Size::new(within(Side::Width, w, width)?, within(Side::Height, h, height)?);
-                        (whole, whole)
+                        (whole, whole, (times(w, width), times(h, height)))
                     }
-                    Fit::Cover => (if wide { by_width(w)? } else { by_height(h)? }, Size::new(w, h)),
-                    Fit::Inside => {
-                        let whole = if wide { by_height(h)? } else { by_width(w)? };
-                        (whole, whole)
+                    Fit::Cover => {
+                        let (whole, times) = if wide { by_width(w)? } else { by_height(h)? };
+                        (whole, Size::new(w, h), (times, times))
                     }
+                    Fit::Inside => even(if wide { by_height(h)? } else { by_width(w)? }),
                 }
             }
-            Self::To { width: Some(w), .. } => (by_width(w)?, by_width(w)?),
-            Self::To { height: Some(h), .. } => (by_height(h)?, by_height(h)?),
-            Self::To { .. } => (source, source),
+            Self::To { width: Some(w), .. } => even(by_width(w)?),
+            Self::To { height: Some(h), .. } => even(by_height(h)?),
+            Self::To { .. } => even((source, 1.0)),
         };
         let across = Axis::new(width, whole.width, output.width);
         let down = Axis::new(height, whole.height, output.height);
-        Ok(View { across, down })
+        Ok(View { across, down, growth })
     }
 }
 
@@ -156,10 +162,9 @@ impl View {
         Size::new(self.across.output, self.down.output)
     }
 
-    /// How many times larger things are in the answer, across and down.
-    pub fn growth(&self) -> (f64, f64) {
-        let growth = |axis: Axis| f64::from(axis.whole) / f64::from(axis.source);
-        (growth(self.across), growth(self.down))
+    /// How many times larger things are in the answer, across and down: the same number unless a shape was asked for.
+    pub const fn growth(&self) -> (f64, f64) {
+        self.growth
     }
 
     /// The least whole number of times that the upload must be enlarged for the answer to be had from it.
@@ -230,6 +235,20 @@ mod tests {
         let (across, down) = view.reduction(3).expect("cut");
         assert_eq!(across, Line::new(3 * 134, 300, 1.0, 51.0));
         assert!(down.is_identity());
+    }
+
+    #[test]
+    fn things_grow_by_one_number_unless_a_shape_was_asked_for() {
+        let growth = |resize: Resize| resize.view(Size::new(200, 33)).expect("in reach").growth();
+        let factor = |text: &str| Resize::By(text.parse().expect("a factor"));
+        // 33 become 50, 17 and 66, which is not quite as many times.
+        assert_eq!(growth(factor("1.5")), (1.5, 1.5));
+        assert_eq!(growth(to(Some(100), None, Fit::Inside)), (0.5, 0.5));
+        assert_eq!(growth(to(None, Some(66), Fit::Inside)), (2.0, 2.0));
+        assert_eq!(growth(to(Some(300), Some(200), Fit::Inside)), (1.5, 1.5));
+        assert_eq!(growth(to(Some(300), Some(66), Fit::Cover)), (2.0, 2.0));
+        assert_eq!(growth(to(Some(300), Some(66), Fit::Fill)), (1.5, 2.0));
+        assert_eq!(growth(to(None, None, Fit::Inside)), (1.0, 1.0));
     }
 
     #[test]

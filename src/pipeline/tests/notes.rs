@@ -203,3 +203,19 @@ async fn a_tiff_says_it_in_its_own_directory_and_is_read_there() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cut_is_as_large_on_paper_as_before() {
+    let plain = png(&noise(Size::new(200, 100), Channels::Rgb));
+    let metre = 11_811_u32.to_be_bytes();
+    let chunk = crate::codec::tests::png_maker::chunk(*b"pHYs", &[&metre[..], &metre, &[1]].concat());
+    let sent = [&plain[..33], &chunk, &plain[33..]].concat();
+    let resize = Resize::To { width: Some(300), height: Some(300), fit: crate::geometry::Fit::Cover };
+    let options = Options { resize, ..options(OutputFormat::Png) };
+    let answer = bicubic().upscale(sent.into(), options).await.expect("a good picture");
+    assert_eq!(
+        density(&file(answer).await.expect("whole"), OutputFormat::Png),
+        Some((900, 900)),
+        "of 300, three times"
+    );
+}
