@@ -18,6 +18,7 @@ pub const fn lossless_tables(pixels: u64, length: usize) -> u64 {
 }
 
 const ANIMATION: u8 = 0x02;
+const EXIF: u8 = 0x08;
 const ALPHA: u8 = 0x10;
 
 #[derive(Clone, Copy)]
@@ -217,9 +218,22 @@ impl<'a> Image<'a> {
     }
 }
 
+/// Whether the header claims more than is there.
+fn breaks_off(file: &[u8]) -> bool {
+    let claimed = file.get(4..).and_then(<[u8]>::first_chunk).map(|n| u32::from_le_bytes(*n) as usize);
+    claimed.is_none_or(|n| n.saturating_add(8) > file.len())
+}
+
 /// What the chunks say. A file that breaks off after the header of its first chunk is judged by what is there.
 pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let parsed = parse(file)?;
+    // It stands after the pixels, and may say that the picture lies on its side.
+    let tells_exif = parsed.extended.is_some_and(|(_, flags)| flags & EXIF != 0);
+    if tells_exif && parsed.exif.is_none() && breaks_off(file) {
+        return Err(CodecError::Damaged(
+            "the WebP breaks off before its Exif, which may turn it; send the whole file".into(),
+        ));
+    }
     if !parsed.frames.is_empty() {
         return parsed.animated(frame);
     }
@@ -301,8 +315,7 @@ pub enum Picture<'a> {
 /// Fails on a file that breaks off before the end that its header claims, even if only metadata is missing.
 pub fn picture(file: &[u8], frame: u32) -> Result<Picture<'_>, CodecError> {
     let cut = || damaged("breaks off");
-    let claimed = file.get(4..).and_then(<[u8]>::first_chunk).map(|n| u32::from_le_bytes(*n) as usize);
-    if claimed.is_none_or(|n| n.saturating_add(8) > file.len()) {
+    if breaks_off(file) {
         return Err(cut());
     }
     let parsed = parse(file)?;

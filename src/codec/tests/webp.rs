@@ -111,3 +111,11 @@ fn a_canvas_is_enough_to_probe() {
     let error = probe(&whole[..20], &LIMITS).expect_err("VP8X is cut off");
     assert!(matches!(error, CodecError::Damaged(_)));
 }
+
+#[test]
+fn a_picture_that_may_lie_on_its_side_is_not_guessed_at() {
+    let file = &fixture!("orientation-6.webp")[..];
+    assert_eq!(probe(file, &LIMITS).expect("whole").size, Size::new(32, 16));
+    let error = probe(&file[..64], &LIMITS).expect_err("its Exif is missing");
+    assert!(matches!(error, CodecError::Damaged(text) if text.ends_with("send the whole file")));
+}
