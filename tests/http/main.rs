@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod any;
 mod contract;
 mod drain;
 mod fidelity;
