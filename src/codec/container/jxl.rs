@@ -5,8 +5,9 @@
 use std::borrow::Cow;
 
 use jxl_bitstream::Bitstream;
+use jxl_oxide::color::{ColourEncoding, ColourSpace, TransferFunction};
 use jxl_oxide::image::{BitDepth, ImageHeader};
-use jxl_oxide::{AllocTracker, HdrType, InitializeResult, JxlImage, JxlThreadPool, PixelFormat};
+use jxl_oxide::{AllocTracker, EnumColourEncoding, HdrType, InitializeResult, JxlImage, JxlThreadPool, PixelFormat};
 use jxl_oxide_common::Bundle as _;
 
 use super::{Frames, Header};
@@ -71,6 +72,11 @@ pub fn open(stream: &[u8], memory: u64) -> Result<(JxlImage, usize), CodecError>
         // Its packed form has no bound that can be told from the header.
         return Err(unsupported("has an ICC profile packed into it"));
     }
+    if let ColourEncoding::Enum(colours) = &metadata.colour_encoding
+        && !has_profile(colours)
+    {
+        return Err(unsupported("has colours of a rare kind"));
+    }
     if metadata.preview.is_some() {
         return Err(unsupported("has a preview in it"));
     }
@@ -89,6 +95,12 @@ pub fn open(stream: &[u8], memory: u64) -> Result<(JxlImage, usize), CodecError>
             Err(damaged("has a broken header"))
         }
     }
+}
+
+/// Whether the decoder can say these colours as a profile; for others it panics.
+fn has_profile(colours: &EnumColourEncoding) -> bool {
+    matches!(colours.colour_space, ColourSpace::Rgb | ColourSpace::Grey)
+        && !matches!(colours.tf, TransferFunction::Unknown | TransferFunction::Gamma { g: 0, .. })
 }
 
 /// Channels and depth that are decoded.

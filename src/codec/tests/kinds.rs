@@ -206,6 +206,8 @@ fn what_is_not_read_is_told_by_name() {
         (kind!("float.tif"), "floating-point"),
         (kind!("rgb-32.tif"), "32 bits"),
         (kind!("g3.tif"), "group 3"),
+        // Found by bending rgb.jxl: it claims to be in XYB for good.
+        (kind!("xyb.jxl"), "colours of a rare kind"),
         (kind!("inks-plain.jpg"), "does not say how its inks are stored"),
     ] {
         let error = probe(file, &LIMITS).expect_err(name);
