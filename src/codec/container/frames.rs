@@ -109,9 +109,30 @@ pub fn check_work(canvas: Size, frames: &[Drawn]) -> Result<(), CodecError> {
     check_pixels(frames.iter().map(|frame| frame.area.size.pixels()).fold(0, u64::saturating_add))
 }
 
+/// Layers of one picture at most. The decoder of JPEG XL goes into them one within the other, on the stack.
+const MAX_LAYERS: u64 = 16;
+
 /// As [`check_work`], of so many layers of full size in one picture.
 pub fn check_layers(size: Size, layers: u64) -> Result<(), CodecError> {
+    if layers > MAX_LAYERS {
+        return Err(CodecError::Unsupported(format!(
+            "the picture has more than {MAX_LAYERS} layers; send it in one layer, as a PNG"
+        )));
+    }
     check_pixels(size.pixels().saturating_mul(layers))
+}
+
+/// Frames of one animation at most: each is noted before anything is admitted, and a small file can hold millions.
+pub const MAX_FRAMES: usize = 65_535;
+
+/// Refuses one more frame than [`MAX_FRAMES`], where `noted` are there already.
+pub fn check_count(noted: usize) -> Result<(), CodecError> {
+    if noted < MAX_FRAMES {
+        return Ok(());
+    }
+    Err(CodecError::Unsupported(format!(
+        "the animation has more than {MAX_FRAMES} frames; send the one that is meant as a still image"
+    )))
 }
 
 fn check_pixels(pixels: u64) -> Result<(), CodecError> {
@@ -174,6 +195,17 @@ mod tests {
         assert!(matches!(check_work(CANVAS, &one_more), Err(CodecError::TooLarge { name: "animation_pixels", .. })));
         let narrower = Size::new(CANVAS.width - 1, CANVAS.height);
         assert!(matches!(check_work(narrower, &[canvas]), Err(CodecError::Damaged(_))));
+    }
+
+    #[test]
+    fn layers_and_frames_have_two_sides() {
+        let dot = Size::new(1, 1);
+        assert_eq!(check_layers(dot, MAX_LAYERS), Ok(()));
+        assert!(matches!(check_layers(dot, MAX_LAYERS + 1), Err(CodecError::Unsupported(_))));
+        assert_eq!(check_layers(CANVAS, 1), Ok(()));
+        assert!(matches!(check_layers(CANVAS, 2), Err(CodecError::TooLarge { .. })));
+        assert_eq!(check_count(MAX_FRAMES - 1), Ok(()));
+        assert!(matches!(check_count(MAX_FRAMES), Err(CodecError::Unsupported(_))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! GIF (GIF89a): its blocks, how many frames there are, and what the one asked for is drawn over.
 
 use super::Header;
-use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_work, is_opaque};
+use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, check_work, is_opaque};
 use crate::codec::CodecError;
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
@@ -78,6 +78,7 @@ pub fn blocks(file: &[u8]) -> Result<Blocks, CodecError> {
                     },
                 };
                 (disposal, transparent) = (0, false);
+                check_count(blocks.frames.len())?;
                 blocks.frames.push(frame);
                 // After the colours and the size of the first codes.
                 tail.get(table(*flags) + 1..).and_then(after_blocks)

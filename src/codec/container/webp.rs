@@ -1,7 +1,7 @@
 //! WebP (RFC 9649): the chunks of its RIFF container, and of them those that pixels depend on.
 
 use super::Header;
-use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_work, is_opaque};
+use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, check_work, is_opaque};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
@@ -108,7 +108,10 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
     for (i, chunk) in Chunks::new(file).enumerate() {
         match &chunk.kind {
             b"VP8X" if i == 0 => parsed.extended = Some(extended(chunk.data)?),
-            b"ANMF" => parsed.frames.push(Frame::read(&chunk)?),
+            b"ANMF" => {
+                check_count(parsed.frames.len())?;
+                parsed.frames.push(Frame::read(&chunk)?);
+            }
             b"ALPH" if parsed.image.is_none() => alpha = alpha.or(Some(chunk)),
             b"VP8 " if parsed.image.is_none() => parsed.image = Some(Image::Lossy { frame: chunk, alpha }),
             b"VP8L" if parsed.image.is_none() => parsed.image = Some(Image::Lossless { stream: chunk }),

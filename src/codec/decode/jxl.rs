@@ -9,6 +9,9 @@ use crate::codec::{CodecError, Probe};
 use crate::raster::{Depth, Samples};
 use crate::units::Size;
 
+/// Bytes that the decoder is given at once.
+const SLICE: usize = 4096;
+
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
     let broken = |error: &dyn std::fmt::Display| {
         tracing::debug!(%error, "jpeg xl does not decode");
@@ -19,17 +22,20 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, Code
     if (Size::new(image.width(), image.height()), jxl::layout(&image)?) != (stored, (probe.channels, probe.depth)) {
         return Err(damaged("JPEG XL"));
     }
-    let mut rest = &stream[head..];
-    while !rest.is_empty() && !image.is_loading_done() {
-        match image.feed_bytes(rest).map_err(|error| broken(&error))? {
-            0 => break,
-            taken => rest = &rest[taken..],
+    // In slices, so that layers are counted as they come: a frame may be of ten bytes.
+    for slice in stream[head..].chunks(SLICE) {
+        let mut rest = slice;
+        while !rest.is_empty() && !image.is_loading_done() {
+            match image.feed_bytes(rest).map_err(|error| broken(&error))? {
+                0 => break,
+                taken => rest = &rest[taken..],
+            }
         }
+        check_layers(stored, image.num_loaded_frames() as u64)?;
     }
     if !image.is_loading_done() || image.num_loaded_keyframes() != 1 {
         return Err(damaged("JPEG XL"));
     }
-    check_layers(stored, image.num_loaded_frames() as u64)?;
     let render = image.render_frame(0).map_err(|error| broken(&error))?;
     let (pixels, premultiplied) = (render.stream(), jxl::is_premultiplied(&image));
     Ok(match probe.depth {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::png_maker::{Png, chunk, deflate, profile_chunk, signature_and_header};
 use super::{LIMITS, eight_bit, fixture, read};
 use crate::codec::{CodecError, probe};
+use crate::units::Size;
 
 const FILES: [&[u8]; 32] = [
     fixture!("baseline-444.jpg"),
@@ -234,4 +235,52 @@ proptest! {
             let _ = read(&file);
         }
     }
+}
+
+/// A gray TIFF of one page in tiles that all lie in the same zeros.
+fn tiled_tiff([width, height, tile_width, tile_height]: [u32; 4]) -> Vec<u8> {
+    let tiles = width.div_ceil(tile_width) * height.div_ceil(tile_height);
+    let lists = 8 + 2 + 10 * 12 + 4;
+    let entries: [(u16, u32, u32); 10] = [
+        (256, 1, width),
+        (257, 1, height),
+        (258, 1, 8),
+        (259, 1, 8),
+        (262, 1, 1),
+        (277, 1, 1),
+        (322, 1, tile_width),
+        (323, 1, tile_height),
+        (324, tiles, lists),
+        (325, tiles, lists),
+    ];
+    let mut file = [b"II\x2a\0".to_vec(), 8_u32.to_le_bytes().to_vec(), 10_u16.to_le_bytes().to_vec()].concat();
+    for (tag, count, value) in entries {
+        file.extend([tag.to_le_bytes(), 4_u16.to_le_bytes()].concat());
+        file.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    file.resize(lists as usize + 4 * tiles as usize, 0);
+    file
+}
+
+#[test]
+fn tiles_that_reach_far_over_their_page_are_refused() {
+    let size = |tiff: [u32; 4]| probe(&tiled_tiff(tiff), &LIMITS).map(|told| told.size);
+    // 2^30 pixels, and a row of tiles more.
+    let just = [16, 16_384 * 2, 32_768, 16];
+    assert_eq!(size(just), Ok(Size::new(16, 16_384 * 2)));
+    assert!(matches!(size([16, 16_384 * 2 + 1, 32_768, 16]), Err(CodecError::Unsupported(_))));
+}
+
+#[test]
+fn directories_one_within_the_other_are_damaged() {
+    // One of 4096 entries begins every 6 bytes; what follows it stands in another's entries.
+    let slots = 40_000_usize;
+    let mut file = [b"II\x2a\0".to_vec(), 8_u32.to_le_bytes().to_vec()].concat();
+    for slot in 0..slots {
+        let next = if slot < 8192 { 0 } else { 8 + 6 * (slot as u32 - 8192 + 1) };
+        file.extend(4096_u16.to_le_bytes());
+        file.extend(next.to_le_bytes());
+    }
+    let told = probe(&file, &LIMITS).expect_err("no picture");
+    assert!(told.to_string().contains("more entries"), "{told}");
 }

@@ -2,7 +2,7 @@
 
 use super::{Chunk, Chunks, ImageHeader, Selection, image_header};
 use crate::codec::CodecError;
-use crate::codec::container::frames::{Area, Blend, Disposal, Drawn};
+use crate::codec::container::frames::{Area, Blend, Disposal, Drawn, check_count};
 use crate::raster::Channels;
 use crate::units::Size;
 
@@ -48,7 +48,10 @@ impl<'a> Animation<'a> {
             let pixels_began = selection.pixels;
             let counts = selection.takes(&chunk);
             match &chunk.kind {
-                b"fcTL" => read.frames.push(Frame { drawn: drawn(&chunk, size)?, parts: Vec::new(), bytes: 0 }),
+                b"fcTL" => {
+                    check_count(read.frames.len())?;
+                    read.frames.push(Frame { drawn: drawn(&chunk, size)?, parts: Vec::new(), bytes: 0 });
+                }
                 // Before the first control chunk it is a picture for those who know no animation.
                 b"IDAT" => read.add(&chunk, chunk.data(), true)?,
                 b"fdAT" => read.add(&chunk, chunk.data().get(4..).unwrap_or_default(), false)?,

@@ -49,11 +49,16 @@ impl<'a> File<'a> {
         let (first, word) = if self.wide { (8, 8) } else { (4, 4) };
         let mut next = self.number(first, word).ok_or_else(cut)?;
         let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        // Directories may lie one within the other; those of a sane file do not, and have room in it.
+        let mut entries = MAX_ENTRIES + self.bytes.len() as u64 / 12;
         while next != 0 {
             if !seen.insert(next) || all.len() == MAX_DIRECTORIES {
                 return Err(damaged("has directories that lead in a circle, or far too many"));
             }
             let directory = Directory::at(*self, next).ok_or_else(cut)?;
+            entries = entries
+                .checked_sub(directory.count)
+                .ok_or_else(|| damaged("has more entries in its directories than fit into it"))?;
             next = directory.next().ok_or_else(cut)?;
             all.push(directory);
         }

@@ -4,7 +4,7 @@ mod directory;
 
 use self::directory::{Directory, File, Numbers};
 use super::{Frames, Header};
-use crate::codec::limits::INPUT_SIDE;
+use crate::codec::limits::{ANIMATION_PIXELS, INPUT_SIDE};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Warning};
@@ -268,6 +268,14 @@ impl<'a> Page<'a> {
         let count = self.chunks_across() * self.chunks_down() * self.planes();
         if self.offsets.len() < count || self.lengths.len() < count {
             return Err(damaged("has too few strips or tiles for its size"));
+        }
+        // Tiles reach over the edges of their page, and are unpacked whole.
+        let unpacked = (count as u64).saturating_mul(self.chunk.pixels());
+        if unpacked > ANIMATION_PIXELS {
+            return Err(unsupported(&format!(
+                "unpacks to {unpacked} pixels, of which the picture has {}",
+                self.size.pixels()
+            )));
         }
         let claimed = self.lengths.iter().take(count).fold(0_u64, u64::saturating_add);
         if claimed > 4 * self.file.bytes.len() as u64 + 64 * count as u64 {
