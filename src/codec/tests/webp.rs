@@ -63,7 +63,7 @@ fn of_two_profiles_the_first_counts_and_a_broken_one_does_not() {
     };
     assert_eq!(told(&[profile]), (Some(profile.len()), vec![]));
     assert_eq!(told(&[profile, b"nonsense"]), (Some(profile.len()), vec![Warning::ProfileDuplicated]));
-    let many = [&profile[..], b"a", b"b", b"c"];
+    let many = [profile, b"a", b"b", b"c"];
     assert_eq!(told(&many).1, [Warning::ProfileDuplicated], "told once");
     assert_eq!(told(&[b"nonsense"]), (None, vec![Warning::ProfileUnreadable]));
 }
