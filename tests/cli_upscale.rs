@@ -45,6 +45,18 @@ fn one_file_becomes_the_file_that_is_named() {
 }
 
 #[test]
+fn what_was_ignored_is_told_and_the_flags_of_the_service_are_there() {
+    let dir = folder(&[]);
+    let unfit = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/profile-gray.jpg");
+    let flags = ["--icc", "srgb", "--alpha", "flatten", "--background", "#102030", "--metadata", "none"];
+    let args = [&[unfit, "-o", "b.png", "--density", "keep"][..], &flags].concat();
+    let (code, _, err) = run("upscale", &args, dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("profile-gray.jpg: its colour profile is for other channels"), "{err}");
+    assert_eq!(size(&dir.path().join("b.png")), (148, 104));
+}
+
+#[test]
 fn any_size_can_be_asked_for() {
     let dir = folder(&[("a.png", 30, 20)]);
     for (args, expected) in [

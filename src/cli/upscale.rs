@@ -162,6 +162,7 @@ impl Batch {
 
     async fn file(&self, job: Job) -> Result<(), String> {
         let output = job.output?;
+        let name = job.input.display().to_string();
         let bytes = save::read(job.input).await?;
         if let Ok(plan) = self.pipeline.plan(bytes.clone(), &self.options).await {
             self.bar.inc_length(plan.tiles as u64);
@@ -180,6 +181,10 @@ impl Batch {
             }
         };
         drop(bytes);
+        for warning in &answer.plan.warnings {
+            // Above the bar, where there is one.
+            self.bar.suspend(|| eprintln!("{name}: {}", warning.text()));
+        }
         save::write(answer.body, output, self.stop.clone()).await
     }
 }

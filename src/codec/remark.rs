@@ -40,6 +40,19 @@ impl Warning {
         }
     }
 
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::ProfileUnreadable => "its colour profile cannot be read and was left out; colours are taken for sRGB",
+            Self::ProfileMismatch => "its colour profile is for other channels than it has, and was left out",
+            Self::ProfileDuplicated => "it has more than one colour profile; the first counts",
+            Self::ProfileOneWay => "its colour profile cannot be converted with; it was kept, and the colours with it",
+            Self::ColourChunksUnreadable => "what it says of its colours means nothing, and was left out",
+            Self::MetadataUnreadable => "some of its metadata cannot be read, and was left out",
+            Self::InksByRule => "no profile says how its inks look; its colours were made by the rule of thumb",
+        }
+    }
+
     /// As in `X-Upscale-Warnings` and in a plan.
     pub const fn name(self) -> &'static str {
         match self {
