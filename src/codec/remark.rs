@@ -48,6 +48,7 @@ impl Warning {
             Self::ProfileDuplicated => "it has more than one colour profile; the first counts",
             Self::ProfileOneWay => "its colour profile cannot be converted with; it was kept, and the colours with it",
             Self::ColourChunksUnreadable => "what it says of its colours means nothing, and was left out",
+            Self::InksByRule => "no profile says how its inks look; its colours were made by the rule of thumb",
             Self::MetadataUnreadable => "some of its metadata cannot be read, and was left out",
             Self::InksByRule => "no profile says how its inks look; its colours were made by the rule of thumb",
         }
