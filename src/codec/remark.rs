@@ -50,7 +50,6 @@ impl Warning {
             Self::ColourChunksUnreadable => "what it says of its colours means nothing, and was left out",
             Self::InksByRule => "no profile says how its inks look; its colours were made by the rule of thumb",
             Self::MetadataUnreadable => "some of its metadata cannot be read, and was left out",
-            Self::InksByRule => "no profile says how its inks look; its colours were made by the rule of thumb",
         }
     }
 
