@@ -282,14 +282,15 @@ mod tests {
         std::fs::write(&file, KEY).expect("a file");
         let gate = gate(None, Some(file.clone()));
         let lock = gate.0.clone().expect("keys are set");
-        let cut = &OTHER[..OTHER.len() - 1];
+        let whole = [OTHER, "0"].concat();
+        let cut = OTHER;
         std::fs::write(&file, cut).expect("a file");
         assert_eq!(lock.reread(), Reread::Changing);
-        std::fs::write(&file, OTHER).expect("a file");
+        std::fs::write(&file, &whole).expect("a file");
         assert_eq!(lock.reread(), Reread::Changing, "another one than before");
         assert!(bearer(&gate, KEY) && !bearer(&gate, cut), "as it was");
         assert_eq!(lock.reread(), Reread::Changed);
-        assert!(bearer(&gate, OTHER) && !bearer(&gate, KEY));
+        assert!(bearer(&gate, &whole) && !bearer(&gate, KEY));
         assert_eq!(lock.reread(), Reread::Same);
     }
 
