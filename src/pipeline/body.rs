@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock::Clock;
 use super::turn::{Stopped, Turn};
-use super::walk::{CHUNK, Clock, THRESHOLD};
+use super::walk::{CHUNK, THRESHOLD};
 use super::{PipelineError, Timings};
 
 /// Chunks that wait for the client at most.

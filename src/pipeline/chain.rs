@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use super::alpha::Alpha;
+use super::clock::Clock;
 use super::fidelity::Treatment;
 use super::finish::Finish;
 use super::shrink::Shrink;
-use super::walk::{Books, Clock, Rows, Step, Walk};
+use super::walk::{Books, Rows, Step, Walk};
 use super::{Pipeline, PipelineError};
 use crate::codec::encode::EncodeError;
 use crate::geometry::passes::product;

@@ -7,12 +7,14 @@ mod alpha;
 mod aside;
 mod body;
 mod chain;
+mod clock;
 mod colour;
 pub(crate) mod ensemble;
 mod etag;
 pub mod fidelity;
 mod finish;
 mod memory;
+mod order;
 pub mod plan;
 mod shrink;
 #[cfg(test)]
@@ -46,9 +48,9 @@ use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
 use aside::aside;
 use chain::Chain;
+use clock::Clock;
 use plan::{Prepared, depth_of, probe_of};
 use turn::{Stopped, Turn};
-use walk::Clock;
 
 /// What a client may choose; everything else is the server's.
 #[derive(Clone, Debug)]

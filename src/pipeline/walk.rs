@@ -1,19 +1,19 @@
 //! The walk itself: one task a request that submits tiles and puts them in order, one blocking thread that joins them
 //! and hands the rows on. Async code cuts single tiles and computes nothing else.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::colour::Way;
 use super::finish::Finish;
+use super::order::Order;
 use super::turn::{Stopped, Turn};
 use super::waits::Waits;
-use super::{Pipeline, PipelineError, Timings, aside, ensemble};
+use super::{Pipeline, PipelineError, aside, ensemble};
 use crate::codec::encode::EncodeError;
 use crate::raster::Raster;
 use crate::scheduler::{Finished, Hold, Ticket, TileError};
@@ -81,54 +81,6 @@ impl Step {
     /// Size of a tile.
     fn square(&self) -> Size {
         Size::new(self.grid.spec().shape.side(), self.grid.spec().shape.side())
-    }
-}
-
-/// What the stages took; written by whoever ends one.
-#[derive(Debug, Default)]
-pub(super) struct Clock(Mutex<Dials>);
-
-#[derive(Debug, Default)]
-struct Dials {
-    shown: Timings,
-    /// What passes before the last took; shown with it, since stages are not over before.
-    earlier: Timings,
-}
-
-impl Clock {
-    pub(super) fn timings(&self) -> Timings {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).shown
-    }
-
-    fn set<T>(&self, change: impl FnOnce(&mut Dials) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn decoded(&self, took: Duration) {
-        self.set(|dials| dials.shown.decode = took);
-    }
-
-    /// All tiles of a pass are back. Gives the times of all passes if it was the last.
-    fn inferred(&self, queue: Duration, infer: Duration, last: bool) -> Option<(Duration, Duration)> {
-        self.set(|Dials { shown, earlier }| {
-            let times = (earlier.queue + queue, earlier.infer + infer);
-            let at = if last { shown } else { earlier };
-            (at.queue, at.infer) = times;
-            last.then_some(times)
-        })
-    }
-
-    /// The rows of a pass are done, or as many of them as were until now. Gives the time of all passes.
-    pub(super) fn encoded(&self, took: Duration) -> Duration {
-        self.set(|Dials { shown, earlier }| {
-            shown.encode = earlier.encode + took;
-            shown.encode
-        })
-    }
-
-    /// The rows of a pass before the last are done.
-    fn joined(&self, took: Duration) {
-        self.set(|dials| dials.earlier.encode += took);
     }
 }
 
@@ -326,38 +278,6 @@ enum Unfed {
     Failed(PipelineError),
 }
 
-/// Puts tiles that finish in any order into that of the grid.
-struct Order {
-    copies: usize,
-    /// Places that were given out.
-    delivered: usize,
-    /// The places after those, as far as anything of them came; `None` is a part that did not.
-    places: VecDeque<Vec<Option<Vec<f32>>>>,
-}
-
-impl Order {
-    fn new(copies: usize) -> Self {
-        Self { copies, delivered: 0, places: VecDeque::new() }
-    }
-
-    fn take(&mut self, finished: Finished) {
-        let (place, part) = (finished.index / self.copies - self.delivered, finished.index % self.copies);
-        while self.places.len() <= place {
-            self.places.push_back(vec![None; self.copies]);
-        }
-        self.places[place][part] = Some(finished.samples);
-    }
-
-    /// The parts of the next place, once all of them came.
-    fn next(&mut self) -> Option<Vec<Vec<f32>>> {
-        if !self.places.front()?.iter().all(Option::is_some) {
-            return None;
-        }
-        self.delivered += 1;
-        self.places.pop_front().map(|parts| parts.into_iter().flatten().collect())
-    }
-}
-
 /// Where bands of levels come from.
 enum Source {
     /// Tiles that are joined as they come.
@@ -416,41 +336,5 @@ impl Iterator for Rows {
                 return Some(rows);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finished(index: usize) -> Finished {
-        Finished { index, samples: vec![index as f32], queued: Duration::ZERO, ran: Duration::ZERO }
-    }
-
-    #[test]
-    fn tiles_come_out_in_the_order_of_the_grid() {
-        let mut order = Order::new(1);
-        order.take(finished(2));
-        assert!(order.next().is_none());
-        order.take(finished(0));
-        assert_eq!(order.next(), Some(vec![vec![0.0]]));
-        assert!(order.next().is_none());
-        order.take(finished(1));
-        assert_eq!(order.next(), Some(vec![vec![1.0]]));
-        assert_eq!(order.next(), Some(vec![vec![2.0]]));
-        assert!(order.next().is_none() && order.delivered == 3);
-    }
-
-    #[test]
-    fn a_place_is_out_when_all_its_orientations_are() {
-        let mut order = Order::new(2);
-        for index in [3, 1] {
-            order.take(finished(index));
-            assert!(order.next().is_none());
-        }
-        order.take(finished(0));
-        assert_eq!(order.next(), Some(vec![vec![0.0], vec![1.0]]));
-        order.take(finished(2));
-        assert_eq!(order.next(), Some(vec![vec![2.0], vec![3.0]]));
     }
 }

@@ -7,9 +7,7 @@ use image::{ColorType, ImageDecoder as _, ImageError};
 
 use super::{Frames, Header};
 use crate::codec::CodecError;
-use crate::codec::notes::Notes;
-use crate::codec::orientation::Orientation;
-use crate::raster::{Channels, Depth};
+use crate::raster::Channels;
 use crate::units::Size;
 
 pub type Decoder<'a> = BmpDecoder<Cursor<&'a [u8]>>;
@@ -45,17 +43,7 @@ pub fn is_whole(file: &[u8]) -> bool {
 /// What the header says.
 pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let (_, stored, channels) = open(file)?;
-    Ok(Header {
-        stored,
-        channels,
-        depth: Depth::Eight,
-        orientation: Orientation::Upright,
-        icc: None,
-        icc_made: false,
-        warnings: Vec::new(),
-        notes: Notes::default(),
-        // A row as it is stored, at most four bytes a pixel, and the palette.
-        working_bytes: 4 * u64::from(stored.width) + (64 << 10),
-        frames: Frames::choose("BMP", "frame", 1, frame)?,
-    })
+    // A row as it is stored, at most four bytes a pixel, and the palette.
+    let working_bytes = 4 * u64::from(stored.width) + (64 << 10);
+    Ok(Header::plain(stored, channels, working_bytes, Frames::choose("BMP", "frame", 1, frame)?))
 }

@@ -3,9 +3,7 @@
 use super::Header;
 use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, check_work, is_opaque};
 use crate::codec::CodecError;
-use crate::codec::notes::Notes;
-use crate::codec::orientation::Orientation;
-use crate::raster::{Channels, Depth};
+use crate::raster::Channels;
 use crate::units::Size;
 
 /// The blocks of a file, as far as it is there.
@@ -107,17 +105,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let largest = drawn.iter().map(|f| f.area.size.pixels()).max().unwrap_or(0);
     let channels = if is_opaque(blocks.canvas, drawn) { Channels::Rgb } else { Channels::Rgba };
     let canvas = blocks.canvas.pixels();
-    Ok(Header {
-        stored: blocks.canvas,
-        channels,
-        depth: Depth::Eight,
-        orientation: Orientation::Upright,
-        icc: None,
-        icc_made: false,
-        warnings: Vec::new(),
-        notes: Notes::default(),
-        // Beside the result: the canvas in four channels, a copy to come back to, the frame's numbers, its colours.
-        working_bytes: 2 * 4 * canvas + (1 + 4) * largest + (256 << 10),
-        frames,
-    })
+    // Beside the result: the canvas in four channels, a copy to come back to, the frame's numbers, its colours.
+    let working_bytes = 2 * 4 * canvas + (1 + 4) * largest + (256 << 10);
+    Ok(Header::plain(blocks.canvas, channels, working_bytes, frames))
 }

@@ -41,3 +41,21 @@ pub struct Header {
     /// Which of its frames or pages is meant.
     pub frames: Frames,
 }
+
+impl Header {
+    /// Of a format that has 8 bits, lies upright and says nothing beside its pixels.
+    pub fn plain(stored: Size, channels: Channels, working_bytes: u64, frames: Frames) -> Self {
+        Self {
+            stored,
+            channels,
+            depth: Depth::Eight,
+            orientation: Orientation::Upright,
+            icc: None,
+            icc_made: false,
+            warnings: Vec::new(),
+            notes: Notes::default(),
+            working_bytes,
+            frames,
+        }
+    }
+}

@@ -3,9 +3,14 @@
 //! A block that is kept whole is corrected where it lies and never taken apart: makers' notes hold positions counted
 //! from its beginning, and a library that writes it anew breaks them. A block of a few safe tags is written from nothing.
 
+mod correct;
+mod write;
+
 use super::Density;
 use crate::codec::orientation::Orientation;
-use crate::units::Size;
+
+pub use correct::corrected;
+pub use write::written;
 
 /// Tags of the main directory.
 pub mod tag {
@@ -190,133 +195,12 @@ impl<'a> Block<'a> {
     }
 }
 
-/// A block for a picture that is upright now, and of this size and density; everything else is as it was. A thumbnail
-/// that lay on its side is cut off from it, since it would be shown so. `None` if it is no block.
-pub fn corrected(block: &[u8], size: Size, density: Option<Density>) -> Option<Vec<u8>> {
-    let old = Block::new(block)?;
-    let main = old.main()?;
-    let mut new = Patch { bytes: bare(block).to_vec(), big: old.big };
-    if let Some(entry) = old.find(main, tag::ORIENTATION) {
-        new.number(entry, 1);
-        if old.orientation().is_some_and(|orientation| orientation != Orientation::Upright)
-            && let Some(entries) = old.short(main)
-        {
-            new.put_long(main + 2 + ENTRY * usize::from(entries), 0);
-        }
-    }
-    let camera = old.number(tag::EXIF).map(|at| at as usize);
-    for (directory, width, height) in [(Some(main), tag::WIDTH, tag::HEIGHT), (camera, PIXEL_X, PIXEL_Y)] {
-        for (tag, side) in [(width, size.width), (height, size.height)] {
-            if let Some(entry) = directory.and_then(|directory| old.find(directory, tag)) {
-                new.number(entry, side);
-            }
-        }
-    }
-    if let Some(density) = density {
-        for (tag, (numerator, denominator)) in
-            [tag::X_RESOLUTION, tag::Y_RESOLUTION].into_iter().zip(density.rationals())
-        {
-            let entry = old.find(main, tag).filter(|entry| entry.kind == RATIONAL);
-            if let Some(at) = entry.and_then(|entry| old.long(entry.at + 8)) {
-                new.put_long(at, numerator);
-                new.put_long(at.saturating_add(4), denominator);
-            }
-        }
-        if let Some(entry) = old.find(main, tag::RESOLUTION_UNIT) {
-            new.number(entry, 2);
-        }
-    }
-    Some(new.bytes)
-}
-
-/// A block under correction.
-struct Patch {
-    bytes: Vec<u8>,
-    big: bool,
-}
-
-impl Patch {
-    /// Writes a whole number into an entry that holds one; one that is too large makes the entry a long one.
-    fn number(&mut self, entry: Entry, number: u32) {
-        if !matches!(entry.kind, SHORT | LONG) || entry.count != 1 {
-            return;
-        }
-        match u16::try_from(number) {
-            Ok(short) if entry.kind == SHORT => self.put(entry.at + 8, self.short(short)),
-            _ => {
-                self.put(entry.at + 2, self.short(LONG));
-                self.put_long(entry.at + 8, number);
-            }
-        }
-    }
-
-    const fn short(&self, number: u16) -> [u8; 2] {
-        if self.big { number.to_be_bytes() } else { number.to_le_bytes() }
-    }
-
-    fn put_long(&mut self, at: usize, number: u32) {
-        self.put(at, if self.big { number.to_be_bytes() } else { number.to_le_bytes() });
-    }
-
-    /// Outside of the block there is nothing to correct.
-    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
-        if let Some(place) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-            *place = bytes;
-        }
-    }
-}
-
-/// A block of nothing but the density, who made the picture and whose it is; and that it is upright.
-pub fn written(density: Option<Density>, artist: Option<&[u8]>, copyright: Option<&[u8]>) -> Vec<u8> {
-    let text = |tag: u16, text: Option<&[u8]>| text.map(|text| (tag, ASCII, [text, b"\0"].concat()));
-    let short = |tag: u16, number: u16| Some((tag, SHORT, number.to_le_bytes().to_vec()));
-    let rational = |tag: u16, (numerator, denominator): (u32, u32)| {
-        Some((tag, RATIONAL, [numerator.to_le_bytes(), denominator.to_le_bytes()].concat()))
-    };
-    let [x, y] = density.map_or([None; 2], |density| density.rationals().map(Some));
-    // In the order of their numbers, as the standard asks for.
-    let entries: Vec<(u16, u16, Vec<u8>)> = [
-        short(tag::ORIENTATION, 1),
-        x.and_then(|x| rational(tag::X_RESOLUTION, x)),
-        y.and_then(|y| rational(tag::Y_RESOLUTION, y)),
-        density.and_then(|_| short(tag::RESOLUTION_UNIT, 2)),
-        text(tag::ARTIST, artist),
-        text(tag::COPYRIGHT, copyright),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-
-    let mut block = b"II*\0\x08\0\0\0".to_vec();
-    block.extend((entries.len() as u16).to_le_bytes());
-    let mut values = Vec::new();
-    let after = block.len() + ENTRY * entries.len() + 4;
-    for (tag, kind, value) in entries {
-        let count = if kind == ASCII { value.len() } else { 1 };
-        block.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
-        block.extend((count as u32).to_le_bytes());
-        if value.len() <= 4 {
-            let mut inline = value;
-            inline.resize(4, 0);
-            block.extend(inline);
-        } else {
-            block.extend(((after + values.len()) as u32).to_le_bytes());
-            values.extend(value);
-            // Values begin at even places.
-            values.resize(values.len().next_multiple_of(2), 0);
-        }
-    }
-    // No further directory.
-    block.extend([0; 4]);
-    block.extend(values);
-    block
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::units::Size;
 
     const SIZE: Size = Size::new(70_000, 40);
 
