@@ -8,7 +8,8 @@ from PIL import Image
 
 from measure import luma
 
-MULTIPLE = 16
+# Every region of a network divides it.
+MULTIPLE = 48
 
 
 class Whole:
@@ -19,7 +20,7 @@ class Whole:
         self.session = onnxruntime.InferenceSession(folder / f"x{scale}.onnx", providers=["CPUExecutionProvider"])
 
     def upscale(self, small):
-        """Padded to what the network takes by mirroring, as the service pads what is smaller than a tile."""
+        """Padded to what the network takes by mirroring."""
         pixels = np.asarray(small, np.float32).transpose(2, 0, 1)
         padded = np.pad(pixels, ((0, 0), *((0, -side % MULTIPLE) for side in pixels.shape[1:])), mode="reflect")
         large = self.session.run(None, {"lr": padded[None]})[0][0]
@@ -34,17 +35,24 @@ class Whole:
         for axis, length in ((1, small.width), (0, small.height)):
             change = np.abs(np.diff(difference, axis=axis)).mean(axis=1 - axis)
             border = np.zeros(length * self.scale, bool)
-            for fade in self.fades(length, min(small.size)):
+            for fade in self.fades(length, small.size):
                 border[fade.start * self.scale:fade.stop * self.scale] = True
             at.append(change[border[1:]])
             elsewhere.append(change[~border[1:]])
         ratio = np.concatenate(at).mean() / max(np.concatenate(elsewhere).mean(), 1e-9)
         return np.sqrt(np.mean(difference**2)), np.abs(difference).max(), ratio
 
-    def fades(self, length, shorter):
+    def fades(self, length, size):
         """Pixels of the small picture over which a tile gives way to the next; ARCHITECTURE.md, src/tiling/grid.rs."""
-        side, halo = max(tile for tile in self.tiles if tile[0] <= shorter)
-        count = -(-(length - 2 * halo) // (side - 2 * halo))
-        starts = [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]
+
+        def count(length, tile):
+            return -(-length // (tile[0] - 2 * tile[1]))
+
+        def computed(tile):
+            return count(size[0], tile) * count(size[1], tile) * tile[0] ** 2, -tile[0]
+
+        side, halo = min(self.tiles, key=computed)
+        last = count(length, (side, halo)) - 1
+        starts = [i * (length + 2 * halo - side) // max(1, last) - halo for i in range(last + 1)]
         cuts = [(a + b + side) // 2 for a, b in zip(starts, starts[1:])]
         return [range(cut - halo // 2, cut + halo // 2) for cut in cuts]

@@ -101,7 +101,7 @@ impl Blender {
         let (across, down) = (self.grid.across(), self.grid.down());
         let rows = scaled(&down.used(row), self.scale);
         let (fade, plain) = spans(across, column, self.scale);
-        // Distance of the tile's first sample from the picture's; negative only where `Axis` says so.
+        // How far into the tile the picture's sample `at` lies.
         let offset = |start: i64, at: usize| (at as i64 - start * i64::from(self.scale)) as usize;
         let left = offset(across.start(column), fade.start.min(plain.start));
         let top = offset(down.start(row), rows.start);
@@ -291,8 +291,8 @@ mod tests {
 
     #[test]
     fn two_tiles_fade_linearly_in_the_middle_of_their_overlap() {
-        // 16 pixels, tiles of 12 at 0 and 4: they overlap in 4..12 and fade in 7..9.
-        let grid = Grid::new(Size::new(16, 12), &[TileSpec { shape: TileShape::square(12), halo: 2 }]);
+        // 16 pixels, tiles of 12 at -2 and 6: they overlap in 6..10 and fade in 7..9.
+        let grid = Grid::new(Size::new(16, 8), &[TileSpec { shape: TileShape::square(12), halo: 2 }]);
         let scale = Scale::new(2).expect("a scale");
         let out = joined(&grid, scale, |index| vec![index as f32 * 8.0; 3 * 24 * 24]);
         assert_eq!(out[12..20], [0.0, 0.0, 1.0, 3.0, 5.0, 7.0, 8.0, 8.0]);
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "were not taken")]
     fn bands_must_be_taken() {
-        let grid = Grid::new(Size::new(8, 20), &[TileSpec { shape: TileShape::square(8), halo: 2 }]);
+        let grid = Grid::new(Size::new(4, 20), &[TileSpec { shape: TileShape::square(8), halo: 2 }]);
         let mut blender = Blender::new(&grid, Scale::new(1).expect("a scale"));
         blender.push(&[0.0; 192]);
         blender.push(&[0.0; 192]);

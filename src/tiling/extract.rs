@@ -1,4 +1,4 @@
-//! Cuts one tile out of a picture: planar RGB in 8-bit levels, mirrored where the picture is smaller than the tile.
+//! Cuts one tile out of a picture: planar RGB in 8-bit levels, mirrored where the tile reaches past the border.
 //!
 //! The mirror is the symmetric one (the border pixel appears twice, period 2n), as MATLAB's `imresize` has it: it
 //! makes a padded tile of bicubic equal to the picture, serves a single row or column, and networks do not care.

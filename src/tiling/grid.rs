@@ -1,22 +1,24 @@
 //! Where the tiles of a picture lie: pure arithmetic on sizes, a function of picture and model alone.
 //!
-//! Tiles are spread evenly, the first and last flush with the border, so that each sees real pixels; only a picture
-//! smaller than the tile is mirrored to fill it. Two neighbours overlap by at least twice the halo. In the middle of
-//! each overlap they are cross-faded over `halo` pixels, so that what a tile says within half a halo of its inner
-//! border is never used. A halo is at most a quarter of the side: then the even spread keeps the fades of one axis
-//! apart, and no pixel is shared by three tiles of it.
+//! The picture is mirrored by one halo at its borders, and tiles are spread evenly
+//! over what results, the first and last flush with it: a network pads with zeros, and what it says beside them is off,
+//! visibly so in the corner of a flat picture. Two neighbours overlap by at least twice the halo. In the middle of each
+//! overlap they are cross-faded over `halo` pixels, so that what a tile says within half a halo of its inner border is
+//! never used. A halo is at most a quarter of the side: then the even spread keeps the fades of one axis apart, and no
+//! pixel is shared by three tiles of it.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::tiling::blend;
 use crate::units::{Scale, Size, TileShape};
 
-/// A tile shape and the context that its inner borders need, in low-resolution pixels.
+/// A tile shape and the context that its borders need, in low-resolution pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct TileSpec {
     /// The square that the network sees.
     pub shape: TileShape,
-    /// Half the least overlap of two neighbours; see [`TileSpec::is_sound`].
+    /// Half the least overlap of two neighbours, and the mirrored border; see [`TileSpec::is_sound`].
     pub halo: u32,
 }
 
@@ -24,6 +26,11 @@ impl TileSpec {
     /// Whether the halo is even, at least 2, and at most a quarter of the side: what [`Grid`] asks for.
     pub const fn is_sound(self) -> bool {
         self.halo >= 2 && self.halo.is_multiple_of(2) && self.halo <= self.shape.side() / 4
+    }
+
+    /// Pixels along a side that are left without the halos.
+    const fn step(self) -> u32 {
+        self.shape.side() - 2 * self.halo
     }
 }
 
@@ -38,17 +45,13 @@ pub struct Grid {
 /// A tile's place in the picture, in low-resolution pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// First column of the tile in the picture; -1 for the second tile of [`Axis`]'s special case.
+    /// First column of the tile, counted from the picture's first: at least minus the halo.
     pub x: i64,
     /// First row, likewise.
     pub y: i64,
 }
 
 /// The tiles along one side of the picture.
-///
-/// A picture one pixel short of the tile gets two tiles, at 0 and at -1. With a single tile the mirror image at its
-/// far end would be one pixel deep, and an engine that mirrors at the tile's own border would then see other pixels
-/// than at the picture's: bicubic reaches two pixels and must not tell tiles from the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Axis {
     length: u32,
@@ -59,15 +62,7 @@ pub struct Axis {
 
 impl Axis {
     fn new(length: u32, spec: TileSpec) -> Self {
-        let (side, halo) = (spec.shape.side(), spec.halo);
-        let count = if length > side {
-            (length - 2 * halo).div_ceil(side - 2 * halo)
-        } else if length + 1 == side {
-            2
-        } else {
-            1
-        };
-        Self { length, side, halo, count }
+        Self { length, side: spec.shape.side(), halo: spec.halo, count: length.div_ceil(spec.step()) }
     }
 
     /// Number of tiles.
@@ -77,8 +72,9 @@ impl Axis {
 
     /// First pixel of tile `i`.
     pub fn start(self, i: usize) -> i64 {
-        let travel = i64::from(self.length) - i64::from(self.side);
-        if self.count == 1 { 0 } else { i as i64 * travel / i64::from(self.count - 1) }
+        let travel = i64::from(self.length + 2 * self.halo) - i64::from(self.side);
+        let moved = if self.count == 1 { 0 } else { i as i64 * travel / i64::from(self.count - 1) };
+        moved - i64::from(self.halo)
     }
 
     /// The pixels over which tile `i` gives way to tile `i + 1`: `halo` of them, around the middle of the overlap.
@@ -102,7 +98,7 @@ impl Axis {
 }
 
 impl Grid {
-    /// The largest of `specs` that fits into the picture in both directions, else the smallest; then the tiles.
+    /// The tiles of that one of `specs` which has the network compute the fewest pixels; of equals, the largest.
     ///
     /// # Panics
     /// If `specs` is empty or holds a spec that is not [sound](TileSpec::is_sound): the registry lets none in.
@@ -111,15 +107,16 @@ impl Grid {
             specs.iter().all(|spec| spec.is_sound()),
             "a halo must be even and 2 to a quarter of the side: {specs:?}"
         );
-        let fits = |spec: &&TileSpec| spec.shape.side() <= picture.width.min(picture.height);
-        let spec = specs
-            .iter()
-            .filter(fits)
-            .max_by_key(|spec| spec.shape)
-            .or_else(|| specs.iter().min_by_key(|spec| spec.shape))
-            .copied()
-            .expect("a network has at least one tile shape");
-        Self { spec, across: Axis::new(picture.width, spec), down: Axis::new(picture.height, spec) }
+        let grid = |&spec: &TileSpec| Self {
+            spec,
+            across: Axis::new(picture.width, spec),
+            down: Axis::new(picture.height, spec),
+        };
+        let computed = |grid: &Self| {
+            let side = u64::from(grid.spec.shape.side());
+            (grid.len() as u64 * side * side, Reverse(side))
+        };
+        specs.iter().map(grid).min_by_key(computed).expect("a network has at least one tile shape")
     }
 
     /// The chosen tile.
@@ -194,10 +191,12 @@ mod tests {
         fn tiles_cover_the_axis_and_keep_their_distance(spec in sound_spec(), length in 1u32..1500) {
             let axis = Axis::new(length, spec);
             let (side, halo, last) = (spec.shape.side(), spec.halo, axis.count() - 1);
-            prop_assert_eq!(axis.start(0), 0);
-            if length >= side {
-                prop_assert_eq!(axis.start(last), i64::from(length - side), "the last tile is flush with the end");
+            prop_assert_eq!(axis.start(0), -i64::from(halo));
+            if last > 0 {
+                let end = axis.start(last) + i64::from(side);
+                prop_assert_eq!(end, i64::from(length + halo), "the last tile is flush with the mirrored border");
             }
+            prop_assert!(axis.start(last) + i64::from(side) >= i64::from(length + halo), "context at the far border");
             prop_assert_eq!(axis.used(0).start, 0);
             prop_assert_eq!(axis.used(last).end, length);
             for i in 0..axis.count() {
@@ -211,9 +210,7 @@ mod tests {
                 prop_assert_eq!(&fade, &(axis.used(i + 1).start..axis.used(i).end));
                 prop_assert!(i64::from(fade.start) - axis.start(i + 1) >= i64::from(halo / 2), "left context");
                 prop_assert!(axis.start(i) + i64::from(side) - i64::from(fade.end) >= i64::from(halo / 2), "right context");
-                if length > side {
-                    prop_assert!(axis.start(i) + i64::from(side) - axis.start(i + 1) >= i64::from(2 * halo), "overlap");
-                }
+                prop_assert!(axis.start(i) + i64::from(side) - axis.start(i + 1) >= i64::from(2 * halo), "overlap");
                 if i + 1 < last {
                     prop_assert!(fade.end <= axis.fade(i + 1).start, "three tiles meet");
                 }
@@ -223,11 +220,8 @@ mod tests {
         #[test]
         fn no_tile_is_wasted(spec in sound_spec(), length in 1u32..1500) {
             let axis = Axis::new(length, spec);
-            let (side, step) = (spec.shape.side(), spec.shape.side() - 2 * spec.halo);
-            if length > side {
-                let fewer = axis.count() as u32 - 1;
-                prop_assert!(side + (fewer - 1) * step < length, "{} tiles would do", fewer);
-            }
+            let fewer = axis.count() as u32 - 1;
+            prop_assert!(fewer * spec.step() < length, "{} tiles would do", fewer);
         }
 
         #[test]
@@ -244,27 +238,27 @@ mod tests {
     #[test]
     fn the_smallest_picture_has_one_tile() {
         let grid = Grid::new(Size::new(1, 1), &[spec(64, 8)]);
-        assert_eq!((grid.len(), grid.place(0)), (1, Place { x: 0, y: 0 }));
+        assert_eq!((grid.len(), grid.place(0)), (1, Place { x: -8, y: -8 }));
         assert!(!grid.is_empty());
     }
 
     #[test]
-    fn a_second_tile_comes_one_pixel_short_of_the_side_and_one_past_it() {
-        let count = |length| Axis::new(length, spec(64, 8)).count();
-        assert_eq!([62, 63, 64, 65].map(count), [1, 2, 1, 2]);
-        assert_eq!(Axis::new(63, spec(64, 8)).start(1), -1);
-        // Two tiles reach 64 + 48 pixels.
-        assert_eq!([112, 113].map(count), [2, 3]);
+    fn a_second_tile_comes_where_the_first_leaves_no_halo() {
+        let count = |length| Axis::new(length, spec(72, 4)).count();
+        assert_eq!([64, 65, 128, 129].map(count), [1, 2, 2, 3]);
+        let starts = |length| (0..count(length)).map(|i| Axis::new(length, spec(72, 4)).start(i)).collect::<Vec<_>>();
+        assert_eq!((starts(64), starts(65), starts(128)), (vec![-4], vec![-4, -3], vec![-4, 60]));
     }
 
     #[test]
-    fn the_largest_fitting_spec_is_chosen_else_the_smallest() {
-        let specs = [spec(128, 16), spec(64, 8), spec(32, 4)];
+    fn the_spec_that_computes_least_is_chosen_and_of_equals_the_largest() {
+        let specs = [spec(72, 4), spec(48, 4)];
         let chosen = |width, height| Grid::new(Size::new(width, height), &specs).spec().shape.side();
-        assert_eq!(chosen(128, 128), 128);
-        assert_eq!(chosen(4000, 127), 64);
-        assert_eq!(chosen(63, 4000), 32);
-        assert_eq!(chosen(1, 1), 32);
+        // A picture of 40 pixels fits between the halos of 48, one of 41 does not; 4 tiles of 48 undercut 4 of 72.
+        assert_eq!([40, 41, 64, 65, 80, 81, 128].map(|side| chosen(side, side)), [48, 72, 72, 48, 48, 72, 72]);
+        // 3 x 3 tiles of 48 are as many pixels as 2 x 2 of 72.
+        assert_eq!((chosen(120, 120), 9 * 48 * 48, 4 * 72 * 72), (72, 20_736, 20_736));
+        assert_eq!((chosen(1, 1), chosen(4000, 127)), (48, 72));
     }
 
     #[test]

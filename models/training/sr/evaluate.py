@@ -14,6 +14,10 @@ from .tiling import ensembled, padded, tiled
 from .upsample import BicubicUpsample
 
 
+# Sides of whole pictures are padded to a multiple of it: every region divides it.
+WHOLE_MULTIPLE = 48
+
+
 def to_uint8(sr):
     """float (3, H, W) in 0..255 -> uint8 (H, W, 3), rounded half up and clipped."""
     return np.clip(np.floor(np.asarray(sr, dtype=np.float64) + 0.5), 0, 255).astype(np.uint8).transpose(1, 2, 0)
@@ -70,7 +74,7 @@ def onnx_upscaler(args):
     if args.tile:
         upscale = tiled(upscale, args.scale, args.tile, args.halo)
     else:
-        upscale = padded(upscale, args.scale, 16)
+        upscale = padded(upscale, args.scale, WHOLE_MULTIPLE)
     return ensembled(upscale) if args.ensemble else upscale
 
 

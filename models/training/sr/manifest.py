@@ -38,8 +38,8 @@ def problems(folder):
         found.append("range must be 255.0 and mean_inside true: that is what is exported here")
     for tile in model.get("tile", []):
         sides = (tile["width"], tile["height"])
-        if set(tile) != {"width", "height", "halo"} or any(v % 16 for v in sides) or tile["halo"] > min(sides) // 4:
-            found.append(f"tile {tile}: sides in multiples of 16, halo at most a quarter of them")
+        if set(tile) != {"width", "height", "halo"} or any(v % 4 for v in sides) or tile["halo"] > min(sides) // 4:
+            found.append(f"tile {tile}: sides in multiples of 4, halo at most a quarter of them")
     for scale in model.get("scale", []):
         path = folder / scale["file"]
         if set(scale) - SCALE_KEYS:

@@ -47,7 +47,7 @@ class SanLight(nn.Module):
     `core` wants H and W as multiples of `region` and is what is exported; `forward` pads and cuts.
     """
 
-    def __init__(self, scale, channels=64, groups=4, blocks=3, reduction=4, inner=8, region=16,
+    def __init__(self, scale, channels=64, groups=4, blocks=3, reduction=4, inner=8, region=12,
                  attention="second", non_local=True):
         super().__init__()
         self.scale, self.multiple = scale, region

@@ -1,6 +1,6 @@
 """What each choice in san-light costs on a CPU: seconds of processor time for one tile in ONNX Runtime, float32.
 
-    python -m sr.speed [--tile 64] [--repeats 10]
+    python -m sr.speed [--tile 72] [--repeats 10]
 
 Processor time on one thread, the best of several runs, so that other programs on the machine do not count; variants
 take turns, so that a slow spell hits all of them. Weights are random: the time does not depend on them.
@@ -27,7 +27,9 @@ VARIANTS = {
     "no channel attention": {"attention": "none"},
     "first-order attention": {"attention": "first"},
     "no non-local module": {"non_local": False},
-    "regions of 32 x 32": {"region": 32},
+    "regions of 8 x 8": {"region": 8},
+    "regions of 24 x 24": {"region": 24},
+    "regions of 36 x 36": {"region": 36},
 }
 
 
@@ -60,7 +62,7 @@ def with_published_tail(network):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="sr.speed", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--tile", type=int, default=64)
+    parser.add_argument("--tile", type=int, default=72)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--san", action="store_true", help="the published network too (a minute of exporting)")
     args = parser.parse_args(argv)

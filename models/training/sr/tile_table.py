@@ -4,7 +4,7 @@
 """
 import argparse
 
-from .evaluate import evaluate
+from .evaluate import WHOLE_MULTIPLE, evaluate
 from .export import run, session
 from .tiling import padded, tiled
 
@@ -14,7 +14,7 @@ def main(argv=None):
     parser.add_argument("model")
     parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
     parser.add_argument("--sets", nargs="+", default=["Set5", "Set14"])
-    parser.add_argument("--tiles", type=int, nargs="+", default=[32, 48, 64, 96])
+    parser.add_argument("--tiles", type=int, nargs="+", default=[36, 48, 72, 96])
     parser.add_argument("--halos", type=int, nargs="+", default=[4, 8])
     args = parser.parse_args(argv)
     made = session(args.model)
@@ -22,7 +22,7 @@ def main(argv=None):
     def upscale(planes):
         return run(made, planes)
 
-    whole = [evaluate(padded(upscale, args.scale, 16), name, args.scale)[0] for name in args.sets]
+    whole = [evaluate(padded(upscale, args.scale, WHOLE_MULTIPLE), name, args.scale)[0] for name in args.sets]
     print(f"| tile | halo | pixels computed for one of the picture | {' | '.join(args.sets)} |")
     print("|---|---|---|" + "---|" * len(args.sets))
     print(f"| whole | | 1.00 | {' | '.join(f'{v:.3f}' for v in whole)} |", flush=True)

@@ -1,8 +1,9 @@
 """A whole picture through a network that takes tiles, as the service does it, to measure what tiling costs.
 
-Tiles of one shape cover the picture in even steps, the outer ones flush with its border. Neighbours overlap by at
-least twice the halo and are cross-faded linearly over `halo` pixels around the middle of their overlap, so that what
-a tile says within half a halo of its inner edge is never used. A smaller picture is mirrored up to the tile.
+The picture is mirrored by one halo at its borders, and tiles of one shape cover what results in even steps, the outer
+ones flush with it. Neighbours overlap by at least twice the halo and are cross-faded linearly over `halo` pixels around
+the middle of their overlap, so that what a tile says within half a halo of its inner edge is never used. A picture
+smaller than the tile is mirrored further at the bottom and right.
 """
 from math import ceil
 
@@ -10,15 +11,13 @@ import numpy as np
 
 
 def starts(length, tile, halo):
-    """First LR pixel of each tile along an axis; neighbours overlap by at least 2*halo."""
-    if length <= tile:
-        return [0]
-    count = ceil((length - 2 * halo) / (tile - 2 * halo))
-    return [i * (length - tile) // (count - 1) for i in range(count)]
+    """First LR pixel of each tile along an axis, from -halo; neighbours overlap by at least 2*halo."""
+    count = ceil(length / (tile - 2 * halo))
+    return [i * (length + 2 * halo - tile) // max(1, count - 1) - halo for i in range(count)]
 
 
 def weights_along(places, tile, halo, scale):
-    """One array of tile*scale weights a tile; where tiles overlap, they sum to 1."""
+    """One array of tile*scale weights a tile, of which those over the picture sum to 1."""
     rise = (np.arange(halo * scale) + 0.5) / (halo * scale)
     made = [np.ones(tile * scale) for _ in places]
     for i in range(len(places) - 1):
@@ -31,10 +30,10 @@ def weights_along(places, tile, halo, scale):
     return made
 
 
-def mirror_to(planes, height, width):
-    """(1, C, H, W) extended at the bottom and right by mirroring, as often as it takes."""
+def mirrored(planes, border, height, width):
+    """(1, C, H, W) mirrored, as often as it takes, to (1, C, height, width) with `border` pixels at the top and left."""
     _, _, h, w = planes.shape
-    pad = ((0, 0), (0, 0), (0, max(0, height - h)), (0, max(0, width - w)))
+    pad = ((0, 0), (0, 0), (border, height - h - border), (border, width - w - border))
     return np.pad(planes, pad, mode="symmetric")
 
 
@@ -43,11 +42,11 @@ def tiled(upscale, scale, tile, halo, batch=4):
 
     def whole(planes):
         _, _, h, w = planes.shape
-        planes = mirror_to(planes, tile, tile)
-        height, width = planes.shape[2:]
-        rows, columns = starts(height, tile, halo), starts(width, tile, halo)
+        rows, columns = ([start + halo for start in starts(length, tile, halo)] for length in (h, w))
         down, across = (weights_along(v, tile, halo, scale) for v in (rows, columns))
         places = [(i, j) for i in range(len(rows)) for j in range(len(columns))]
+        height, width = max(tile, h + 2 * halo), max(tile, w + 2 * halo)
+        planes = mirrored(planes, halo, height, width)
         total = np.zeros((3, height * scale, width * scale))
         for first in range(0, len(places), batch):
             some = places[first : first + batch]
@@ -55,7 +54,9 @@ def tiled(upscale, scale, tile, halo, batch=4):
             for (i, j), sr in zip(some, upscale(np.concatenate(cut))):
                 y, x = rows[i] * scale, columns[j] * scale
                 total[:, y : y + tile * scale, x : x + tile * scale] += sr * np.outer(down[i], across[j])
-        return total[None, :, : h * scale, : w * scale].astype(np.float32)
+        inside = total[:, halo * scale : (halo + h) * scale, halo * scale : (halo + w) * scale]
+        return inside[None].astype(np.float32)
+
     return whole
 
 
@@ -64,7 +65,7 @@ def padded(upscale, scale, multiple):
 
     def whole(planes):
         _, _, h, w = planes.shape
-        full = mirror_to(planes, ceil(h / multiple) * multiple, ceil(w / multiple) * multiple)
+        full = mirrored(planes, 0, ceil(h / multiple) * multiple, ceil(w / multiple) * multiple)
         return upscale(full)[:, :, : h * scale, : w * scale]
 
     return whole

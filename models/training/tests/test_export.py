@@ -32,15 +32,15 @@ def exported(request, tmp_path_factory):
 
 def test_parity_on_random_and_drawn_tiles_batch_1_and_8(exported, rng):
     network, made, _ = exported
-    drawn = to_planes(drawn_picture(64, rng))
-    for planes in (rng.uniform(0, 255, (1, 3, 64, 64)), rng.uniform(0, 255, (8, 3, 32, 32)), drawn,
-                   np.repeat(drawn, 8, 0), rng.uniform(0, 255, (2, 3, 32, 80))):
+    drawn = to_planes(drawn_picture(72, rng))
+    for planes in (rng.uniform(0, 255, (1, 3, 72, 72)), rng.uniform(0, 255, (8, 3, 24, 24)), drawn,
+                   np.repeat(drawn, 8, 0), rng.uniform(0, 255, (2, 3, 24, 84))):
         assert parity(network, made, planes.astype(np.float32)) < PARITY
 
 
 def test_a_tile_alone_equals_the_tile_in_a_batch(exported, rng):
     _, made, _ = exported
-    tiles = rng.uniform(0, 255, (5, 3, 32, 32)).astype(np.float32)
+    tiles = rng.uniform(0, 255, (5, 3, 24, 24)).astype(np.float32)
     together = run(made, tiles)
     for i in range(5):
         assert np.abs(run(made, tiles[i : i + 1]) - together[i]).max() / 255 < 1e-5
@@ -49,7 +49,7 @@ def test_a_tile_alone_equals_the_tile_in_a_batch(exported, rng):
 def test_flat_tiles_are_finite(exported):
     _, made, _ = exported
     for value in (0, 128, 255):
-        assert np.isfinite(run(made, np.full((1, 3, 32, 32), value, np.float32))).all()
+        assert np.isfinite(run(made, np.full((1, 3, 24, 24), value, np.float32))).all()
 
 
 def test_the_graph_is_plain_and_free_in_its_sizes(exported):
@@ -80,7 +80,7 @@ def test_half_precision_storage_computes_in_float32(tmp_path, rng):
     network = stir(build(SMALL, 2))
     to_onnx(network, tmp_path / "full.onnx")
     to_onnx(network, tmp_path / "half.onnx", fp16_storage=True)
-    planes = rng.uniform(0, 255, (1, 3, 32, 32)).astype(np.float32)
+    planes = rng.uniform(0, 255, (1, 3, 24, 24)).astype(np.float32)
     full, half = (run(session(tmp_path / f"{n}.onnx"), planes) for n in ("full", "half"))
     assert half.dtype == np.float32 and np.abs(full - half).max() / 255 < 2e-2
     assert (tmp_path / "half.onnx").stat().st_size < 0.8 * (tmp_path / "full.onnx").stat().st_size
@@ -92,6 +92,6 @@ def test_the_command_exports_an_official_checkpoint(tmp_path, capsys):
     network = stir(build({"kind": "san", "channels": 16, "groups": 1, "blocks": 1, "reduction": 4}, 2))
     torch.save(network.state_dict(), tmp_path / "authors.pt")
     export.main(["--official", str(tmp_path / "authors.pt"), "--scale", "2", "--out", str(tmp_path / "san" / "x2.onnx")])
-    planes = np.full((1, 3, 32, 32), 99, np.float32)
+    planes = np.full((1, 3, 24, 24), 99, np.float32)
     assert parity(network, session(tmp_path / "san" / "x2.onnx"), planes) < PARITY
     assert sha256(tmp_path / "san" / "x2.onnx") in capsys.readouterr().out

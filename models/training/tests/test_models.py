@@ -55,7 +55,9 @@ def test_the_stated_figure_of_set5_is_reached(folder, scale, data):
     if stated is None:
         pytest.skip(f"{folder.name} x{scale['factor']} states no figure")
     made = session(folder / scale["file"], 2)
-    psnr, _ = evaluate(tiled(lambda x: run(made, x), scale["factor"], 64, 8), "Set5", scale["factor"], root=data)
+    tile = tomllib.loads((folder / "model.toml").read_text())["tile"][0]
+    upscale = tiled(lambda x: run(made, x), scale["factor"], tile["width"], tile["halo"])
+    psnr, _ = evaluate(upscale, "Set5", scale["factor"], root=data)
     assert abs(psnr - stated) < 0.01
 
 

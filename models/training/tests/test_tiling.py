@@ -5,7 +5,7 @@ import torch
 from conftest import drawn_picture
 
 from sr.evaluate import evaluate, to_planes, to_uint8
-from sr.tiling import ensembled, mirror_to, padded, starts, tiled, weights_along
+from sr.tiling import ensembled, mirrored, padded, starts, tiled, weights_along
 from sr.upsample import BicubicUpsample
 
 
@@ -13,14 +13,14 @@ def nearest(planes):
     return planes.repeat(2, 2).repeat(2, 3)
 
 
-@pytest.mark.parametrize("length", [1, 31, 32, 33, 47, 48, 49, 100, 333])
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 32, 33, 100, 333])
 def test_tiles_cover_and_weights_sum_to_one(length):
     places = starts(length, 32, 8)
-    assert places[0] == 0 and places[-1] == max(0, length - 32)
+    assert places[0] == -8 and places[-1] == max(-8, length + 8 - 32)
     assert all(b - a <= 16 for a, b in zip(places, places[1:]))
-    total = np.zeros(max(32, length) * 3)
+    total = np.zeros((max(16, length) + 16) * 3)
     for start, weight in zip(places, weights_along(places, 32, 8, 3)):
-        total[start * 3 : (start + 32) * 3] += weight
+        total[(start + 8) * 3 : (start + 8 + 32) * 3] += weight
     assert np.allclose(total, 1)
 
 
@@ -31,6 +31,18 @@ def test_a_local_upscaler_cannot_tell_tiles(size, rng):
     assert np.array_equal(padded(nearest, 2, 16)(planes), nearest(planes))
 
 
+def test_a_tile_is_never_asked_for_its_own_border():
+    """Zeros at the rim of every tile, as a network pads with: no trace of them inside the picture or at its border."""
+
+    def rimmed(x):
+        out = np.zeros_like(nearest(x))
+        out[:, :, 4:-4, 4:-4] = nearest(x)[:, :, 4:-4, 4:-4]
+        return out
+
+    planes = np.full((1, 3, 50, 77), 90, np.float32)
+    assert np.array_equal(tiled(rimmed, 2, 32, 4)(planes), nearest(planes))
+
+
 def test_bicubic_in_tiles_equals_bicubic_inside(rng):
     planes = to_planes(drawn_picture(80, rng))
     network = BicubicUpsample(2)
@@ -38,7 +50,8 @@ def test_bicubic_in_tiles_equals_bicubic_inside(rng):
     def upscale(x):
         return network(torch.from_numpy(np.ascontiguousarray(x))).numpy()
 
-    assert np.allclose(tiled(upscale, 2, 32, 8)(planes), upscale(planes), atol=1e-2)
+    inside = np.s_[:, :, 4:-4, 4:-4]  # at its border the network repeats one pixel, tiles see the mirror image
+    assert np.allclose(tiled(upscale, 2, 32, 8)(planes)[inside], upscale(planes)[inside], atol=1e-2)
 
 
 def test_ensemble_of_an_equivariant_upscaler_changes_nothing(rng):
@@ -56,7 +69,9 @@ def test_ensemble_removes_a_bias_to_one_side():
 
 
 def test_mirroring_reaches_many_times_the_size():
-    assert mirror_to(np.ones((1, 3, 2, 1)), 9, 16).shape == (1, 3, 9, 16)
+    line = np.arange(2.0).reshape(1, 1, 1, 2)
+    assert mirrored(line, 1, 9, 8).shape == (1, 1, 9, 8)
+    assert mirrored(line, 1, 3, 8)[0, 0, 0].tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
 
 
 def test_rounding():

@@ -1,0 +1,85 @@
+//! The network that is shipped and served by default, on pictures whose right answer is known.
+
+use std::path::Path;
+use std::process::Command;
+
+use image::imageops::{FilterType, resize};
+use image::{Rgb, RgbImage};
+
+/// Enlarges every picture of `folder` into `folder/out`; false where there is no ONNX Runtime, which `make test` lets
+/// not be.
+#[expect(clippy::disallowed_methods, reason = "a test has no settings to read it from")]
+fn enlarged(folder: &Path, model: &str, scale: u32) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut upscaler = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
+    upscaler.env_clear().current_dir(root).arg("upscale").arg(folder.join("in")).arg("-o").arg(folder.join("out"));
+    upscaler.args(["--models", "models", "--model", model, "--only", model, "--scale", &scale.to_string()]);
+    let output = upscaler.output().expect("the binary runs");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    if stderr.contains("ONNX Runtime was not found") {
+        assert!(std::env::var_os("UPSCALER_TEST_REQUIRE_RUNTIME").is_none(), "{stderr}");
+        println!("skipped: no ONNX Runtime; run `make runtime`");
+        return false;
+    }
+    assert!(output.status.success(), "{stderr}");
+    true
+}
+
+/// A network pads with zeros, which a flat picture would show at its border and most of all in its corners.
+#[test]
+fn a_flat_picture_keeps_its_colour_within_one_level_up_to_its_corners() {
+    let colours = [[0, 0, 0], [255, 255, 255], [128, 128, 128], [250, 240, 10], [0, 0, 192], [64, 255, 64]];
+    for scale in [2, 3, 4] {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("in")).expect("a folder");
+        // One tile with room to spare, and several of the larger kind.
+        for (at, (width, height)) in [(23, 5), (130, 70)].into_iter().enumerate() {
+            for (i, colour) in colours.into_iter().enumerate() {
+                let path = folder.path().join(format!("in/{at}-{i}.png"));
+                RgbImage::from_pixel(width, height, Rgb(colour)).save(path).expect("written");
+            }
+        }
+        if !enlarged(folder.path(), "san-light", scale) {
+            return;
+        }
+        for at in 0..2 {
+            for (i, colour) in colours.into_iter().enumerate() {
+                let path = folder.path().join(format!("out/{at}-{i}.png"));
+                let out = image::open(path).expect("a picture").into_rgb8();
+                let (off, x, y) = furthest(&out, colour);
+                assert!(off <= 1, "{colour:?} at x{scale}: {off} levels off at {x}, {y}");
+            }
+        }
+    }
+}
+
+/// Levels by which a flat picture is off at most, and where.
+fn furthest(out: &RgbImage, colour: [u8; 3]) -> (u8, u32, u32) {
+    let off = |pixel: &Rgb<u8>| pixel.0.into_iter().zip(colour).map(|(a, b)| a.abs_diff(b)).max();
+    let far = out.enumerate_pixels().map(|(x, y, pixel)| (off(pixel).unwrap_or(0), x, y));
+    far.max().expect("a picture has pixels")
+}
+
+/// Rings, from which the small picture is made by an antialiased reduction: what is lost can be known from what is left.
+#[test]
+fn edges_come_out_nearer_to_the_truth_than_by_bicubic() {
+    let truth = RgbImage::from_fn(192, 192, |x, y| {
+        let (dx, dy) = (f64::from(x) - 95.5, f64::from(y) - 80.0);
+        let ring = (dx.hypot(dy) / 7.0).sin();
+        Rgb([if ring > 0.0 { 230 } else { 40 }, 128, if ring > 0.3 { 20 } else { 200 }])
+    });
+    let mut errors = Vec::new();
+    for model in ["bicubic", "san-light"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("in")).expect("a folder");
+        resize(&truth, 48, 48, FilterType::CatmullRom).save(folder.path().join("in/a.png")).expect("written");
+        if !enlarged(folder.path(), model, 4) {
+            return;
+        }
+        let out = image::open(folder.path().join("out/a.png")).expect("a picture").into_rgb8();
+        assert_eq!(out.dimensions(), truth.dimensions());
+        let error = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b)).powi(2);
+        errors.push(out.iter().zip(truth.iter()).map(error).sum::<f64>());
+    }
+    assert!(errors[1] < 0.7 * errors[0], "squared error of san-light is {} of bicubic's", errors[1] / errors[0]);
+}
