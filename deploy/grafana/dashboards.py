@@ -218,7 +218,7 @@ def service():
     queue = [
         series("Tiles that wait", "For a worker; a request hands in its tiles a few at a time.",
                [target(f"sum by (instance) (upscaler_queued_tiles{{{S}}})", "{{instance}}")], "none", 6, stack=True),
-        series("Tiles admitted", "Of requests that are not finished: the autoscaler goes by the mean of this. --queue-tiles is the limit of each instance.",
+        series("Tiles admitted", "Of requests that are not finished: the autoscaler of overlays/cpu goes by the mean of this. --queue-tiles is the limit of each instance.",
                [target(f"sum by (instance) (upscaler_admitted_tiles{{{S}}})", "{{instance}}")], "none", 6, stack=True),
         series("Tiles a second by outcome", "Cancelled tiles are those of clients that left or deadlines that passed.",
                [target(f"sum by (outcome) (rate(upscaler_tiles_total{{{S}}}{rate}))", "{{outcome}}")], "none", 6, stack=True),
@@ -226,9 +226,11 @@ def service():
                [target(f"upscaler:backlog:seconds{{{R}}}", "{{namespace}} {{job}}")], "s", 6),
         series("Batch fill", "Mean tiles in a batch; --max-batch is the limit.",
                [target(f"sum by (instance) (rate(upscaler_batch_tiles_sum{{{S}}}{rate})) / sum by (instance) (rate(upscaler_batch_tiles_count{{{S}}}{rate}))", "{{instance}}")],
-               "none", 12),
+               "none", 8),
         heatmap("Batches by tiles", "How many batches a second had how many tiles.",
-                f"sum by (le) (rate(upscaler_batch_tiles_bucket{{{S}}}{rate}))", "none"),
+                f"sum by (le) (rate(upscaler_batch_tiles_bucket{{{S}}}{rate}))", "none", 8),
+        series("Seconds of work by instance", "By the best minute of any instance within the hour: the autoscaler of overlays/gpu goes by the mean of this.",
+               [target(f"upscaler:pod_backlog:seconds{{{S}}}", "{{instance}}")], "s"),
     ]
     refusals = [
         series("Refusals by reason", "The code of the problem document; /docs says what each means.",
@@ -241,7 +243,7 @@ def service():
                [target(f"process_resident_memory_bytes{{{S}}}", "{{instance}}")], "bytes", 6),
         series("Memory admitted", "What the requests under way may hold at most; --memory is the limit of each instance.",
                [target(f"upscaler_inflight_bytes{{{S}}}", "{{instance}}")], "bytes", 6),
-        series("Requests under way", "Upscale requests admitted and not finished.",
+        series("Requests under way", "Requests under /v1/ from their header to the last byte of their answer, uploads included.",
                [target(f"upscaler_inflight_requests{{{S}}}", "{{instance}}")], "none", 6),
         series("Processor", "Cores in use.",
                [target(f"rate(process_cpu_seconds_total{{{S}}}{rate})", "{{instance}}")], "none", 6),
@@ -254,12 +256,15 @@ def service():
               f"upscaler_model_info{{{S}}}", ["job"], links={"model": {
                   "title": "Drill down", "url": "/d/san-upscaler-model?var-model=${__value.text}&${datasource:queryparam}&${namespace:queryparam}"}}),
         series("Instances by version", "Two lines while a rollout is under way.",
-               [target(f"count by (version) (upscaler_build_info{{{S}}})", "{{version}}")], "none", 8, stack=True),
+               [target(f"count by (version) (upscaler_build_info{{{S}}})", "{{version}}")], "none", 6, stack=True),
         series("Uptime", "Since the process started.",
-               [target(f"time() - process_start_time_seconds{{{S}}}", "{{instance}}")], "s", 8),
+               [target(f"time() - process_start_time_seconds{{{S}}}", "{{instance}}")], "s", 6),
         series("Defects", "Panics caught and tiles with values that are no numbers, within five minutes. Any is one too many.",
                [target(f"sum(increase(upscaler_panics_total{{{S}}}[5m])) or vector(0)", "panics"),
-                target(f"sum(increase(upscaler_nonfinite_tiles_total{{{S}}}[5m])) or vector(0)", "non-finite tiles")], "none", 8),
+                target(f"sum(increase(upscaler_nonfinite_tiles_total{{{S}}}[5m])) or vector(0)", "non-finite tiles")], "none", 6),
+        series("Run again in fp32", "Share of each network's tiles that came out non-finite at reduced precision; the answers are right, and dear. An alert asks for less than 0.1 %.",
+               [target(f"sum by (model, scale) (rate(upscaler_fp32_rerun_tiles_total{{{S}}}{rate})) / sum by (model, scale) (rate(upscaler_tiles_total{{{S}, outcome=~\"done|failed\"}}{rate}))", "{{model}} x{{scale}}")],
+               "percentunit", 6),
     ]
     return dashboard(
         "san-upscaler", "San-upscaler", "Latency, throughput, queue, refusals, memory and provider of the upscaling service.",
@@ -303,9 +308,11 @@ def model():
                 target(f'sum(rate(upscaler_tiles_total{{{S}{m}, outcome="cancelled"}}{rate})) or vector(0)', "cancelled")], "none"),
         series("Non-finite tiles", "Tiles for which the network gave NaN or infinity within five minutes. Any is one too many.",
                [target(f"sum(increase(upscaler_nonfinite_tiles_total{{{S}{m}}}[5m])) or vector(0)", "$model")], "none"),
+        series("Tiles run again in fp32", "A second: those that came out non-finite at reduced precision. One instance alone is its machine, all are the network.",
+               [target(f"sum by (instance) (rate(upscaler_fp32_rerun_tiles_total{{{S}{m}}}{rate}))", "{{instance}}")], "none"),
         series("Instances that serve it", "By provider and precision; more than one line is more than one result for the same picture.",
                [target(f"count by (scale, provider, precision) (upscaler_model_info{{{S}{m}}})", "x{{scale}} {{provider}} {{precision}}")],
-               "none", 16),
+               "none", 8),
         table("What runs", "One row an instance and scale.", f"upscaler_model_info{{{S}{m}}}", ["job", "model"]),
     ]
     choose = variable("model", "Model", "label_values(upscaler_model_info, model)", multi=False)

@@ -50,7 +50,7 @@ base rust ca-certificates,gcc,libc6-dev --env PATH=/usr/local/rust/bin:/usr/sbin
 
 toolchain=$(rustc --print sysroot) target=${CARGO_TARGET_DIR:-target}/release rust=rust
 if [[ ${1:-} == --warm ]]; then
-    rust=rust-warm
+    rust="rust-warm"
     container=$(buildah from localhost/rust)
     root=$(buildah mount "$container")
     mkdir -p "$root/build/target/release"

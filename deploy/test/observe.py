@@ -138,7 +138,7 @@ def drive(port, models, look):
 
 
 def check_queries(prometheus, model):
-    """Every query of every panel, every rule and the adapter; what is wrong with them."""
+    """Every query of every panel, every rule, docs/metrics.md and the adapter; what is wrong with them."""
     wrong, checked = [], 0
 
     def evaluate(where, expression, allow_empty=False):
@@ -171,12 +171,13 @@ def check_queries(prometheus, model):
             check(rule["record"], rule["expr"])
             continue
         check(rule["alert"], rule["expr"], allow_empty=True)
-    (adapter,) = yaml.safe_load((ROOT / "deploy/prometheus/adapter.yaml").read_text())["rules"]
-    template = adapter["metricsQuery"]
-    for name, value in {"Series": adapter["seriesQuery"].split("{")[0], "GroupBy": "pod",
-                        "LabelMatchers": 'namespace="san-upscaler",pod=~"san-upscaler-.*"'}.items():
-        template = template.replace(f"<<.{name}>>", value)
-    check("adapter", template)
+    for where, query in test_monitoring.explained():
+        check(where, query)
+    for served, series, template in test_monitoring.adapter():
+        for name, value in {"Series": series, "GroupBy": "pod",
+                            "LabelMatchers": 'namespace="san-upscaler",pod=~"san-upscaler-.*"'}.items():
+            template = template.replace(f"<<.{name}>>", value)
+        check(f"adapter: {served}", template)
     return wrong, checked
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import kubernetes_validate
 import yaml
 
+import test_monitoring
+
 ROOT = Path(__file__).parents[2]
 # Kinds that Kubernetes itself ships no schema for; deploy/test/schemas.sh validates them by their own projects'.
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
@@ -62,9 +64,16 @@ def seconds(text):
     return int(number) * {"s": 1, "m": 60}[unit]
 
 
-def kib(text):
-    number, unit = re.fullmatch(r"(\d+)([KMG])i?B?", text).groups()
-    return int(number) * {"K": 1, "M": 1 << 10, "G": 1 << 20}[unit]
+def octets(text):
+    """Of a quantity as Kubernetes or the server writes it: 8Gi, 1500M, 25MB."""
+    number, unit, binary = re.fullmatch(r"(\d+)([kMG])(i?)B?", text).groups()
+    return int(number) * (1024 if binary else 1000) ** (" kMG".index(unit))
+
+
+def targets(scaler):
+    """What an autoscaler reads of each pod, and the mean that it aims at."""
+    pods = [metric["pods"] for metric in scaler["spec"]["metrics"]]
+    return {one["metric"]["name"]: one["target"]["averageValue"] for one in pods}
 
 
 class Manifests:
@@ -144,8 +153,9 @@ class Manifests:
             notes = ingress["metadata"]["annotations"]
             for kind in ("read", "send"):
                 self.assertGreater(int(notes[f"nginx.ingress.kubernetes.io/proxy-{kind}-timeout"]), deadline)
-            body = kib(notes["nginx.ingress.kubernetes.io/proxy-body-size"].upper())
-            self.assertGreaterEqual(body, kib(settings(self.documents).get("UPSCALER_MAX_BODY", "25MB")))
+            # nginx counts in mebibytes, and writes them 26m.
+            body = octets(notes["nginx.ingress.kubernetes.io/proxy-body-size"].replace("m", "Mi"))
+            self.assertGreater(body, octets(settings(self.documents).get("UPSCALER_MAX_BODY", "25MB")))
         for route in of_kind(self.documents, "HTTPRoute"):
             for timeout in route["spec"]["rules"][0]["timeouts"].values():
                 self.assertGreater(seconds(timeout), deadline)
@@ -186,6 +196,11 @@ class Manifests:
             self.assertNotIn("replicas", one(self.documents, "Deployment")["spec"])
             self.assertGreaterEqual(scaler["spec"]["minReplicas"], 2)
 
+    def test_the_autoscaler_reads_what_the_adapter_serves(self):
+        served = {name for name, _, _ in test_monitoring.adapter()}
+        for scaler in of_kind(self.documents, "HorizontalPodAutoscaler"):
+            self.assertLessEqual(targets(scaler).keys(), served)
+
     def test_every_setting_is_one_of_the_server(self):
         source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.rs"))
         known = set(re.findall(r'env = "(UPSCALER_[A-Z_]+)"', source))
@@ -217,6 +232,19 @@ class Gpu(Manifests, unittest.TestCase):
         tolerated = [one["key"] for one in pod(self.documents)["spec"]["tolerations"]]
         self.assertIn("nvidia.com/gpu", tolerated)
 
+    def test_the_autoscaler_acts_before_an_alert_or_a_refusal(self):
+        aims = targets(one(self.documents, "HorizontalPodAutoscaler"))
+        (saturated,) = [rule["expr"] for rule in test_monitoring.rules() if rule.get("alert") == "UpscalerSaturated"]
+        self.assertLess(float(aims["upscaler_pod_backlog_seconds"]), float(saturated.split(">")[1]))
+        memory = octets(settings(self.documents)["UPSCALER_MEMORY"])
+        self.assertEqual(octets(aims["upscaler_inflight_bytes"]) * 2, memory)
+
+    def test_memory_is_left_for_the_libraries(self):
+        # docs/operations.md, "Size memory": what is admitted, the uploads, and a fifth; the rest is the idle server's.
+        limit = octets(container(self.documents)["resources"]["limits"]["memory"])
+        admitted = octets(settings(self.documents)["UPSCALER_MEMORY"])
+        self.assertGreater(limit / 1.2 - admitted - limit / 8, octets("2GB"))
+
     def test_batches_are_powers_of_two(self):
         # What the pinned buffers of src/engine/pinned.rs are filled up to.
         batch = int(settings(self.documents)["UPSCALER_MAX_BATCH"])
@@ -225,6 +253,12 @@ class Gpu(Manifests, unittest.TestCase):
 
 class Gateway(Manifests, unittest.TestCase):
     overlay = "deploy/test/gateway"
+
+    def test_the_gateway_is_let_in(self):
+        (parent,) = one(self.documents, "HTTPRoute")["spec"]["parentRefs"]
+        http, _ = one(self.documents, "NetworkPolicy")["spec"]["ingress"]
+        named = [peer["namespaceSelector"]["matchLabels"] for peer in http["from"] if "namespaceSelector" in peer]
+        self.assertEqual(named, [{"kubernetes.io/metadata.name": parent["namespace"]}])
 
     def test_the_way_out_is_to_the_collector_that_is_named(self):
         host, namespace, port = re.fullmatch(

@@ -1,4 +1,5 @@
 # What the deployment tests share: sourced, from the root of the repository.
+# shellcheck shell=bash disable=SC2034 # `python` and `server` are for whoever sources this.
 
 # need PACKAGE COMMAND...: the commands are there, or are installed from the distribution's package where we are root.
 need() {
