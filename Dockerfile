@@ -5,6 +5,9 @@
 # The last stage is built from nothing: the binary, ONNX Runtime, the few shared libraries that both link, the models,
 # and the licences. No shell, no package manager, nothing to patch but what is listed in sbom.cdx.json.
 
+# ORT_DISABLE_TELEMETRY, in both: ONNX Runtime from 1.29 on reports to its maker over HTTPS, and keeps an identifier of the
+# machine, unless that is set before it is loaded; what can be switched off later comes after the first report.
+
 # To pin to the byte, give a digest: --build-arg RUST=rust@sha256:...
 ARG RUST=rust:1.95.0-slim-bookworm
 ARG PYTHON=python:3.11-slim-bookworm
@@ -78,6 +81,14 @@ COPY --from=build /build/crates.txt ./
 COPY --from=root /packages.txt ./
 RUN python3 deploy/supply/inventory.py --crates crates.txt sbom /sbom.cdx.json --packages packages.txt
 
+# Without what NVIDIA's image has by itself, which its own package manager lists.
+FROM runtime-cuda AS inventory-cuda
+COPY Cargo.toml Cargo.lock ./
+COPY deploy/supply deploy/supply
+COPY models models
+COPY --from=build /build/crates.txt ./
+RUN python3 deploy/supply/inventory.py --crates crates.txt sbom /sbom.cdx.json --cuda
+
 # The same on NVIDIA's image, which has a shell and a package manager: CUDA and cuDNN are too many libraries to pick from.
 # Built and run by nobody yet who had a card; see deploy/README.md.
 FROM ${CUDA} AS cuda
@@ -85,13 +96,15 @@ COPY --from=build /build/target/release/san-upscaler /usr/bin/
 COPY --from=runtime-cuda /onnxruntime/*.so /usr/lib/
 COPY --from=runtime-cuda /onnxruntime/LICENSE /onnxruntime/ThirdPartyNotices.txt /usr/share/doc/san-upscaler/onnxruntime/
 COPY --from=build /build/licences /usr/share/doc/san-upscaler/crates
+COPY --from=inventory-cuda /sbom.cdx.json /usr/share/doc/san-upscaler/
 COPY LICENSE THIRD_PARTY.md /usr/share/doc/san-upscaler/
 COPY models /usr/share/san-upscaler/models
 LABEL org.opencontainers.image.title="san-upscaler" \
       org.opencontainers.image.description="Enlarges images over HTTP with SAN on ONNX Runtime (CUDA)" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENV UPSCALER_LISTEN=0.0.0.0:8080 \
+ENV ORT_DISABLE_TELEMETRY=1 \
+    UPSCALER_LISTEN=0.0.0.0:8080 \
     UPSCALER_MODELS=/usr/share/san-upscaler/models \
     UPSCALER_PROVIDER=cuda \
     NVIDIA_VISIBLE_DEVICES=all \
@@ -110,7 +123,8 @@ LABEL org.opencontainers.image.title="san-upscaler" \
       org.opencontainers.image.description="Enlarges images over HTTP with SAN on ONNX Runtime (CPU)" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENV UPSCALER_LISTEN=0.0.0.0:8080 \
+ENV ORT_DISABLE_TELEMETRY=1 \
+    UPSCALER_LISTEN=0.0.0.0:8080 \
     UPSCALER_MODELS=/usr/share/san-upscaler/models
 USER 65532:65532
 EXPOSE 8080

@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test fuzz runtime test-training replicate bench crates lint nextest docs
 SHELL := /bin/sh
+# ONNX Runtime from 1.29 on reports to its maker at start unless this is set.
+export ORT_DISABLE_TELEMETRY := 1
 
 # More arguments for `make run` and `make bench`, e.g. `make run ARGS="--workers 2"`.
 ARGS ?=

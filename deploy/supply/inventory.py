@@ -3,7 +3,7 @@
 
     inventory.py third-party [--check]   writes THIRD_PARTY.md, or only says whether it is up to date
     inventory.py sbom OUT [--packages F] writes the document; F has a line `name version` for each Debian package whose
-                                         libraries are in the image
+                                         libraries are in the image; of the image's target `cuda` with --cuda
 
 Both list the crates that are linked into the binary on Linux, by `cargo tree` or by a file with its output (--crates F).
 What only builds or tests (procedural macros, build scripts, dev-dependencies) is not shipped and not listed. Needs
@@ -42,15 +42,15 @@ def checksums():
     return {(package["name"], package["version"]): package.get("checksum") for package in lock["package"]}
 
 
-# The build of ONNX Runtime that the image of x86-64 carries, and the version of OpenVINO inside its wheel.
-RUNTIME = "onnxruntime-openvino"
+# The builds of ONNX Runtime that the images of x86-64 carry, and the version of OpenVINO inside the one wheel.
+RUNTIME, RUNTIME_CUDA = "onnxruntime-openvino", "onnxruntime-gpu"
 OPENVINO = "2025.4.1"
 
 
-def onnxruntime():
-    """Version and wheel hashes of the pinned ONNX Runtime."""
+def onnxruntime(build):
+    """Version and wheel hashes of a pinned ONNX Runtime."""
     lock = (ROOT / "runtime/versions.lock").read_text()
-    pinned, hashes = re.search(rf"^{RUNTIME}==([\d.]+)((?: \\\n *--hash=sha256:[0-9a-f]{{64}})+)", lock, re.MULTILINE).groups()
+    pinned, hashes = re.search(rf"^{build}==([\d.]+)((?: \\\n *--hash=sha256:[0-9a-f]{{64}})+)", lock, re.MULTILINE).groups()
     return pinned, re.findall(r"[0-9a-f]{64}", hashes)
 
 
@@ -59,7 +59,7 @@ def models():
 
 
 def third_party(linked):
-    pinned, _ = onnxruntime()
+    (pinned, _), (pinned_cuda, _) = onnxruntime(RUNTIME), onnxruntime(RUNTIME_CUDA)
     lines = [
         "# Third-party software",
         "",
@@ -74,7 +74,16 @@ def third_party(linked):
         f"| OpenVINO {OPENVINO} with oneDNN (in the same wheel) | Apache-2.0 | <https://docs.openvino.ai> |",
         "| oneTBB (in the same wheel) | Apache-2.0 | <https://uxlfoundation.github.io/oneTBB> |",
         "| GNU C library (Debian package libc6) | LGPL-2.1-or-later | <https://www.gnu.org/software/libc> |",
+        "| zlib (Debian package zlib1g) | Zlib | <https://zlib.net> |",
         "| GCC runtime libraries (Debian packages libgcc-s1, libstdc++6) | GPL-3.0-or-later WITH GCC-exception-3.1 | <https://gcc.gnu.org> |",
+        "",
+        "In the image of the target `cuda` there are in their place:",
+        "",
+        "| what | licence | |",
+        "| --- | --- | --- |",
+        f"| ONNX Runtime {pinned_cuda} (from the wheel {RUNTIME_CUDA} on PyPI, with its own ThirdPartyNotices.txt) | MIT | <https://onnxruntime.ai> |",
+        "| CUDA and cuDNN, as NVIDIA's base image has them | NVIDIA's, not free: its text is `/NGC-DL-CONTAINER-LICENSE` in that image | <https://docs.nvidia.com/cuda/eula> |",
+        "| Ubuntu's packages in that base image | `/usr/share/doc/*/copyright` there | <https://ubuntu.com> |",
         "",
         f"## Linked into the binary: {len(linked)} crates",
         "",
@@ -86,10 +95,10 @@ def third_party(linked):
     return "\n".join(lines) + "\n"
 
 
-def sbom(linked, packages):
+def sbom(linked, packages, runtime):
     """A CycloneDX 1.6 document. Its serial number is derived from its content: the same build, the same document."""
     sums = checksums()
-    pinned, hashes = onnxruntime()
+    pinned, hashes = onnxruntime(runtime)
     components = []
     for name, its_version, licence, _ in linked:
         purl = f"pkg:cargo/{name}@{its_version}"
@@ -98,16 +107,16 @@ def sbom(linked, packages):
             "licenses": [{"expression": licence}],
             "hashes": [{"alg": "SHA-256", "content": sums[name, its_version]}],
         })
-    purl = f"pkg:pypi/{RUNTIME}@{pinned}"
+    purl = f"pkg:pypi/{runtime}@{pinned}"
     components.append({
-        "type": "library", "bom-ref": purl, "name": RUNTIME, "version": pinned, "purl": purl,
+        "type": "library", "bom-ref": purl, "name": runtime, "version": pinned, "purl": purl,
         "licenses": [{"license": {"id": "MIT"}}],
         "externalReferences": [{
             "type": "distribution", "url": purl, "comment": "the wheel that runtime/versions.lock pins; one hash a platform",
             "hashes": [{"alg": "SHA-256", "content": digest} for digest in hashes],
         }],
     })
-    for name, its_version in (("openvino", OPENVINO), ("onetbb", None)):
+    for name, its_version in (("openvino", OPENVINO), ("onetbb", None)) if runtime == RUNTIME else ():
         inside = {"type": "library", "bom-ref": f"{purl}#{name}", "name": name, "licenses": [{"license": {"id": "Apache-2.0"}}]}
         components.append(inside | ({"version": its_version} if its_version else {}))
     for line in packages.splitlines():
@@ -144,6 +153,7 @@ def main():
     command = commands.add_parser("sbom")
     command.add_argument("out", type=Path)
     command.add_argument("--packages", type=Path)
+    command.add_argument("--cuda", dest="runtime", action="store_const", const=RUNTIME_CUDA, default=RUNTIME)
     args = parser.parse_args()
     linked = crates(args.crates)
     if args.command == "third-party":
@@ -153,7 +163,7 @@ def main():
         elif file.read_text() != third_party(linked):
             sys.exit("THIRD_PARTY.md is not up to date with Cargo.lock; run deploy/supply/inventory.py third-party")
     else:
-        args.out.write_text(sbom(linked, args.packages.read_text() if args.packages else ""))
+        args.out.write_text(sbom(linked, args.packages.read_text() if args.packages else "", args.runtime))
 
 
 if __name__ == "__main__":

@@ -67,10 +67,17 @@ def main():
             wrong.append(what)
 
     expect("the image runs as another user than 65532", image["User"] == "65532:65532")
+    expect("ONNX Runtime may report to its maker", "ORT_DISABLE_TELEMETRY=1" in image["Env"])
     expect("HEALTHCHECK is not `san-upscaler health`", image["Healthcheck"]["Test"][1:] == ["/usr/bin/san-upscaler", "health"])
     shells = [path for path in ("bin/sh", "usr/bin/sh", "bin/bash", "usr/bin/apt", "usr/bin/dpkg") if (root / path).exists()]
     expect(f"there is a shell or a package manager: {shells}", not shells)
-    expect("there is no SBOM", "components" in json.loads((root / "usr/share/doc/san-upscaler/sbom.cdx.json").read_text()))
+    sbom = json.loads((root / "usr/share/doc/san-upscaler/sbom.cdx.json").read_text())
+    packages = [one["name"] for one in sbom["components"] if one.get("purl", "").startswith("pkg:deb/")]
+    listed = (root / "usr/share/doc/san-upscaler/THIRD_PARTY.md").read_text()
+    expect("the SBOM has no package of the distribution", packages)
+    for package in packages:
+        expect(f"{package} is in the image and not in THIRD_PARTY.md", package in re.findall(r"[\w.+-]+", listed))
+        expect(f"{package} is in the image without its licence", (root / f"usr/share/doc/{package}/copyright").is_file())
     expect("licence texts are missing", len(list((root / "usr/share/doc/san-upscaler/crates").iterdir())) > 100)
     whole, runtime = size(root), size(root / "usr/lib")
     print(f"image: {whole / 2**20:.1f} MiB, of which ONNX Runtime {runtime / 2**20:.1f} MiB")

@@ -12,18 +12,23 @@ cargo fetch --locked --quiet
     --allow duplicate --allow license-not-encountered licenses bans sources
 
 deploy/supply/inventory.py third-party --check
-document=$(mktemp)
-trap 'rm -f "$document"' EXIT
-deploy/supply/inventory.py sbom "$document"
-"$python" - "$document" <<'PYTHON'
+documents=$(mktemp -d)
+trap 'rm -r "$documents"' EXIT
+deploy/supply/inventory.py sbom "$documents/cpu"
+deploy/supply/inventory.py sbom "$documents/cuda" --cuda
+"$python" - "$documents" <<'PYTHON'
 import json
 import sys
+from pathlib import Path
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-text = open(sys.argv[1]).read()
-if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
-    sys.exit(f"supply: the SBOM is not valid: {wrong}")
-print(f"supply: {len(json.loads(text)['components'])} components, licences allowed, THIRD_PARTY.md up to date, SBOM valid")
+counts = []
+for document in sorted(Path(sys.argv[1]).iterdir()):
+    text = document.read_text()
+    if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
+        sys.exit(f"supply: the SBOM of the target {document.name} is not valid: {wrong}")
+    counts.append(f"{len(json.loads(text)['components'])} in the SBOM of {document.name}")
+print(f"supply: {', '.join(counts)}, both valid; licences allowed, THIRD_PARTY.md up to date")
 PYTHON

@@ -284,5 +284,15 @@ class Gateway(Manifests, unittest.TestCase):
         self.assertEqual(context["fsGroup"], context["runAsGroup"])
 
 
+class Image(unittest.TestCase):
+    def test_onnx_runtime_reports_to_nobody(self):
+        stages = re.split(r"^FROM .* AS (\w+)$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+        served = {name: text for name, text in zip(stages[1::2], stages[2::2]) if "ENTRYPOINT" in text}
+        self.assertEqual(served.keys(), {"cpu", "cuda"})
+        for name, text in served.items():
+            self.assertIn("ENV ORT_DISABLE_TELEMETRY=1 ", text, name)
+        self.assertIn("\nexport ORT_DISABLE_TELEMETRY := 1\n", (ROOT / "Makefile").read_text())
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,6 +1,9 @@
 # What the deployment tests share: sourced, from the root of the repository.
 # shellcheck shell=bash disable=SC2034 # `python` and `server` are for whoever sources this.
 
+# As the images and the Makefile have it: ONNX Runtime is to report to nobody.
+export ORT_DISABLE_TELEMETRY=1
+
 # need PACKAGE COMMAND...: the commands are there, or are installed from the distribution's package where we are root.
 need() {
     local package=$1 command missing=()
