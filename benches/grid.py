@@ -2,7 +2,7 @@
 """The grid behind the defaults: tile side, batch, workers x threads, each with its speed and its latencies.
 
     benches/grid.py                                 both tables of benches/README.md, some twenty minutes of all cores
-    benches/grid.py --provider cuda --batch 1,4,16,32 --sides 64,96,128
+    benches/grid.py --provider cuda --batch 1,4,16,32 --sides 72,96,144
 
 The first table is of the bare session, for tiles of any side; useful pixels are what a tile adds to a large picture, without
 the overlap. The second is of the whole service under eight clients with photographs of mixed sizes, with the model's own
@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--scale", default="4")
     parser.add_argument("--provider", default="auto")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--sides", default="32,48,64,96,128")
+    parser.add_argument("--sides", default="36,48,72,96,144")
     parser.add_argument("--batch", default="1,2,4,8")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--bare-seconds", default="3", help="for each figure of the first table")

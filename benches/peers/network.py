@@ -1,6 +1,6 @@
 """What the peers share: the model as ONNX Runtime's documentation opens it, and pictures to arrays and back.
 
-A peer runs a picture whole, as its documentation would. The network wants sides that are multiples of 16, so a picture is
+A peer runs a picture whole, as its documentation would. The network wants sides that are multiples of 12, so a picture is
 padded to them by repeating its border, and its answer is cut."""
 
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 
 MODEL = Path(__file__).parents[2] / "models/san-light/x4.onnx"
 SCALE = 4
-MULTIPLE = 16
+MULTIPLE = 12
 
 # From compare.py.
 THREADS = int(os.environ.get("PEER_THREADS", "1"))

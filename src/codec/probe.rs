@@ -1,7 +1,7 @@
 //! Reads the header of an upload: kind, size, channels, depth, orientation. Decodes no pixel.
 
-use crate::codec::colour::Profile;
 use crate::codec::colour::profile::Unfit;
+use crate::codec::colour::{Press, Profile};
 use crate::codec::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
@@ -24,6 +24,8 @@ pub struct Probe {
     pub icc: Option<Profile>,
     /// Whether the profile says what other chunks of the file say, and is not in it itself.
     pub icc_made: bool,
+    /// What makes colours of its inks, if the file has inks and a profile that says how they look.
+    pub press: Option<Press>,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,
     /// What the file says beside its pixels.
@@ -44,7 +46,8 @@ impl Probe {
 
     /// Memory of the profile, of what is made of it, and of the notes.
     pub fn profile_bytes(&self) -> u64 {
-        self.icc.as_ref().map_or(0, Profile::held_bytes) + self.notes.bytes()
+        let press = self.press.as_ref().map_or(0, Press::held_bytes);
+        self.icc.as_ref().map_or(0, Profile::held_bytes) + press + self.notes.bytes()
     }
 
     /// Memory that `decode` holds at its peak: the pixels and what the decoder needs beside them. Falls to
@@ -78,24 +81,37 @@ pub fn probe_frame(bytes: &[u8], limits: &InputLimits, frame: Option<u32>) -> Re
 }
 
 fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
-    let Header { stored, channels, depth, orientation, icc, icc_made, mut warnings, mut notes, working_bytes, frames } =
-        header;
+    let Header { stored, channels, depth, orientation, icc, icc_made, inks, .. } = header;
+    let Header { mut warnings, mut notes, working_bytes, frames, .. } = header;
     notes.settle(orientation.swaps_sides());
-    let icc = match icc.map(|profile| Profile::judge(&profile, channels)).transpose() {
-        Ok(profile) => profile,
-        Err(Unfit::HighDynamicRange(transfer)) => return Err(CodecError::HighDynamicRange(transfer)),
-        Err(unfit) => {
-            warnings.push(if unfit == Unfit::Mismatch { Warning::ProfileMismatch } else { Warning::ProfileUnreadable });
-            None
-        }
+    let mut fit = |unfit| match unfit {
+        Unfit::HighDynamicRange(transfer) => Err(CodecError::HighDynamicRange(transfer)),
+        Unfit::Mismatch => Ok(warnings.push(Warning::ProfileMismatch)),
+        Unfit::Broken => Ok(warnings.push(Warning::ProfileUnreadable)),
     };
+    let (mut profile, mut press) = (None, None);
+    match icc {
+        Some(icc) if inks => match Press::judge(&icc) {
+            Ok(good) => press = Some(good),
+            Err(unfit) => fit(unfit)?,
+        },
+        Some(icc) => match Profile::judge(&icc, channels) {
+            Ok(good) => profile = Some(good),
+            Err(unfit) => fit(unfit)?,
+        },
+        None => {}
+    }
+    if inks && press.is_none() {
+        warnings.push(Warning::InksByRule);
+    }
     let mut probe = Probe {
         format,
         size: orientation.upright(stored),
         channels,
         depth,
-        icc,
+        icc: profile,
         icc_made,
+        press,
         warnings,
         notes,
         orientation,

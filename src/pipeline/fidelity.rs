@@ -100,6 +100,8 @@ pub enum Conversion {
     OrientationApplied,
     /// Made a profile of a PNG's `cICP`, `gAMA` or `cHRM`.
     ProfileMade,
+    /// Made red, green and blue of inks by their profile, which is then left.
+    InksByProfile,
     /// To sRGB for the network, and back.
     ProfileRoundTrip,
     /// To sRGB, for good.
@@ -118,9 +120,10 @@ pub enum Conversion {
 
 impl Conversion {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OrientationApplied,
         Self::ProfileMade,
+        Self::InksByProfile,
         Self::ProfileRoundTrip,
         Self::ProfileToSrgb,
         Self::AlphaFlattened,
@@ -135,6 +138,7 @@ impl Conversion {
         match self {
             Self::OrientationApplied => "orientation-applied",
             Self::ProfileMade => "profile-made",
+            Self::InksByProfile => "inks-by-profile",
             Self::ProfileRoundTrip => "profile-round-trip",
             Self::ProfileToSrgb => "profile-to-srgb",
             Self::AlphaFlattened => "alpha-flattened",
@@ -251,6 +255,7 @@ impl Treatment {
         let done = [
             (Conversion::OrientationApplied, probe.orientation != Orientation::Upright),
             (Conversion::ProfileMade, probe.icc_made),
+            (Conversion::InksByProfile, probe.press.is_some()),
             (Conversion::ProfileRoundTrip, matches!(way, Way::RoundTrip(_))),
             (Conversion::ProfileToSrgb, matches!(way, Way::ToSrgb(_) | Way::Tables(_))),
             (Conversion::AlphaFlattened, background.is_some()),

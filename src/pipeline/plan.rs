@@ -228,6 +228,7 @@ pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
         depth,
         icc: None,
         icc_made: false,
+        press: None,
         warnings: Vec::new(),
         notes: Notes::default(),
         orientation,

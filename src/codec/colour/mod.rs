@@ -4,6 +4,7 @@
 //! say. What a profile is worth is judged once, with the header; see [`profile`].
 
 mod curve;
+mod press;
 pub mod profile;
 mod shaper;
 pub mod signals;
@@ -13,6 +14,7 @@ mod transfer;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use press::Press;
 pub use profile::{Profile, Space};
 pub use shaper::Shaper;
 pub use tables::ToSrgb;

@@ -158,7 +158,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
             "the JPEG has its colours in separate scans, which is rare; save it anew as a common JPEG".into(),
         ));
     }
-    let (icc, mut warnings) = profile.joined();
+    let (icc, warnings) = profile.joined();
     if frame.components.len() == 4 && inks_of(file).is_none() {
         // libjpeg's users take them as they are, Chrome and Pillow turn them around.
         return Err(CodecError::Unsupported(
@@ -167,9 +167,6 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     }
     // All four of every pixel, before they become three colours.
     let inks = if frame.components.len() == 4 { 4 * frame.size.pixels() } else { 0 };
-    if inks > 0 {
-        warnings.push(Warning::InksByRule);
-    }
     Ok(Header {
         stored: frame.size,
         channels,
@@ -177,6 +174,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         orientation: orientation.unwrap_or_default(),
         icc,
         icc_made: false,
+        inks: inks > 0,
         warnings,
         notes,
         working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan) + inks,

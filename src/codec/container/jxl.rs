@@ -151,6 +151,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         orientation: Orientation::Upright,
         icc,
         icc_made: true,
+        inks: false,
         warnings: Vec::new(),
         notes: Notes::default(),
         // A whole-frame decoder in 32-bit floats: some four copies of each plane, held to it by its own count; the

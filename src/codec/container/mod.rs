@@ -32,6 +32,8 @@ pub struct Header {
     pub icc: Option<Vec<u8>>,
     /// Whether the profile was made here of other chunks.
     pub icc_made: bool,
+    /// Whether its pixels are four inks, for which the profile is then meant. They are decoded to red, green and blue.
+    pub inks: bool,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,
     /// What the file says beside its pixels, not yet settled.
@@ -52,6 +54,7 @@ impl Header {
             orientation: Orientation::Upright,
             icc: None,
             icc_made: false,
+            inks: false,
             warnings: Vec::new(),
             notes: Notes::default(),
             working_bytes,

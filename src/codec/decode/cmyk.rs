@@ -1,11 +1,20 @@
-//! Four inks to red, green and blue, where no profile says how these inks look.
+//! Four inks to red, green and blue: by the profile that says how these inks look, else by rule.
 //!
-//! Each ink takes away its own light and black takes away all: what PDF calls DeviceCMYK (ISO 32000, 10.3.5), in the
+//! By rule each ink takes away its own light and black takes away all: what PDF calls DeviceCMYK (ISO 32000, 10.3.5), in the
 //! product form that Pillow, browsers and libvips use. True colours depend on press and paper, which only a profile
 //! knows.
 
-/// Inks from 0, none, to 255, all of it.
-pub const fn to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+use crate::codec::colour::Press;
+
+/// Four inks a pixel, from 0, none, to 255, all of it.
+pub fn to_rgb(inks: &[u8], press: Option<&Press>) -> Vec<u8> {
+    match press {
+        Some(press) => press.to_rgb(inks),
+        None => inks.as_chunks::<4>().0.iter().copied().flat_map(by_rule).collect(),
+    }
+}
+
+const fn by_rule([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     let paper = 255 - black as u32;
     [shine(cyan, paper), shine(magenta, paper), shine(yellow, paper)]
 }
@@ -30,7 +39,7 @@ mod tests {
             ([255, 255, 255, 255], [0, 0, 0]),
             ([0, 128, 255, 51], [204, 102, 0]),
         ] {
-            assert_eq!(to_rgb(inks), rgb, "{inks:?}");
+            assert_eq!(to_rgb(&inks, None), rgb, "{inks:?}");
         }
     }
 }

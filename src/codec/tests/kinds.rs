@@ -150,6 +150,38 @@ fn four_inks_become_three_colours() {
 }
 
 #[test]
+fn inks_with_a_profile_look_as_it_says() {
+    for (file, theirs) in
+        [(kind!("inks-profile.jpg"), kind!("inks-profile.png")), (kind!("cmyk-profile.tif"), kind!("cmyk-profile.png"))]
+    {
+        let (told, ours) = read(file).expect("inks and a profile");
+        assert_eq!((told.warnings, told.icc, told.press.is_some()), (Vec::new(), None, true));
+        let (largest, mean) = difference(eight_bit(&ours), eight_bit(&picture(theirs, "Little CMS")));
+        assert!(largest <= 8 && mean < 1.0, "largest {largest}, mean {mean}");
+    }
+}
+
+#[test]
+fn inks_are_made_colours_by_rule_where_their_profile_is_of_no_use() {
+    let file = kind!("inks-profile.jpg");
+    let bent = |from: &[u8], to: &[u8]| {
+        let at = file.windows(from.len()).position(|part| part == from).expect("it is there");
+        [&file[..at], to, &file[at + from.len()..]].concat()
+    };
+    let by_rule = eight_bit(&picture(kind!("inks-turned.jpg"), "the same inks")).to_vec();
+    for (bent, warning) in [
+        (bent(b"CMYKLab ", b"RGB Lab "), Warning::ProfileMismatch),
+        (bent(b"prtrCMYK", b"linkCMYK"), Warning::ProfileMismatch),
+        (bent(b"mft2", b"mft9"), Warning::ProfileUnreadable),
+        (bent(b"acsp", b"acps"), Warning::ProfileUnreadable),
+    ] {
+        let (told, picture) = read(&bent).expect("the picture is sound");
+        assert_eq!(told.warnings, [warning, Warning::InksByRule]);
+        assert!(told.press.is_none() && eight_bit(&picture) == by_rule, "{warning:?}");
+    }
+}
+
+#[test]
 fn orientation_and_profile_are_heard() {
     let (told, picture) = read(kind!("orientation-6.tif")).expect("turned");
     assert_eq!((told.size, told.orientation), (Size::new(32, 16), Orientation::Rotate90));

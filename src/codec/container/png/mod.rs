@@ -231,6 +231,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         orientation: orientation.unwrap_or_default(),
         icc,
         icc_made,
+        inks: false,
         warnings: told.warnings,
         notes,
         working_bytes: working,

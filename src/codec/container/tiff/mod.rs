@@ -4,10 +4,10 @@ mod directory;
 
 use self::directory::{Directory, File, Numbers};
 use super::{Frames, Header};
+use crate::codec::CodecError;
 use crate::codec::limits::{ANIMATION_PIXELS, INPUT_SIDE};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -430,7 +430,8 @@ pub fn header(bytes: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         orientation: page.orientation,
         icc: page.icc.map(<[u8]>::to_vec),
         icc_made: false,
-        warnings: if page.photometric == Photometric::Cmyk { vec![Warning::InksByRule] } else { Vec::new() },
+        inks: page.photometric == Photometric::Cmyk,
+        warnings: Vec::new(),
         notes: Notes::of_tiff(bytes, page.directory.place()),
         working_bytes: page.working_bytes(),
         frames,

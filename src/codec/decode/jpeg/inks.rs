@@ -3,12 +3,11 @@
 //! Photoshop stores inks turned around, 0 for all of it, and everybody followed who writes Adobe's `APP14` segment.
 //! Without it viewers disagree, and the file is refused. YCCK is luma and chroma of the first three and black as it is.
 
-use super::super::cmyk;
 use crate::codec::container::jpeg::Inks;
 
-/// From four stored components a pixel.
-pub fn to_rgb(stored: &[u8], coding: Inks) -> Vec<u8> {
-    stored.as_chunks::<4>().0.iter().flat_map(|pixel| cmyk::to_rgb(of(*pixel, coding))).collect()
+/// Four stored components a pixel become amounts of ink, 255 for all of one, in place.
+pub fn amounts(stored: &mut [u8], coding: Inks) {
+    stored.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| *pixel = of(*pixel, coding));
 }
 
 fn of(stored: [u8; 4], coding: Inks) -> [u8; 4] {

@@ -9,7 +9,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::damaged;
+use super::{cmyk, damaged};
 use crate::codec::container::jpeg::inks_of;
 use crate::codec::limits::INPUT_SIDE;
 use crate::codec::{CodecError, Probe};
@@ -33,8 +33,9 @@ pub enum Colours {
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
     if let Some(coding) = inks_of(bytes) {
-        let stored = pixels(bytes, stored, Colours::AsStored)?;
-        return Ok(Samples::U8(inks::to_rgb(&stored, coding)));
+        let mut stored = pixels(bytes, stored, Colours::AsStored)?;
+        inks::amounts(&mut stored, coding);
+        return Ok(Samples::U8(cmyk::to_rgb(&stored, probe.press.as_ref())));
     }
     let colours = if probe.channels == Channels::Gray { Colours::Gray } else { Colours::Rgb };
     pixels(bytes, stored, colours).map(Samples::U8)

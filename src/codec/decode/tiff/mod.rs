@@ -8,6 +8,7 @@ mod chunk;
 use std::io::Read;
 
 use super::{Sample, cmyk, damaged, unpremultiply};
+use crate::codec::colour::Press;
 use crate::codec::container::tiff::{self, Extra, Page, Photometric};
 use crate::codec::{CodecError, Probe};
 use crate::raster::{Depth, Samples};
@@ -20,12 +21,12 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, Code
     }
     Ok(match page.depth() {
         Depth::Eight => {
-            let mut samples = gather::<u8>(&page)?;
+            let mut samples = gather::<u8>(&page, probe.press.as_ref())?;
             finish(&page, &mut samples);
             Samples::U8(samples)
         }
         Depth::Sixteen => {
-            let mut samples = gather::<u16>(&page)?;
+            let mut samples = gather::<u16>(&page, None)?;
             finish(&page, &mut samples);
             Samples::U16(samples)
         }
@@ -60,8 +61,8 @@ impl Stored for u16 {
     }
 }
 
-/// All chunks at their places.
-fn gather<T: Stored>(page: &Page) -> Result<Vec<T>, CodecError> {
+/// All chunks at their places. Inks have 8 bits.
+fn gather<T: Stored>(page: &Page, press: Option<&Press>) -> Result<Vec<T>, CodecError> {
     let channels = page.channels().count();
     let width = page.size.width as usize;
     let mut samples = vec![T::default(); page.size.pixels() as usize * channels];
@@ -101,7 +102,13 @@ fn gather<T: Stored>(page: &Page) -> Result<Vec<T>, CodecError> {
                     if page.predicted {
                         sum(&mut values, page.samples_together());
                     }
-                    place_samples(page, &values, plane, out);
+                    if page.photometric == Photometric::Cmyk {
+                        let inks: Vec<u8> = values.iter().map(|ink| (*ink).into() as u8).collect();
+                        let levels = cmyk::to_rgb(&inks, press);
+                        out.iter_mut().zip(levels).for_each(|(out, level)| *out = T::of(u32::from(level)));
+                    } else {
+                        place_samples(page, &values, plane, out);
+                    }
                 }
             }
         }
@@ -125,12 +132,7 @@ fn sum<T: Stored>(row: &mut [T], step: usize) {
 
 fn place_samples<T: Sample>(page: &Page, values: &[T], plane: usize, out: &mut [T]) {
     let channels = page.channels().count();
-    if page.photometric == Photometric::Cmyk {
-        for (out, inks) in out.chunks_exact_mut(3).zip(values.as_chunks::<4>().0) {
-            let inks = inks.map(|ink| ink.into() as u8);
-            out.iter_mut().zip(cmyk::to_rgb(inks)).for_each(|(out, level)| *out = T::of(u32::from(level)));
-        }
-    } else if !page.planar {
+    if !page.planar {
         for (out, pixel) in out.chunks_exact_mut(channels).zip(values.chunks_exact(page.samples)) {
             out.copy_from_slice(&pixel[..channels]);
         }

@@ -1,0 +1,74 @@
+//! How inks look in print: a CMYK profile, and the way from its inks to sRGB.
+//!
+//! The profile is used and then left: what comes of the inks is red, green and blue, for which it does not hold.
+
+use std::fmt;
+use std::sync::Arc;
+
+use moxcms::{
+    ColorProfile, DataColorSpace, Layout, ProfileClass, RenderingIntent, TransformExecutor, TransformOptions,
+};
+
+use super::profile::{MAX_BYTES, Unfit};
+
+/// Memory of the table that the library makes: 17 steps for each ink, three floats each.
+const TABLE_BYTES: u64 = 17 * 17 * 17 * 17 * 3 * 4;
+
+/// A profile of inks that is used.
+#[derive(Clone)]
+pub struct Press {
+    file: Arc<[u8]>,
+    way: Arc<dyn TransformExecutor<u8> + Send + Sync>,
+}
+
+impl Press {
+    /// Reads and judges a profile.
+    pub fn judge(file: &[u8]) -> Result<Self, Unfit> {
+        if file.len() > MAX_BYTES {
+            return Err(Unfit::Broken);
+        }
+        let profile = ColorProfile::new_from_slice(file).map_err(|_| Unfit::Broken)?;
+        // Links between devices, effects and named colours describe no picture.
+        let describes =
+            !matches!(profile.profile_class, ProfileClass::DeviceLink | ProfileClass::Abstract | ProfileClass::Named);
+        if profile.color_space != DataColorSpace::Cmyk || !describes {
+            return Err(Unfit::Mismatch);
+        }
+        // As for other profiles by tables (`super::tables`).
+        let intents = [RenderingIntent::RelativeColorimetric, RenderingIntent::Perceptual];
+        let way = intents.into_iter().find_map(|rendering_intent| {
+            let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
+            profile.create_transform_8bit(Layout::Rgba, &ColorProfile::new_srgb(), Layout::Rgb, options).ok()
+        });
+        Ok(Self { file: file.into(), way: way.ok_or(Unfit::Broken)? })
+    }
+
+    /// Four inks a pixel, 255 for all of one, to sRGB.
+    pub fn to_rgb(&self, inks: &[u8]) -> Vec<u8> {
+        let mut rgb = vec![0; inks.len() / 4 * 3];
+        // It refuses slices of unlike or odd lengths, and these are neither.
+        let done = self.way.transform(&inks[..inks.len() / 4 * 4], &mut rgb);
+        debug_assert!(done.is_ok(), "{done:?}");
+        rgb
+    }
+
+    /// Memory that it takes.
+    pub fn held_bytes(&self) -> u64 {
+        self.file.len() as u64 + TABLE_BYTES
+    }
+}
+
+impl fmt::Debug for Press {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Press({} bytes)", self.file.len())
+    }
+}
+
+impl PartialEq for Press {
+    /// The bytes tell the rest.
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file
+    }
+}
+
+impl Eq for Press {}
