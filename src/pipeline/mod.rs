@@ -13,6 +13,7 @@ pub(crate) mod ensemble;
 mod etag;
 pub mod fidelity;
 mod finish;
+mod flat;
 mod memory;
 mod order;
 pub mod plan;

@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::colour::Way;
 use super::finish::Finish;
+use super::flat::{self, Flat};
 use super::order::Order;
 use super::turn::{Stopped, Turn};
 use super::waits::Waits;
 use super::{Pipeline, PipelineError, aside, ensemble};
 use crate::codec::encode::EncodeError;
 use crate::raster::Raster;
-use crate::scheduler::{Finished, Hold, Ticket, TileError};
+use crate::scheduler::{Finished, Hold, Refusal, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
 use crate::tiling::blend::BAND_SAMPLES;
@@ -63,9 +64,10 @@ impl Step {
         (places * self.copies * self.tile_bytes()) as u64
     }
 
-    /// Bytes that joining them holds at most.
+    /// Bytes that joining them, and keeping flat what is flat, holds at most.
     pub(super) fn blend_bytes(&self) -> u64 {
-        self.grid.blend_bytes(self.scale)
+        let band = (BAND_SAMPLES / (3 * self.output().width as usize)).max(1) as u32;
+        self.grid.blend_bytes(self.scale) + flat::held_bytes(self.grid.picture().width, self.scale, band)
     }
 
     /// Places of the grid that may be under way together, each `copies` tiles.
@@ -177,7 +179,10 @@ impl Thread {
         let turn = Turn::take(Arc::clone(&pipeline.compute), runtime, stop)
             .map_err(|Stopped| PipelineError::Internal("the request ended before its first row".into()))?;
         let source = match step {
-            Some(step) => Source::Tiles(tiles, Box::new(Blender::new(&step.grid, step.scale)), step),
+            Some(step) => {
+                let blender = Box::new(Blender::new(&step.grid, step.scale));
+                Source::Tiles(tiles, blender, step, Flat::new(picture, way, step.scale))
+            }
             None => Source::Picture(picture, way, 0),
         };
         let rows = Rows { source, finish, turn: turn.clone() };
@@ -225,6 +230,8 @@ impl Feed {
                 Ok(finished) => finished,
                 // Told by whoever drives the walk: its own timer, for the same instant, knows what was allowed.
                 Err(TileError::Expired) => std::future::pending().await,
+                // The time for the drain is over.
+                Err(TileError::Stopped) => return Err(Unfed::Failed(Refusal::Draining.into())),
                 Err(error) => return Err(Unfed::Failed(internal(&error))),
             };
             if waits.add(&finished) == self.step.tiles() {
@@ -281,7 +288,7 @@ enum Unfed {
 /// Where bands of levels come from.
 enum Source {
     /// Tiles that are joined as they come.
-    Tiles(mpsc::Receiver<Vec<Vec<f32>>>, Box<Blender>, Step),
+    Tiles(mpsc::Receiver<Vec<Vec<f32>>>, Box<Blender>, Step, Flat),
     /// A picture, how its colours are shown, and how many of its rows were taken.
     Picture(Arc<Raster>, Way, u32),
 }
@@ -301,8 +308,9 @@ impl Source {
                     Band { y, rows, planes }
                 })
             }
-            Self::Tiles(tiles, blender, step) => loop {
-                if let Some(band) = blender.band() {
+            Self::Tiles(tiles, blender, step, flat) => loop {
+                if let Some(mut band) = blender.band() {
+                    flat.keep(&mut band);
                     return Some(band);
                 }
                 if blender.is_done() {

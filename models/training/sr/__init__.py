@@ -6,3 +6,6 @@ One subject a module: networks (`attention`, `nonlocal_regions`, `upsample`, `sa
 
 Shapes are written (batch, channels, height, width). Pictures at a network's border are float32 RGB in 0..255.
 """
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded, which would report to its maker
