@@ -49,7 +49,7 @@ fn a_network_that_must_not_be_served_ends_the_start() {
     for (model, says) in [
         ("dark-is-nan", "at scale 2 cannot be served: the network gave a non-finite value"),
         ("wrong-scale", "at scale 4 cannot be served: inference failed: the network gave"),
-        ("wrong-names", "at scale 2 cannot be served: inference failed: the network's input must be"),
+        ("wrong-names", "at scale 2 cannot be served: the network's input must be"),
     ] {
         let (code, stderr) = refused("broken", model, &[]);
         if skipped(&stderr) {
@@ -87,6 +87,25 @@ fn a_provider_that_is_named_and_missing_ends_the_start() {
             stderr.contains(&format!("{provider} (--provider, UPSCALER_PROVIDER)")) && stderr.contains(remedy),
             "{stderr}"
         );
+    }
+    // With a library of CUDA's name beside it, in which there is nothing: the session cannot be made.
+    let provider =
+        format!("{}onnxruntime_providers_cuda{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    std::fs::write(folder.path().join(provider), "").expect("a new file");
+    let (code, stderr) = refused("models", "nearest", &["--runtime", alone, "--provider", "cuda"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let says =
+        ["cannot be served: cuda cannot run the network: ", "NVIDIA device", "; leave --provider and --precision"];
+    assert!(says.iter().all(|says| stderr.contains(says)), "{stderr}");
+    // So is it told to the server that has a process of its own try it.
+    for (provider, code) in [("cuda", 1), ("cpu", 0)] {
+        let mut probe = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
+        probe.env_clear().args(["probe", "--model", "nearest", "--only", "nearest", "--models"]);
+        probe.arg(fixtures("models")).args(["--runtime", alone, "--provider", provider]);
+        let output = probe.output().expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert_eq!(stderr.contains("error: model 'nearest' at scale"), code == 1, "{stderr}");
     }
 }
 

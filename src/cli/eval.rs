@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use self::sets::{Image, Set};
 use self::whole::Whole;
-use super::{Failure, start};
+use super::{Failure, probe, start};
 use crate::codec::OutputFormat;
 use crate::config::{EngineArgs, Machine};
 use crate::engine::Execution;
@@ -165,6 +165,7 @@ impl Maker {
         if args.whole {
             let registry = Registry::load(&settings.models, &settings.only).map_err(start::StartError::from)?;
             let network = registry.find(&settings.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
+            settings.runtime = probe::library(&settings, &registry);
             let engine = Whole::open(network, &settings).map_err(start::StartError::from)?;
             return Ok(Self::Whole { engine, ensemble: args.ensemble });
         }

@@ -6,6 +6,7 @@
 pub mod eval;
 pub mod health;
 pub mod models;
+mod probe;
 pub mod serve;
 pub mod signals;
 pub mod start;
@@ -47,6 +48,9 @@ pub enum Command {
     Models(Box<models::Args>),
     /// Ask a running server whether it is ready; exit 0 if it is, else 1
     Health(health::Args),
+    /// Run one tile and end: whether the provider that is named answers
+    #[command(hide = true)]
+    Probe(Box<probe::Args>),
 }
 
 /// Why a command ended without doing its work. The text says what to do about it.
@@ -111,6 +115,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Eval(args) => eval::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Probe(args) => probe::run(&args),
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 
 use super::start::StartError;
-use super::{Failure, start};
+use super::{Failure, probe, start};
 use crate::config::{EngineArgs, Machine};
 use crate::engine::TileEngine;
 use crate::engine::bicubic::Bicubic;
@@ -26,8 +26,9 @@ pub struct Args {
 
 /// Prints the table. Models that nothing here can run are listed all the same, and why is said on standard error.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let settings = args.engine.settings(&Machine::here())?;
+    let mut settings = args.engine.settings(&Machine::here())?;
     let registry = Registry::load(&settings.models, &settings.only).map_err(StartError::from)?;
+    settings.runtime = probe::library(&settings, &registry);
     let executions = match crate::engine::start::build_worker(&registry, &settings) {
         Ok(engines) => start::executions(&registry, &engines),
         Err(error) => {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
+use super::probe;
 use crate::config::EngineSettings;
 use crate::engine::{self, EngineSet, Execution};
 use crate::pipeline::Pipeline;
@@ -54,6 +55,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
     let begun = Instant::now();
     let registry = Arc::new(Registry::load(&settings.models, &settings.only)?);
     registry.model(&settings.model)?;
+    let settings = &EngineSettings { runtime: probe::library(settings, &registry), ..settings.clone() };
 
     let Warm { workers, rates } = warm(&registry, settings)?;
     let executions = same_executions(&registry, &workers)?;

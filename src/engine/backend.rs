@@ -4,6 +4,7 @@
 //! Pairs that do not exist have no variant. bf16 is OpenVINO's alone: ONNX Runtime's CPU provider computes in fp32, and
 //! its CUDA provider has fp16 on every card that has bf16. fp16 is CUDA's alone: on a CPU it is emulated, and slow.
 
+use std::fmt;
 use std::path::Path;
 
 use crate::config::{Precision, Provider};
@@ -86,6 +87,11 @@ impl Backend {
         }
     }
 
+    /// Whether it computes in less than fp32.
+    pub fn is_reduced(self) -> bool {
+        self.precision() != Precision::Fp32
+    }
+
     /// As in `--precision` and everywhere that it is told.
     pub const fn precision_name(self) -> &'static str {
         match self.precision() {
@@ -102,6 +108,12 @@ impl Backend {
             Provider::OpenVino => self.device() == Device::OpenVino,
             Provider::Cuda => self.device() == Device::Cuda,
         }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.device().name(), self.precision_name())
     }
 }
 

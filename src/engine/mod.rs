@@ -10,6 +10,8 @@ pub mod onnx;
 mod pinned;
 pub mod runtime;
 pub mod start;
+mod trial;
+pub(crate) mod walk;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -55,9 +57,12 @@ pub type EngineSet = HashMap<NetworkId, Box<dyn TileEngine>>;
 /// Why a batch has no result. The text is for operators: clients are told only that inference failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The runtime refused or failed.
+    /// The runtime failed in a run.
     #[error("inference failed: {0}")]
     Runtime(String),
+    /// There is no session: the file, the network, or the provider that was to run it.
+    #[error("{0}")]
+    Unopened(String),
     /// The caller gave another number of values than the batch holds.
     #[error("a batch that holds {expected} values was given {actual}")]
     Input {

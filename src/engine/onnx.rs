@@ -24,6 +24,7 @@ use crate::engine::graph::Malformed;
 use crate::engine::pinned::Pinned;
 use crate::engine::runtime::Runtime;
 use crate::engine::runtime::placement::{Placement, RECORD};
+use crate::engine::trial;
 use crate::engine::{EngineError, Execution, TileEngine, half};
 use crate::units::{Scale, TileShape};
 
@@ -48,6 +49,8 @@ pub struct Source<'a> {
     pub scale: Scale,
     /// The value that stands for white.
     pub range: f32,
+    /// A shape that it is run on; the smallest, since it is tried once for every provider.
+    pub tile: TileShape,
 }
 
 /// What a session may use.
@@ -92,36 +95,91 @@ struct Carrier {
 /// The result of one tile; `None` if it is not all finite.
 type Enlarged = Option<Vec<f32>>;
 
-impl OnnxEngine {
-    /// Reads the network and makes its sessions. An error if ONNX Runtime would run any costly part of it elsewhere than
-    /// `backend` says.
-    pub fn open(runtime: &Runtime, from: Source, backend: Backend, resources: Resources) -> Result<Self, EngineError> {
+/// A network that ONNX Runtime has read and runs in fp32 on the CPU, before any other provider is asked: what is wrong
+/// with the network itself is no provider's fault.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    runtime: &'a Runtime,
+    from: Source<'a>,
+    resources: Resources,
+    cpu: Session,
+}
+
+/// Sessions on another provider than the CPU's.
+#[derive(Debug)]
+pub struct Faster {
+    session: Session,
+    carrier: Option<Carrier>,
+    backend: Backend,
+}
+
+impl Faster {
+    /// What was seen to run.
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+}
+
+impl<'a> Opening<'a> {
+    /// Reads the network.
+    pub fn read(runtime: &'a Runtime, from: Source<'a>, resources: Resources) -> Result<Self, EngineError> {
         let cpu = session(runtime, Network::File(from.path), Backend::CpuFp32, resources)?;
         check_ends(&cpu)?;
-        let reduced = backend.precision() != Backend::CpuFp32.precision();
-        let (session, carrier, exact) = if backend == Backend::CpuFp32 {
-            (cpu, None, None)
-        } else {
-            let (session, carrier) = faster(runtime, from.path, backend, resources)?;
-            (session, carrier, reduced.then_some(cpu))
+        Ok(Self { runtime, from, resources, cpu })
+    }
+
+    /// Sessions on `backend`, tried on one tile; none where that is the CPU's own. An error if any costly part would run
+    /// elsewhere, or if they give another picture than the CPU's.
+    pub fn on(&mut self, backend: Backend) -> Result<Option<Faster>, EngineError> {
+        if backend == Backend::CpuFp32 {
+            return Ok(None);
+        }
+        let (mut session, mut carrier) = faster(self.runtime, self.from.path, backend, self.resources)?;
+        let (factor, outward) = (self.from.scale.factor() as usize, WHITE / self.from.range);
+        let side = self.from.tile.side() as usize;
+        let inward = self.from.range / WHITE;
+        let input: Vec<f32> = trial::tile(self.from.tile).into_iter().map(|level| level * inward).collect();
+        let run = |session: &mut Session, carrier: &mut Option<Carrier>| {
+            let tiles = forward(session, carrier, &input, [1, PLANES, side, side], factor, outward)?;
+            Ok::<Enlarged, EngineError>(tiles.into_iter().next().flatten())
         };
-        Ok(Self {
+        // What fp32 itself cannot run or gives no numbers for tells nothing here; the warm-up, which is next, does.
+        let Some(exact) = run(&mut self.cpu, &mut None).ok().flatten() else {
+            return Ok(Some(Faster { session, carrier, backend }));
+        };
+        let found = run(&mut session, &mut carrier).map_err(|error| cannot(backend, &error.to_string()))?;
+        let seen = found.map_or(Ok(backend), |found| trial::seen(backend, &exact, &found));
+        let backend = seen.map_err(|reason| cannot(backend, &reason))?;
+        Ok(Some(Faster { session, carrier, backend }))
+    }
+
+    /// The engine, on what [`Opening::on`] gave.
+    pub fn engine(self, on: Option<Faster>) -> OnnxEngine {
+        let (session, carrier, backend, exact) = match on {
+            None => (self.cpu, None, Backend::CpuFp32, None),
+            Some(Faster { session, carrier, backend }) => {
+                (session, carrier, backend, backend.is_reduced().then_some(self.cpu))
+            }
+        };
+        OnnxEngine {
             session,
             carrier,
             pinned: (backend.device() == Device::Cuda).then(|| Pinned::new(AllocationDevice::CUDA_PINNED)),
             exact,
             rerun: 0,
-            scale: from.scale,
-            inward: from.range / WHITE,
-            outward: WHITE / from.range,
+            scale: self.from.scale,
+            inward: self.from.range / WHITE,
+            outward: WHITE / self.from.range,
             input: Vec::new(),
             execution: Execution {
                 provider: backend.device().name().to_owned(),
                 precision: backend.precision_name().to_owned(),
             },
-        })
+        }
     }
+}
 
+impl OnnxEngine {
     /// Enlarges one planar RGB picture of any size that the network takes (see its `model.toml`; a multiple of 16
     /// does for all): for measuring what tiles cost. Levels in, levels out, neither rounded nor clamped.
     pub fn upscale_any(&mut self, width: usize, height: usize, planar: &[f32]) -> Result<Vec<f32>, EngineError> {
@@ -237,11 +295,11 @@ fn faster(
     backend: Backend,
     resources: Resources,
 ) -> Result<(Session, Option<Carrier>), EngineError> {
-    if backend.precision() == Backend::CpuFp32.precision() {
+    if !backend.is_reduced() {
         return Ok((session(runtime, Network::File(path), backend, resources)?, None));
     }
-    let file = std::fs::read(path).map_err(|e| EngineError::Runtime(format!("it cannot be read: {e}")))?;
-    let malformed = |e: Malformed| EngineError::Runtime(e.to_string());
+    let file = std::fs::read(path).map_err(|e| EngineError::Unopened(format!("it cannot be read: {e}")))?;
+    let malformed = |e: Malformed| EngineError::Unopened(e.to_string());
     if backend == Backend::CudaFp16 {
         let network = half::convolutions_in_fp16(&file).map_err(malformed)?;
         return Ok((session(runtime, Network::Bytes(&network), backend, resources)?, None));
@@ -336,7 +394,7 @@ fn check_ends(session: &Session) -> Result<(), EngineError> {
         let fits = |dtype: &ValueType| dtype.tensor_shape().is_some_and(|shape| shape.len() == 4);
         if !matches!(ends[..], [(found, dtype)] if found == name && fits(dtype)) {
             let found: Vec<_> = ends.iter().map(|(name, dtype)| format!("{name}: {dtype}")).collect();
-            return Err(EngineError::Runtime(format!(
+            return Err(EngineError::Unopened(format!(
                 "the network's {what} must be one tensor \"{name}\" (batch, {PLANES}, height, width), but it has {}",
                 found.join(", ")
             )));
@@ -346,14 +404,12 @@ fn check_ends(session: &Session) -> Result<(), EngineError> {
 }
 
 fn cannot(backend: Backend, reason: &str) -> EngineError {
-    let remedy = match backend.device() {
-        Device::Cpu => return EngineError::Runtime(reason.to_owned()),
-        Device::OpenVino => "take --provider cpu or auto for it",
-        Device::Cuda => {
-            "it needs an NVIDIA device with its driver, CUDA 13 and cuDNN 9; or take --provider cpu or auto"
-        }
+    let needs = match backend.device() {
+        Device::Cpu => return EngineError::Unopened(reason.to_owned()),
+        Device::OpenVino => "",
+        Device::Cuda => "; it needs an NVIDIA device with its driver, CUDA 13 and cuDNN 9",
     };
-    EngineError::Runtime(format!("{} cannot run the network: {reason}; {remedy}", backend.device().name()))
+    EngineError::Unopened(format!("{} cannot run the network: {reason}{needs}", backend.device().name()))
 }
 
 fn failed(error: &ort::Error) -> EngineError {

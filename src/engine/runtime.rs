@@ -108,7 +108,9 @@ pub fn load(explicit: Option<&Path>, devices: &[Device]) -> Result<&'static Runt
         };
         let runtime = open(&library)?;
         tracing::info!(library = %library.display(), build = ort::info(), "loaded ONNX Runtime");
-        if let Some(faster) = devices.first().filter(|device| !library::offers(&library, **device)) {
+        if let Some(faster) =
+            devices.first().filter(|device| explicit.is_none() && !library::offers(&library, **device))
+        {
             let (provider, fetch) = (faster.name(), faster.fetched_by());
             tracing::info!(provider, fetch, "this machine could run a faster provider, but the library has it not");
         }
@@ -120,6 +122,12 @@ pub fn load(explicit: Option<&Path>, devices: &[Device]) -> Result<&'static Runt
         }
         _ => Ok(runtime),
     }
+}
+
+/// The libraries that are here for these devices, in the order of the devices: for each device that no library before
+/// has, the first that has it.
+pub fn libraries(devices: &[Device]) -> Vec<(Device, PathBuf)> {
+    library::by_device(&library::places(), devices)
 }
 
 fn open(library: &Path) -> Result<Runtime, RuntimeError> {

@@ -6,8 +6,9 @@ use std::time::Instant;
 use crate::config::{EngineSettings, Precision, Provider};
 use crate::engine::backend::{self, Backend, Hardware, Unavailable};
 use crate::engine::bicubic::Bicubic;
-use crate::engine::onnx::{OnnxEngine, Resources, Source};
+use crate::engine::onnx::{Faster, OnnxEngine, Opening, Resources, Source};
 use crate::engine::runtime::{self, RuntimeError};
+use crate::engine::walk::first_that_opens;
 use crate::engine::{EngineError, EngineSet, TileEngine};
 use crate::registry::{Kind, Network, NetworkId, Registry};
 use crate::units::{Scale, TileShape};
@@ -59,6 +60,28 @@ pub struct Wanted<'a> {
     pub gpu_memory: u64,
 }
 
+impl Wanted<'_> {
+    /// Sessions on `backend`, if they are what is wanted: OpenVINO in fp32 where bf16 was hoped for serves only whoever
+    /// named OpenVINO and no precision, since it is no faster than the CPU provider.
+    fn open(self, opening: &mut Opening, backend: Backend) -> Result<Option<Faster>, EngineError> {
+        let on = opening.on(backend)?;
+        self.accepts(backend, on.as_ref().map_or(backend, Faster::backend))?;
+        Ok(on)
+    }
+
+    fn accepts(self, hoped: Backend, seen: Backend) -> Result<(), EngineError> {
+        if seen == hoped {
+            return Ok(());
+        }
+        let (provider, hoped, seen) = (seen.device().name(), hoped.precision_name(), seen.precision_name());
+        if self.provider != Provider::Auto && self.precision == Precision::Auto {
+            tracing::warn!(provider, precision = seen, "computes in {seen} on this machine, not in {hoped}");
+            return Ok(());
+        }
+        Err(EngineError::Unopened(format!("{provider} computes in {seen} on this machine, not in {hoped}")))
+    }
+}
+
 impl<'a> From<&'a EngineSettings> for Wanted<'a> {
     fn from(settings: &'a EngineSettings) -> Self {
         Self {
@@ -96,27 +119,35 @@ pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<Onnx
     let wishes = backend::wishes(wanted.provider, wanted.precision, Hardware::here())?;
     let devices: Vec<_> = wishes.iter().map(|backend| backend.device()).collect();
     let runtime = runtime::load(wanted.runtime, &devices)?;
-    let mut backends: Vec<Backend> = wishes.into_iter().filter(|backend| runtime.offers(backend.device())).collect();
-    let last = backends.pop().expect("`load` refuses a library that offers nothing of what is wanted");
-    let from = Source { path, scale: network.scale, range: *range };
+    let backends = wishes.into_iter().filter(|backend| runtime.offers(backend.device()));
+    let tile = network.tiles.iter().map(|tile| tile.shape).min_by_key(|shape| shape.pixels());
+    let tile = tile.expect("the registry has no network without tiles");
+    let from = Source { path, scale: network.scale, range: *range, tile };
     let resources = Resources { threads: wanted.threads, gpu_memory: wanted.gpu_memory };
-    for backend in backends {
-        match OnnxEngine::open(runtime, from, backend, resources) {
-            Ok(engine) => return Ok(engine),
-            Err(error) => tracing::warn!(
-                model = network.model,
-                scale = %network.scale,
-                provider = backend.device().name(),
-                %error,
-                "the faster provider cannot be had; taking the next"
-            ),
-        }
-    }
-    OnnxEngine::open(runtime, from, last, resources).map_err(|reason| StartError::Network {
-        model: network.model.clone(),
-        scale: network.scale,
-        reason,
-    })
+    let refused = |reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason };
+    let mut opening = Opening::read(runtime, from, resources).map_err(refused)?;
+    let passed = |failed: &Backend, error: &EngineError, next: &Backend| {
+        tracing::warn!(
+            model = network.model,
+            scale = %network.scale,
+            provider = failed.device().name(),
+            next = next.device().name(),
+            %error,
+            "the faster provider cannot be had; taking the next"
+        );
+    };
+    let found = first_that_opens(backends, |backend| wanted.open(&mut opening, *backend), passed);
+    let (_, on) = found.map_err(|failed| refused(none_of(&failed)))?;
+    Ok(opening.engine(on))
+}
+
+/// Why nothing that was wanted runs the network.
+fn none_of(failed: &[(Backend, EngineError)]) -> EngineError {
+    let reasons: Vec<_> = failed.iter().map(|(_, error)| error.to_string()).collect();
+    EngineError::Unopened(format!(
+        "{}; leave --provider and --precision (UPSCALER_PROVIDER, UPSCALER_PRECISION) at auto for what can",
+        reasons.join("; ")
+    ))
 }
 
 /// Runs every engine on each of its tile shapes, at the powers of two up to the largest batch and at that, and says how
@@ -216,6 +247,33 @@ mod tests {
         }
         let error = build_worker(&fixtures("broken", "wrong-names"), WANTED).err().expect("its ends are foreign");
         assert!(error.to_string().contains("model 'wrong-names' at scale 2"), "{error}");
+    }
+
+    #[test]
+    fn fp32_in_place_of_bf16_serves_only_who_named_a_provider_and_no_precision() {
+        let accepts = |provider, precision, seen| {
+            Wanted { provider, precision, ..WANTED }.accepts(Backend::OpenVinoBf16, seen).map_err(|e| e.to_string())
+        };
+        for (provider, precision) in [
+            (Provider::Auto, Precision::Auto),
+            (Provider::Auto, Precision::Bf16),
+            (Provider::OpenVino, Precision::Bf16),
+        ] {
+            assert_eq!(accepts(provider, precision, Backend::OpenVinoBf16), Ok(()));
+            let error = accepts(provider, precision, Backend::OpenVinoFp32).expect_err("not what was wanted");
+            assert_eq!(error, "openvino computes in fp32 on this machine, not in bf16");
+        }
+        assert_eq!(accepts(Provider::OpenVino, Precision::Auto, Backend::OpenVinoFp32), Ok(()));
+    }
+
+    #[test]
+    fn where_nothing_runs_it_each_reason_is_told_with_the_remedy() {
+        let dead = |what: &str| EngineError::Unopened(format!("{what} is dead"));
+        let one = none_of(&[(Backend::CudaFp16, dead("the card"))]).to_string();
+        assert!(one.starts_with("the card is dead; leave --provider and --precision ("), "{one}");
+        let two = [(Backend::CudaFp16, dead("the card")), (Backend::OpenVinoBf16, dead("the CPU"))];
+        let two = none_of(&two).to_string();
+        assert!(two.contains("the card is dead; the CPU is dead; leave --provider"), "{two}");
     }
 
     /// Gives one value too few for the scale.

@@ -8,12 +8,19 @@ const SIDE: usize = 16;
 
 const ONE: Resources = Resources { threads: 1, gpu_memory: 0 };
 
+/// On one backend, by name.
+fn open(runtime: &Runtime, from: Source, backend: Backend, resources: Resources) -> Result<OnnxEngine, EngineError> {
+    let mut opening = Opening::read(runtime, from, resources)?;
+    let on = opening.on(backend)?;
+    Ok(opening.engine(on))
+}
+
 fn engine(model: &str, scale: u8, range: f32) -> Option<OnnxEngine> {
     let runtime = testing::runtime()?;
     let path = testing::fixtures().join(model);
     let scale = Scale::new(scale).expect("a scale between 1 and 8");
-    let from = Source { path: &path, scale, range };
-    Some(OnnxEngine::open(runtime, from, Backend::CpuFp32, ONE).expect("the fixture is a network"))
+    let from = Source { path: &path, scale, range, tile: TileShape::square(16) };
+    Some(open(runtime, from, Backend::CpuFp32, ONE).expect("the fixture is a network"))
 }
 
 /// Levels that differ from pixel to pixel, plane to plane and tile to tile.
@@ -133,8 +140,9 @@ fn foreign_names_are_told_what_they_must_be() {
     let Some(runtime) = testing::runtime() else { return };
     let path = testing::fixtures().join("broken/wrong-names/x2.onnx");
     let scale = Scale::new(2).expect("2 is a scale");
-    let error = OnnxEngine::open(runtime, Source { path: &path, scale, range: 255.0 }, Backend::CpuFp32, ONE)
-        .expect_err("its input is called otherwise");
+    let error =
+        open(runtime, Source { path: &path, scale, range: 255.0, tile: TileShape::square(16) }, Backend::CpuFp32, ONE)
+            .expect_err("its input is called otherwise");
     assert!(error.to_string().contains("must be one tensor \"lr\""), "{error}");
 }
 
@@ -144,8 +152,8 @@ fn what_is_no_network_is_refused() {
     let path = testing::fixtures().join("make.py");
     let scale = Scale::new(2).expect("2 is a scale");
     assert!(matches!(
-        OnnxEngine::open(runtime, Source { path: &path, scale, range: 255.0 }, Backend::CpuFp32, ONE),
-        Err(EngineError::Runtime(_))
+        open(runtime, Source { path: &path, scale, range: 255.0, tile: TileShape::square(16) }, Backend::CpuFp32, ONE),
+        Err(EngineError::Unopened(_))
     ));
 }
 
@@ -162,8 +170,9 @@ fn openvino() -> Option<&'static Runtime> {
 /// A committed network.
 fn committed(runtime: &Runtime, name: &str, scale: u8, backend: Backend) -> OnnxEngine {
     let path = testing::root().join("models").join(name);
-    let from = Source { path: &path, scale: Scale::new(scale).expect("a scale"), range: 255.0 };
-    OnnxEngine::open(runtime, from, backend, ONE).expect("it runs here")
+    let from =
+        Source { path: &path, scale: Scale::new(scale).expect("a scale"), range: 255.0, tile: TileShape::square(16) };
+    open(runtime, from, backend, ONE).expect("it runs here")
 }
 
 /// A tile like a photograph's: slopes and an edge.
@@ -288,10 +297,27 @@ fn bound_memory_gives_the_same_and_fills_batches_up() {
 fn a_provider_that_cannot_run_the_network_says_so() {
     let Some(runtime) = testing::runtime() else { return };
     let path = testing::root().join("models/srcnn/x4.onnx");
-    let from = Source { path: &path, scale: Scale::new(4).expect("a scale"), range: 255.0 };
+    let from =
+        Source { path: &path, scale: Scale::new(4).expect("a scale"), range: 255.0, tile: TileShape::square(16) };
     if Hardware::here().gpu && runtime.offers(Device::Cuda) {
         return;
     }
-    let error = OnnxEngine::open(runtime, from, Backend::CudaFp16, ONE).expect_err("there is no card").to_string();
+    let error = open(runtime, from, Backend::CudaFp16, ONE).expect_err("there is no card").to_string();
     assert!(error.contains("cuda cannot run") && error.contains("CUDA 13 and cuDNN 9"), "{error}");
+}
+
+#[test]
+fn one_tile_tells_bf16_from_fp32() {
+    let Some(runtime) = openvino() else { return };
+    for (model, scale) in [("models/srcnn/x4.onnx", 4), ("tests/fixtures/models/nearest/x2.onnx", 2)] {
+        let (path, scale) = (testing::root().join(model), Scale::new(scale).expect("a scale"));
+        let from = Source { path: &path, scale, range: 255.0, tile: TileShape::square(32) };
+        let mut opening = Opening::read(runtime, from, ONE).expect("a network");
+        let exact = opening.on(Backend::OpenVinoFp32).expect("it runs").expect("not the CPU's own");
+        assert_eq!(exact.backend(), Backend::OpenVinoFp32, "{model}");
+        assert!(opening.on(Backend::CpuFp32).expect("it runs").is_none(), "{model}");
+        let rounded = opening.on(Backend::OpenVinoBf16).expect("it runs").expect("not the CPU's own");
+        assert_eq!(rounded.backend(), Backend::OpenVinoBf16, "{model}");
+        assert_eq!(opening.engine(Some(exact)).execution().precision, "fp32");
+    }
 }

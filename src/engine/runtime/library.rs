@@ -84,16 +84,32 @@ pub(super) fn places() -> Vec<PathBuf> {
     places
 }
 
+/// For each device that no library before has, the first library that has it.
+pub(super) fn by_device(places: &[PathBuf], devices: &[Device]) -> Vec<(Device, PathBuf)> {
+    let libraries = libraries(places);
+    let mut chosen: Vec<(Device, PathBuf)> = Vec::new();
+    for device in devices {
+        let here = libraries.iter().find(|library| offers(library, *device));
+        if let Some(library) = here.filter(|_| !chosen.iter().any(|(_, before)| offers(before, *device))) {
+            chosen.push((*device, library.clone()));
+        }
+    }
+    chosen
+}
+
+fn libraries(places: &[PathBuf]) -> Vec<PathBuf> {
+    let name = name();
+    places.iter().map(|place| place.join(&name)).filter(|library| library.is_file()).collect()
+}
+
 /// The first library with the first of these devices that any library has; else, if the CPU will do, what the system's
 /// loader finds under the library's name.
 pub(super) fn search(places: &[PathBuf], devices: &[Device]) -> Result<PathBuf, RuntimeError> {
     let name = name();
-    let libraries: Vec<PathBuf> = places.iter().map(|p| p.join(&name)).filter(|library| library.is_file()).collect();
-    for device in devices {
-        if let Some(found) = libraries.iter().find(|library| offers(library, *device)) {
-            return Ok(found.clone());
-        }
+    if let Some((_, library)) = by_device(places, devices).into_iter().next() {
+        return Ok(library);
     }
+    let libraries = libraries(places);
     let looked = |more: Option<PathBuf>| places.iter().map(|p| p.join(&name)).chain(more).collect();
     if !devices.contains(&Device::Cpu) && !libraries.is_empty() {
         let device = *devices.first().expect("something is wanted");
@@ -166,6 +182,19 @@ mod tests {
         assert_eq!(found(&[Device::Cuda, Device::OpenVino, Device::Cpu]), Ok(places[3].join(name())));
         assert_eq!(search(&places[..3], &[Device::Cuda, Device::OpenVino, Device::Cpu]), Ok(places[2].join(name())));
         assert_eq!(search(&places[..2], &[Device::Cuda, Device::Cpu]), Ok(places[1].join(name())));
+    }
+
+    #[test]
+    fn the_next_library_is_the_first_with_what_the_others_lack() {
+        use Device::{Cpu, Cuda, OpenVino};
+        let dirs = [folder(&[]), folder(&["openvino"]), folder(&["cuda"]), folder(&["cuda", "openvino"])];
+        let places: Vec<_> = dirs.iter().map(|d| d.path().to_path_buf()).collect();
+        let library = |at: usize| places[at].join(name());
+        let two = vec![(Cuda, library(2)), (OpenVino, library(1))];
+        assert_eq!(by_device(&places, &[Cuda, OpenVino, Cpu]), two, "and either has the CPU");
+        assert_eq!(by_device(&places[3..], &[Cuda, OpenVino, Cpu]), [(Cuda, library(3))]);
+        assert_eq!(by_device(&places, &[Cpu]), [(Cpu, library(0))]);
+        assert!(by_device(&places[..1], &[Cuda]).is_empty());
     }
 
     #[test]
