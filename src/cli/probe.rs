@@ -19,8 +19,8 @@ use super::start::StartError;
 use crate::config::{EngineArgs, EngineSettings, Machine, Provider};
 use crate::engine;
 use crate::engine::backend::{self, Device, Hardware};
+use crate::engine::candidates::first_that_opens;
 use crate::engine::runtime;
-use crate::engine::walk::first_that_opens;
 use crate::registry::{Kind, Network, Registry};
 
 /// A card that answers does so within a few seconds, the first use of a driver included.

@@ -54,7 +54,8 @@ impl Device {
 pub enum Backend {
     /// The baseline, and the last word on a tile that is non-finite elsewhere.
     CpuFp32,
-    /// No faster than [`Backend::CpuFp32`] (measured); for comparison, where it is asked for by name.
+    /// No faster than [`Backend::CpuFp32`] (measured); for comparison, and what runs where OpenVINO was named and takes no
+    /// bf16. Asked for by name alone.
     OpenVinoFp32,
     /// Convolutions and matrix products on bf16 numbers with fp32 sums.
     OpenVinoBf16,

@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod bench;
 pub mod bicubic;
+pub(crate) mod candidates;
 mod carrier;
 mod graph;
 pub mod half;
@@ -11,7 +12,6 @@ mod pinned;
 pub mod runtime;
 pub mod start;
 mod trial;
-pub(crate) mod walk;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -65,7 +65,8 @@ pub enum RuntimeError {
     },
     /// There are libraries, but none with the provider that was named.
     #[error(
-        "{} (--provider, UPSCALER_PROVIDER) is in none of the ONNX Runtime libraries here ({}); run `{}`, or take auto",
+        "{} (--provider, UPSCALER_PROVIDER) is in none of the ONNX Runtime libraries here ({}); run `{}`, or leave --provider \
+         and --precision at auto",
         device.name(), looked.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "), device.fetched_by()
     )]
     Lacking {

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::config::{EngineSettings, Precision, Provider};
-use crate::engine::backend::{self, Backend, Hardware, Unavailable};
+use crate::engine::backend::{self, Backend, Device, Hardware, Unavailable};
 use crate::engine::bicubic::Bicubic;
+use crate::engine::candidates::first_that_opens;
 use crate::engine::onnx::{Faster, OnnxEngine, Opening, Resources, Source};
 use crate::engine::runtime::{self, RuntimeError};
-use crate::engine::walk::first_that_opens;
-use crate::engine::{EngineError, EngineSet, TileEngine};
+use crate::engine::{EngineError, EngineSet, Execution, TileEngine};
 use crate::registry::{Kind, Network, NetworkId, Registry};
 use crate::units::{Scale, TileShape};
 
@@ -158,8 +158,14 @@ pub fn warm_up(engines: &mut EngineSet, registry: &Registry, batch_max: usize) -
     for network in registry.networks() {
         let Some(engine) = engines.get_mut(&network.id) else { continue };
         for tile in &network.tiles {
-            let seconds_per_tile = run_once(engine.as_mut(), network.scale, tile.shape, batch_max)
-                .map_err(|reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason })?;
+            let seconds_per_tile =
+                run_once(engine.as_mut(), network.scale, tile.shape, batch_max).map_err(|reason| {
+                    StartError::Network {
+                        model: network.model.clone(),
+                        scale: network.scale,
+                        reason: with_remedy(reason, &engine.execution()),
+                    }
+                })?;
             warm.push(Warm { network: network.id, shape: tile.shape, seconds_per_tile });
         }
         let rerun = engine.take_rerun();
@@ -195,6 +201,16 @@ fn run_once(engine: &mut dyn TileEngine, scale: Scale, shape: TileShape, batch_m
     Ok(seconds_per_tile)
 }
 
+/// A card's memory ends at the largest batch, and ONNX Runtime's words for it name nothing that could be set.
+fn with_remedy(reason: EngineError, on: &Execution) -> EngineError {
+    match reason {
+        EngineError::Runtime(words) if on.provider == Device::Cuda.name() => EngineError::Runtime(format!(
+            "{words}; if the card's memory is full, lower --max-batch or --workers, or change --gpu-memory"
+        )),
+        other => other,
+    }
+}
+
 /// A tile with every level from black to white, edges and slopes: a flat one would hide a division by its variance.
 fn pattern(shape: TileShape) -> Vec<f32> {
     (0..3 * shape.pixels()).map(|i| (i * 37 % 256) as f32).collect()
@@ -203,7 +219,6 @@ fn pattern(shape: TileShape) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Execution;
     use crate::engine::runtime::testing;
     use crate::tiling::TileSpec;
 
@@ -302,6 +317,16 @@ mod tests {
         let mut engines = EngineSet::from([(NetworkId(0), Box::new(Short) as Box<dyn TileEngine>)]);
         let error = warm_up(&mut engines, &registry, 1).expect_err("a value is missing");
         assert!(matches!(error, StartError::Network { reason: EngineError::Shape { .. }, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_card_that_fails_in_the_warm_up_is_told_with_the_remedy() {
+        let failed = |provider: &str| {
+            let on = Execution { provider: provider.into(), precision: "fp16".into() };
+            with_remedy(EngineError::Runtime("no room".into()), &on).to_string()
+        };
+        assert!(failed("cuda").starts_with("inference failed: no room; if") && failed("cuda").contains("--max-batch"));
+        assert_eq!(failed("cpu"), "inference failed: no room");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! On small networks that do something simple, and on the committed ones at reduced precision.
 
+use super::sessions::options;
 use super::*;
 use crate::engine::backend::Hardware;
+use crate::engine::half;
 use crate::engine::runtime::testing;
 
 const SIDE: usize = 16;
