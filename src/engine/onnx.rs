@@ -138,6 +138,7 @@ impl<'a> Opening<'a> {
             return Ok(Some(Faster { session, carrier, backend }));
         };
         let found = run(&mut session, &mut carrier).map_err(|error| cannot(backend, &error.to_string()))?;
+        // Nor do values that are not finite here alone.
         let seen = found.map_or(Ok(backend), |found| trial::seen(backend, &exact, &found));
         let backend = seen.map_err(|reason| cannot(backend, &reason))?;
         Ok(Some(Faster { session, carrier, backend }))

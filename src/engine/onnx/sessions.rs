@@ -140,6 +140,7 @@ pub(super) fn check_ends(session: &Session) -> Result<(), EngineError> {
 
 /// Why there is no session on `backend`, with what that needs.
 pub(super) fn cannot(backend: Backend, reason: &str) -> EngineError {
+    let reason = reason.trim_end_matches('.');
     let needs = match backend.device() {
         Device::Cpu => return EngineError::Unopened(reason.to_owned()),
         Device::OpenVino => "",
