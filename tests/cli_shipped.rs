@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use image::codecs::png::PngEncoder;
 use image::imageops::{FilterType, resize};
-use image::{Rgb, RgbImage};
+use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
+use moxcms::ColorProfile;
 
 /// Enlarges every picture of `folder` into `folder/out`; false where there is no ONNX Runtime, which `make test` lets
 /// not be.
@@ -32,23 +34,47 @@ fn a_flat_picture_keeps_its_colour_within_one_level_up_to_its_corners() {
     for scale in [2, 3, 4] {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("in")).expect("a folder");
-        // One tile with room to spare, and several of the larger kind.
-        for (at, (width, height)) in [(23, 5), (130, 70)].into_iter().enumerate() {
-            for (i, colour) in colours.into_iter().enumerate() {
-                let path = folder.path().join(format!("in/{at}-{i}.png"));
-                RgbImage::from_pixel(width, height, Rgb(colour)).save(path).expect("written");
-            }
+        // One tile with room to spare for each, and for the last several of the larger kind.
+        for (i, colour) in colours.into_iter().enumerate() {
+            let (width, height) = if i + 1 == colours.len() { (130, 70) } else { (23, 5) };
+            let path = folder.path().join(format!("in/{i}.png"));
+            RgbImage::from_pixel(width, height, Rgb(colour)).save(path).expect("written");
         }
         if !enlarged(folder.path(), "san-light", scale) {
             return;
         }
-        for at in 0..2 {
-            for (i, colour) in colours.into_iter().enumerate() {
-                let path = folder.path().join(format!("out/{at}-{i}.png"));
-                let out = image::open(path).expect("a picture").into_rgb8();
-                let (off, x, y) = furthest(&out, colour);
-                assert!(off <= 1, "{colour:?} at x{scale}: {off} levels off at {x}, {y}");
-            }
+        for (i, colour) in colours.into_iter().enumerate() {
+            let out = image::open(folder.path().join(format!("out/{i}.png"))).expect("a picture").into_rgb8();
+            let (off, x, y) = furthest(&out, colour);
+            assert!(off <= 1, "{colour:?} at x{scale}: {off} levels off at {x}, {y}");
+        }
+    }
+}
+
+/// The way back from sRGB is steep at the border of a wide gamut: half a level there is ten here.
+#[test]
+fn a_flat_picture_of_a_wide_gamut_keeps_its_colour() {
+    let profiles = [ColorProfile::new_adobe_rgb(), ColorProfile::new_display_p3(), ColorProfile::new_pro_photo_rgb()];
+    let colours = [[0, 255, 0], [0, 0, 0], [255, 255, 255], [10, 200, 30], [1, 1, 1]];
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("in")).expect("a folder");
+    for (at, profile) in profiles.iter().enumerate() {
+        for (i, colour) in colours.into_iter().enumerate() {
+            let file = std::fs::File::create(folder.path().join(format!("in/{at}-{i}.png"))).expect("a file");
+            let mut png = PngEncoder::new(file);
+            png.set_icc_profile(profile.encode().expect("a profile")).expect("PNG takes profiles");
+            let picture = RgbImage::from_pixel(30, 20, Rgb(colour));
+            png.write_image(&picture, 30, 20, ExtendedColorType::Rgb8).expect("written");
+        }
+    }
+    if !enlarged(folder.path(), "san-light", 3) {
+        return;
+    }
+    for at in 0..profiles.len() {
+        for (i, colour) in colours.into_iter().enumerate() {
+            let out = image::open(folder.path().join(format!("out/{at}-{i}.png"))).expect("a picture").into_rgb8();
+            let (off, x, y) = furthest(&out, colour);
+            assert!(off <= 1, "profile {at}, {colour:?}: {off} levels off at {x}, {y}");
         }
     }
 }

@@ -20,11 +20,13 @@ class Data:
 
 @dataclass
 class Train:
-    """The run. It ends after `steps`, or after `minutes` of training time where that is above 0."""
+    """The run. It ends after `steps`, or after `minutes` of training time where that is above 0. `loss` is "l1", or "l2"
+    for a last turn (sr/workers.py)."""
 
     steps: int = 10000
     minutes: float = 0.0
     optimizer: str = "adam"
+    loss: str = "l1"
     rate: float = 5e-4
     rate_floor: float = 0.002
     warmup_steps: int = 200

@@ -152,7 +152,8 @@ def main(argv=None):
         made = session(draft)
         rng = np.random.default_rng(0)
         if not args.fp16_storage:
-            for shape in ((1, 3, 64, 64), (8, 3, 32, 32), (1, 3, 32, 48)):
+            m = max(12, network.multiple)
+            for shape in ((1, 3, 6 * m, 6 * m), (8, 3, 3 * m, 3 * m), (1, 3, 3 * m, 4 * m)):
                 worst = parity(network, made, rng.uniform(0, 255, shape).astype(np.float32))
                 if not worst < PARITY:
                     raise SystemExit(f"parity {worst:.2e} of white at {shape}: over {PARITY:.0e}")

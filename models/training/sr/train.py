@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from tqdm import tqdm
 
 from . import config as configuration
@@ -27,7 +26,7 @@ from .evaluate import evaluate, torch_upscaler
 from .networks import build, count_parameters
 from .optim import MovingAverage, make_optimizers, rate_factor
 from .weights import load_matching
-from .workers import GradientWorkers
+from .workers import LOSSES, GradientWorkers, pixel_loss
 
 RUNS = Path(__file__).resolve().parents[1] / "runs"
 
@@ -43,7 +42,7 @@ class Run:
         self.optimizers = make_optimizers(self.network, config.train.optimizer, config.train.rate)
         self.average = MovingAverage(self.network, config.train.ema)
         workers = config.train.threads or len(os.sched_getaffinity(0))
-        self.workers = GradientWorkers(self.network, workers, config.data.piece) if device == "cpu" else None
+        self.workers = GradientWorkers(self.network, workers, config.data.piece, config.train.loss) if device == "cpu" else None
         self.step, self.seconds = 0, 0.0
 
     @property
@@ -92,16 +91,17 @@ class Run:
         return network.to(memory_format=torch.channels_last).eval()
 
     def backward(self, lr, hr):
-        """Gradients of the mean L1 loss into `.grad`; returns the loss in 0..255 units."""
+        """Gradients of the mean loss into `.grad`; returns the loss in 0..255 units."""
         if self.workers:
             return self.workers.backward(lr, hr)
         with torch.autocast(self.device, torch.bfloat16):
-            loss = F.l1_loss(self.network(lr.contiguous(memory_format=torch.channels_last)), hr)
+            sr = self.network(lr.contiguous(memory_format=torch.channels_last))
+            loss = pixel_loss(self.config.train.loss, sr, hr)
         (loss / 255).backward()
         return loss.detach()
 
     def train_step(self, crops):
-        """One update; returns the L1 loss in 0..255 units."""
+        """One update; returns the loss in 0..255 units."""
         d, t = self.config.data, self.config.train
         factor = rate_factor(self.progress(), self.step, t.warmup_steps, t.rate_floor)
         for optimizer in self.optimizers:
@@ -196,6 +196,7 @@ def arguments(argv=None):
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--optimizer", choices=("adam", "muon"))
+    parser.add_argument("--loss", choices=LOSSES)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--eval-every", type=int)
     parser.add_argument("--no-eval", action="store_true", help="report the loss only")
@@ -206,7 +207,7 @@ def arguments(argv=None):
 def main(argv=None):
     args = arguments(argv)
     config = configuration.load(args.config)
-    for key in ("steps", "minutes", "rate", "seed", "eval_every", "optimizer"):
+    for key in ("steps", "minutes", "rate", "seed", "eval_every", "optimizer", "loss"):
         if getattr(args, key) is not None:
             setattr(config.train, key, getattr(args, key))
     if args.steps is not None and args.minutes is None:

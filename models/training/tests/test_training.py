@@ -15,6 +15,7 @@ from sr import train
 from sr.networks import build
 from sr.optim import MovingAverage, orthogonalise, rate_factor
 from sr.weights import load_matching
+from sr.workers import LOSSES, pixel_loss
 
 CONFIG = """
 name = "tiny"
@@ -90,9 +91,19 @@ def test_equal_seeds_draw_equal_patches_and_weights(setup):
     assert a.rng.bit_generator.state == b.rng.bit_generator.state
 
 
-def test_workers_give_the_gradient_of_the_whole_batch(setup):
+def test_losses():
+    sr, hr = torch.tensor([0.0, 100.0]), torch.tensor([51.0, 100.0])
+    assert pixel_loss("l1", sr, hr) == 25.5 and pixel_loss("l2", sr, hr) == 51 * 51 / 2 / 255
+    with pytest.raises(ValueError, match="l3.*expected one of l1, l2"):
+        pixel_loss("l3", sr, hr)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_workers_give_the_gradient_of_the_whole_batch(setup, loss):
     folder, _ = setup
-    run = train.Run(configuration.load(folder / "tiny.toml"), 4, folder / "w", "cpu")
+    config = configuration.load(folder / "tiny.toml")
+    config.train.loss = loss
+    run = train.Run(config, 4, folder / "w", "cpu")
     lr, hr = torch.rand(5, 3, 16, 16) * 255, torch.rand(5, 3, 64, 64) * 255
     run.backward(lr, hr)
     pieces = [p.grad.clone() for p in run.network.parameters()]
