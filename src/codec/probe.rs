@@ -84,10 +84,13 @@ fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
     let Header { stored, channels, depth, orientation, icc, icc_made, inks, .. } = header;
     let Header { mut warnings, mut notes, working_bytes, frames, .. } = header;
     notes.settle(orientation.swaps_sides());
-    let mut fit = |unfit| match unfit {
-        Unfit::HighDynamicRange(transfer) => Err(CodecError::HighDynamicRange(transfer)),
-        Unfit::Mismatch => Ok(warnings.push(Warning::ProfileMismatch)),
-        Unfit::Broken => Ok(warnings.push(Warning::ProfileUnreadable)),
+    let mut fit = |unfit| {
+        warnings.push(match unfit {
+            Unfit::HighDynamicRange(transfer) => return Err(CodecError::HighDynamicRange(transfer)),
+            Unfit::Mismatch => Warning::ProfileMismatch,
+            Unfit::Broken => Warning::ProfileUnreadable,
+        });
+        Ok(())
     };
     let (mut profile, mut press) = (None, None);
     match icc {
