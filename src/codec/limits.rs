@@ -31,18 +31,23 @@ impl InputLimits {
                 remedy: "send a smaller image, or cut it into parts",
             });
         }
-        let side = size.width.max(size.height);
-        if side > INPUT_SIDE {
-            return Err(CodecError::TooLarge {
-                name: "input_side",
-                what: "longest side",
-                limit: u64::from(INPUT_SIDE),
-                actual: u64::from(side),
-                remedy: "cut it into parts",
-            });
-        }
-        Ok(())
+        check_side(size)
     }
+}
+
+/// Refuses an upload with a side that is longer than [`INPUT_SIDE`].
+pub fn check_side(size: Size) -> Result<(), CodecError> {
+    let side = size.width.max(size.height);
+    if side > INPUT_SIDE {
+        return Err(CodecError::TooLarge {
+            name: "input_side",
+            what: "longest side",
+            limit: u64::from(INPUT_SIDE),
+            actual: u64::from(side),
+            remedy: "cut it into parts",
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use image::{ColorType, ImageDecoder as _, ImageError};
 
 use super::{Frames, Header};
 use crate::codec::CodecError;
+use crate::codec::limits::check_side;
+use crate::codec::notes::Density;
 use crate::raster::Channels;
 use crate::units::Size;
 
@@ -14,6 +16,7 @@ pub type Decoder<'a> = BmpDecoder<Cursor<&'a [u8]>>;
 
 /// The decoder after its header, and what is in the file.
 pub fn open(file: &[u8]) -> Result<(Decoder<'_>, Size, Channels), CodecError> {
+    check_sides(file)?;
     let decoder = BmpDecoder::new(Cursor::new(file)).map_err(|error| {
         tracing::debug!(%error, "a bmp's header does not hold together");
         match error {
@@ -24,18 +27,36 @@ pub fn open(file: &[u8]) -> Result<(Decoder<'_>, Size, Channels), CodecError> {
         }
     })?;
     let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 {
-        return Err(CodecError::Damaged("the BMP has a side of zero; send the file again".into()));
-    }
     // By the mask that the header has for it: in 32 bits without one, the fourth byte means nothing.
     let channels = if decoder.color_type() == ColorType::Rgba8 { Channels::Rgba } else { Channels::Rgb };
     Ok((decoder, Size::new(width, height), channels))
 }
 
+/// A number of the header; `None` where the file breaks off before it.
+fn long(file: &[u8], at: usize) -> Option<u32> {
+    file.get(at..).and_then(<[u8]>::first_chunk).map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Sides of zero, and those that are too long: to the decoder the latter are a kind that it does not know.
+fn check_sides(file: &[u8]) -> Result<(), CodecError> {
+    let sides = match long(file, 14) {
+        // The oldest header has both in short numbers.
+        Some(12) => long(file, 18).map(|both| ((both & 0xffff) as i32, (both >> 16) as i32)),
+        _ => long(file, 18).zip(long(file, 22)).map(|(width, height)| (width as i32, height as i32)),
+    };
+    match sides {
+        // A height below zero is that of rows from the top.
+        Some((width, height)) if width <= 0 || height == 0 => Err(CodecError::Damaged(format!(
+            "the BMP's header tells of {width} x {height} pixels; send the file again"
+        ))),
+        Some((width, height)) => check_side(Size::new(width.unsigned_abs(), height.unsigned_abs())),
+        None => Ok(()),
+    }
+}
+
 /// Whether the file is as long as the header of a run-length coded one says: such data may end wherever it likes.
 pub fn is_whole(file: &[u8]) -> bool {
-    let word =
-        |at: usize| file.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |b| u64::from(u32::from_le_bytes(*b)));
+    let word = |at| long(file, at).map_or(0, u64::from);
     let run_lengths = word(14) >= 40 && matches!(word(30), 1 | 2);
     !run_lengths || word(10) + word(34) <= file.len() as u64
 }
@@ -45,5 +66,11 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let (_, stored, channels) = open(file)?;
     // A row as it is stored, at most four bytes a pixel, and the palette.
     let working_bytes = 4 * u64::from(stored.width) + (64 << 10);
-    Ok(Header::plain(stored, channels, working_bytes, Frames::choose("BMP", "frame", 1, frame)?))
+    let mut header = Header::plain(stored, channels, working_bytes, Frames::choose("BMP", "frame", 1, frame)?);
+    // The oldest header has none; elsewhere none is zero.
+    if long(file, 14).is_some_and(|length| length >= 40) {
+        let metre = long(file, 38).zip(long(file, 42));
+        header.notes.density = metre.and_then(|(x, y)| Density::per_metre(x, y));
+    }
+    Ok(header)
 }

@@ -47,12 +47,27 @@ impl Density {
         else {
             return None;
         };
-        let [x, y] = [x, y].map(|number| {
-            let dots = f64::from(u32::from_be_bytes(*number)) * INCH_IN_METRES;
+        Self::per_metre(u32::from_be_bytes(*x), u32::from_be_bytes(*y))
+    }
+
+    /// From whole pixels per metre, as PNG and BMP have them.
+    pub fn per_metre(x: u32, y: u32) -> Option<Self> {
+        let inch = |number: u32| {
+            let dots = f64::from(number) * INCH_IN_METRES;
             // Most mean a whole number an inch, which whole numbers a metre cannot say.
             if (dots - dots.round()).abs() <= INCH_IN_METRES / 2.0 { dots.round() } else { dots }
-        });
-        Self::per_inch(x, y)
+        };
+        Self::per_inch(inch(x), inch(y))
+    }
+
+    /// Whether a JFIF header tells of pixels that are not square, and not how large they are.
+    pub fn is_shape_in_jfif(data: &[u8]) -> bool {
+        matches!(*data, [_, _, 0, x1, x0, y1, y0, ..] if [x1, x0] != [y1, y0])
+    }
+
+    /// The same of a `pHYs` chunk.
+    pub fn is_shape_in_phys(data: &[u8]) -> bool {
+        matches!(data.as_chunks::<4>(), ([x, y], [0, ..]) if x != y)
     }
 
     /// Of the picture upright, where the stored one lies on its side.
@@ -115,6 +130,10 @@ mod tests {
         assert_eq!((Some(read), read.jfif()), (three_hundred, Some((300, 300))));
         assert_eq!(read.phys(), (11_811, 11_811));
         assert_eq!(Density::from_phys(&phys(0)), None, "an aspect ratio");
+        assert!(!Density::is_shape_in_phys(&phys(0)) && !Density::is_shape_in_jfif(&[1, 2, 0, 0, 1, 0, 1]), "square");
+        let wide = [&[0, 0, 0, 2, 0, 0, 0, 1, 0][..], &[0, 0, 0, 2, 0, 0, 0, 1, 1]];
+        assert_eq!(wide.map(Density::is_shape_in_phys), [true, false]);
+        assert_eq!([0, 1].map(|unit| Density::is_shape_in_jfif(&[1, 2, unit, 0, 2, 0, 1])), [true, false]);
         assert_eq!(Density::from_phys(&phys(1)[..8]), None, "cut off");
         assert_eq!(three_hundred.map(Density::rationals), Some([(300, 1); 2]));
     }

@@ -1,6 +1,7 @@
 //! TIFF, BMP and JPEG XL in, of every kind that is read, against what their makers put into them.
 
 use super::{LIMITS, difference, eight_bit, fixture, made_pixels, read};
+use crate::codec::notes::Density;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, Warning, probe, probe_frame};
 use crate::raster::{Channels, Depth, Raster, Samples};
@@ -232,6 +233,50 @@ fn each_page_has_notes_of_its_own() {
     }
 }
 
+/// A BMP of one pixel of 24 bits, with these sides and this density in its header.
+fn bmp([width, height, across, down]: [i32; 4]) -> Vec<u8> {
+    let mut file = b"BM".to_vec();
+    for number in [58, 0, 54, 40, width, height, 1 | 24 << 16, 0, 4, across, down, 0, 0, 0] {
+        file.extend(number.to_le_bytes());
+    }
+    file
+}
+
+#[test]
+fn a_bmp_says_how_large_it_is_on_paper() {
+    for (metre, inch) in [([3780, 3780], (96.0, 96.0)), ([11_811, 2835], (300.0, 72.0))] {
+        let told = probe(&bmp([1, 1, metre[0], metre[1]]), &LIMITS).expect("a BMP");
+        assert_eq!(told.notes.density, Density::per_inch(inch.0, inch.1));
+    }
+    for metre in [[0, 0], [3780, 0], [-1, -1]] {
+        let told = probe(&bmp([1, 1, metre[0], metre[1]]), &LIMITS).expect("a BMP");
+        assert_eq!(told.notes.density, None, "{metre:?}");
+    }
+    // The oldest header has no such numbers: where they would be are pixels.
+    let old = *b"BM\x3a\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\x02\0\x04\0\x01\0\x18\0";
+    let (told, picture) = read(&[&old[..], &[0x10, 0x27, 0, 0].repeat(8)].concat()).expect("a BMP");
+    assert_eq!((told.notes.density, picture.size()), (None, Size::new(2, 4)));
+}
+
+#[test]
+fn sides_of_a_bmp_are_judged_by_their_values() {
+    let judged = |width, height| probe(&bmp([width, height, 0, 0]), &LIMITS).map(|told| told.size);
+    assert_eq!(judged(1, -1), Ok(Size::new(1, 1)), "from the top");
+    assert_eq!(judged(65_535, 1), Ok(Size::new(65_535, 1)));
+    for (width, height, side) in
+        [(65_536, 1, 65_536), (1, -65_536, 65_536), (1, i32::MIN, 1 << 31), (100_000, 100_000, 100_000)]
+    {
+        let error = judged(width, height).expect_err("too long");
+        let CodecError::TooLarge { name, limit, actual, .. } = error else { panic!("{width} x {height}: {error}") };
+        assert_eq!((name, limit, actual), ("input_side", 65_535, side));
+    }
+    for (width, height) in [(0, 0), (0, 5), (5, 0), (-5, 5)] {
+        let error = judged(width, height).expect_err("no size");
+        let told = format!("{width} x {height} pixels");
+        assert!(matches!(&error, CodecError::Damaged(text) if text.contains(&told)), "{error}");
+    }
+}
+
 #[test]
 fn what_is_not_read_is_told_by_name() {
     for (file, name) in [
@@ -244,5 +289,6 @@ fn what_is_not_read_is_told_by_name() {
     ] {
         let error = probe(file, &LIMITS).expect_err(name);
         assert!(matches!(&error, CodecError::Unsupported(text) if text.contains(name)), "{error}");
+        assert!(!error.to_string().contains("numbers, which is"), "{error}");
     }
 }
