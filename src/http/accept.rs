@@ -7,8 +7,8 @@ use axum::http::header::ACCEPT;
 
 use crate::codec::OutputFormat;
 
-/// In order of preference where the client has none: lossless and streamed first.
-const FORMATS: [OutputFormat; 4] = [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::WebP, OutputFormat::Tiff];
+/// In order of preference where the client has none: JPEG last, which alone loses detail and all transparency.
+const FORMATS: [OutputFormat; 4] = [OutputFormat::Png, OutputFormat::WebP, OutputFormat::Tiff, OutputFormat::Jpeg];
 
 /// [`Range::specificity`] of a range that names the type in full.
 const NAMED: u8 = 2;
@@ -119,7 +119,10 @@ mod tests {
             ("image/webp;q=0.5, image/jpeg;q=0.9", Some(Jpeg)),
             ("image/avif,image/webp,image/*,*/*;q=0.8", Some(WebP)),
             ("text/html, */*;q=0.1", Some(Png)),
-            ("image/png;q=0, */*", Some(Jpeg)),
+            ("image/png;q=0, */*", Some(WebP)),
+            ("image/png;q=0, image/webp;q=0, */*", Some(Tiff)),
+            ("image/png;q=0, image/jpeg, */*", Some(Jpeg)),
+            ("image/png;q=0.5, */*;q=0.5, image/webp;q=0.4, image/tiff;q=0.4", Some(Png)),
             ("image/png;q=0.2, */*;q=0.1", Some(Png)),
             ("image/tiff, image/png;q=0.9", Some(Tiff)),
             ("image/tiff;q=0.1, image/*;q=0.2", Some(Png)),
