@@ -264,6 +264,7 @@ fn note(notes: &mut Notes, segment: &Segment) {
         APP0 => {
             if let Some(jfif) = data.strip_prefix(b"JFIF\0") {
                 notes.density = notes.density.or(Density::from_jfif(jfif));
+                notes.others |= Density::is_shape_in_jfif(jfif);
             }
         }
         APP1 if data.starts_with(b"Exif\0\0") => notes.add_exif(data),

@@ -183,8 +183,14 @@ impl Notes {
             DensityWish::Keep => self.density,
         };
         let (artist, copyright) = (self.rights.artist.as_deref(), self.rights.copyright.as_deref());
-        // WebP has no other place for a density; TIFF has one of its own for all of it.
-        let says = !self.rights.is_empty() || (format == OutputFormat::WebP && density.is_some());
+        // Where else than in Exif a density may stand: of a WebP nowhere, of a JPEG if it is of 16 bits.
+        let has_place = |density: Density| match format {
+            OutputFormat::Png | OutputFormat::Tiff => true,
+            OutputFormat::Jpeg => density.jfif().is_some(),
+            OutputFormat::WebP => false,
+        };
+        // TIFF has places of its own for all of it.
+        let says = !self.rights.is_empty() || density.is_some_and(|density| !has_place(density));
         let must = says && format != OutputFormat::Tiff;
         let small = || must.then(|| exif::written(density, artist, copyright).into());
         let more_exif = || self.exif.as_deref().and_then(Block::new).is_some_and(Block::says_more);
@@ -193,7 +199,8 @@ impl Notes {
             Wish::None => (Kept::default(), more_exif() || rest || self.xmp.is_some() || says || density.is_some()),
             Wish::Safe => {
                 let kept = Kept { exif: small(), density, rights: self.rights.clone(), ..Kept::default() };
-                (kept, more_exif() || rest || self.xmp.is_some())
+                let lost = more_exif() || rest || self.xmp.is_some() || self.density.is_some() && density.is_none();
+                (kept, lost)
             }
             Wish::All => {
                 let jpeg = format == OutputFormat::Jpeg;
@@ -210,7 +217,11 @@ impl Notes {
                     || (self.xmp.is_some() && xmp.is_none())
                     || (self.photoshop.is_some() && photoshop.is_none())
                     || texts.len() < self.texts.len();
-                let exif = whole.or_else(small);
+                let exif: Option<Arc<[u8]>> = whole.or_else(small);
+                // A whole block is corrected and not added to.
+                let in_exif = exif.as_deref().and_then(Block::new).is_some_and(|block| block.density().is_some());
+                let density = density.filter(|density| has_place(*density) || in_exif);
+                let lost = lost || self.density.is_some() && density.is_none();
                 (Kept { exif, xmp, photoshop, texts, density, rights: self.rights.clone() }, lost)
             }
         }
@@ -239,5 +250,41 @@ mod tests {
         let (most, more) = (kept(JPEG_PHOTOSHOP), kept(JPEG_PHOTOSHOP + 1));
         assert!(most.0.photoshop.is_some() && !most.1);
         assert!(more.0.photoshop.is_none() && more.1, "left out, and told");
+    }
+
+    #[test]
+    fn a_density_is_written_or_told_as_left_out() {
+        let kept = |dots, wish, format| {
+            let notes = Notes { density: Density::per_inch(dots, dots), ..Notes::default() };
+            notes.kept(wish, DensityWish::Scale, format, Size::new(8, 8), (8.0, 8.0))
+        };
+        let in_exif = |kept: &Kept| kept.exif.as_deref().and_then(Block::new).and_then(Block::density);
+        for wish in [Wish::Safe, Wish::All] {
+            // 65,535 is the most that JFIF can say, and goes into Exif no more than in a PNG.
+            for (format, dots, exif) in [
+                (OutputFormat::Jpeg, 8000.0, false),
+                (OutputFormat::Jpeg, 30_000.0, true),
+                (OutputFormat::Jpeg, 0.05, true),
+                (OutputFormat::WebP, 300.0, true),
+                (OutputFormat::Png, 30_000.0, false),
+                (OutputFormat::Tiff, 30_000.0, false),
+            ] {
+                let (kept, lost) = kept(dots, wish, format);
+                let scaled = Density::per_inch(8.0 * dots, 8.0 * dots);
+                assert_eq!((kept.density, in_exif(&kept), lost), (scaled, scaled.filter(|_| exif), false), "{dots}");
+            }
+            let (kept, lost) = kept(200_000.0, wish, OutputFormat::Jpeg);
+            assert!(kept == Kept::default() && lost, "more than anybody believes");
+        }
+    }
+
+    #[test]
+    fn a_density_that_a_whole_block_has_no_entry_for_is_told_as_left_out() {
+        let exif = Some(exif::written(None, Some(b"Ada"), None).into());
+        let notes = Notes { exif, density: Density::per_inch(300.0, 300.0), ..Notes::default() };
+        for (format, lost) in [(OutputFormat::WebP, true), (OutputFormat::Jpeg, false)] {
+            let (kept, told) = notes.kept(Wish::All, DensityWish::Keep, format, Size::new(8, 8), (2.0, 2.0));
+            assert_eq!((kept.density.is_none(), told), (lost, lost), "{format:?}");
+        }
     }
 }

@@ -204,6 +204,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
             }
             b"pHYs" if !selection.pixels && chunk.is_intact() => {
                 notes.density = notes.density.or_else(|| Density::from_phys(chunk.data()));
+                notes.others |= Density::is_shape_in_phys(chunk.data());
             }
             b"tEXt" | b"zTXt" | b"iTXt" if chunk.is_intact() => texts.take(&mut notes, chunk.kind, chunk.data()),
             b"tIME" => notes.others = true,
