@@ -1,10 +1,11 @@
-//! The bare numbers of the field, each with a type: [`Scale`], [`Size`], [`TileShape`].
+//! The bare numbers of the field, each with a type: [`Scale`], [`Size`], [`TileShape`], [`Amount`].
 //!
 //! A function that took `(u32, u32, u32)` would sooner or later be called with a scale where a width belongs.
 
 use std::fmt;
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// An integer magnification that a network knows natively, 1 to 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -93,9 +94,74 @@ impl fmt::Display for TileShape {
     }
 }
 
+/// How much of something that has a limit: a count of it, or time. In JSON a number, which for time is of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// So many.
+    Count(u64),
+    /// So long, rounded up: a limit above zero is never told as zero.
+    Milliseconds(u64),
+}
+
+impl From<u64> for Amount {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<Duration> for Amount {
+    fn from(time: Duration) -> Self {
+        Self::Milliseconds(u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Display for Amount {
+    /// Seconds to a tenth, and below one second as they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Milliseconds(ms @ ..1000) => write!(f, "{}", ms as f64 / 1e3),
+            Self::Milliseconds(ms) => write!(f, "{:.1}", ms as f64 / 1e3),
+        }
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Count(count) => serializer.serialize_u64(count),
+            Self::Milliseconds(ms) if ms.is_multiple_of(1000) => serializer.serialize_u64(ms / 1000),
+            Self::Milliseconds(ms) => serializer.serialize_f64(ms as f64 / 1e3),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_is_told_in_seconds_and_never_as_zero_unless_it_is() {
+        for (micros, text, json) in [
+            (0, "0", "0"),
+            (1, "0.001", "0.001"),
+            (400_000, "0.4", "0.4"),
+            (999_000, "0.999", "0.999"),
+            (1_000_000, "1.0", "1"),
+            (2_540_000, "2.5", "2.54"),
+            (300_000_000, "300.0", "300"),
+        ] {
+            let amount = Amount::from(Duration::from_micros(micros));
+            assert_eq!(
+                (amount.to_string().as_str(), serde_json::to_string(&amount).expect("a number").as_str()),
+                (text, json)
+            );
+        }
+        assert_eq!(
+            (Amount::from(7).to_string(), serde_json::to_string(&Amount::from(7)).expect("a number")),
+            ("7".into(), "7".into())
+        );
+    }
 
     #[test]
     fn scale_is_one_to_eight() {

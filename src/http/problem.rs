@@ -12,6 +12,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::units::Amount;
+
 /// Media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -101,9 +103,9 @@ pub struct Exceeded {
     /// Stable name.
     pub name: &'static str,
     /// The limit.
-    pub limit: u64,
+    pub limit: Amount,
     /// What came; for an upload cut off at the limit, what had come by then.
-    pub actual: u64,
+    pub actual: Amount,
 }
 
 /// One thing that is wrong with one parameter.
@@ -142,9 +144,9 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<u64>,
+    limit: Option<Amount>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    actual: Option<u64>,
+    actual: Option<Amount>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Fault],
 }
@@ -168,8 +170,8 @@ impl Problem {
 
     /// With the limit that was met.
     #[must_use]
-    pub fn exceeding(self, name: &'static str, limit: u64, actual: u64) -> Self {
-        Self { exceeded: Some(Exceeded { name, limit, actual }), ..self }
+    pub fn exceeding(self, name: &'static str, limit: impl Into<Amount>, actual: impl Into<Amount>) -> Self {
+        Self { exceeded: Some(Exceeded { name, limit: limit.into(), actual: actual.into() }), ..self }
     }
 
     /// With a time to come again.
@@ -232,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_document_has_its_limit_and_leaves_out_what_it_has_not() {
-        let problem = Problem::new(Code::BodyTooLarge, "too big").exceeding("body_bytes", 10, 11);
+        let problem = Problem::new(Code::BodyTooLarge, "too big").exceeding("body_bytes", 10_u64, 11_u64);
         let json: serde_json::Value = serde_json::from_slice(&problem.document("r-1")).expect("JSON");
         assert_eq!(
             json,

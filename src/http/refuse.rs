@@ -62,7 +62,7 @@ impl From<Refusal> for Problem {
                 .exceeding("memory_bytes", limit, held.saturating_add(needed))
                 .retry_after(retry_after),
             Refusal::Late { estimate, available, retry_after } => Self::new(Code::QueueTooSlow, detail)
-                .exceeding("deadline_seconds", available.as_secs(), estimate.as_secs_f64().ceil() as u64)
+                .exceeding("deadline_seconds", available, estimate)
                 .retry_after(retry_after),
             // No limit is exceeded: others have deadlines, this one has none to name.
             Refusal::WouldDelay { retry_after } => Self::new(Code::QueueTooSlow, detail).retry_after(retry_after),
@@ -106,7 +106,7 @@ pub fn not_ready() -> Problem {
 mod tests {
     use super::*;
     use crate::geometry::{GeometryError, Side};
-    use crate::units::Scale;
+    use crate::units::{Amount, Scale};
 
     fn seconds(s: u64) -> Duration {
         Duration::from_secs(s)
@@ -125,8 +125,8 @@ mod tests {
         let too_large = Refusal::TooLarge {
             reason: "the image needs 9 tiles, more than 8".into(),
             limit_name: "queue_tiles",
-            limit: 8,
-            actual: 9,
+            limit: Amount::Count(8),
+            actual: Amount::Count(9),
         };
         let cases: Vec<(PipelineError, Code, u16)> = vec![
             (CodecError::Empty.into(), Code::EmptyBody, 400),

@@ -216,7 +216,7 @@ impl Upload {
                     self.received
                 ),
             )
-            .exceeding("body_timeout_seconds", self.time.as_secs(), self.time.as_secs())),
+            .exceeding("body_timeout_seconds", self.time, self.time)),
             Ok(None) => Ok(None),
             Ok(Some(Err(_))) => {
                 let detail =

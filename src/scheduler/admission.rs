@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::rate::Rates;
 use super::share::Share;
 use super::{Lane, Limits};
+use crate::units::Amount;
 
 /// The part of the server that admitted requests may claim for the time they have, each.
 const PROTECTED_PART: f64 = 0.5;
@@ -65,7 +66,7 @@ pub enum Refusal {
         retry_after: Duration,
     },
     /// It would be in time on an idle server, but not behind what waits here.
-    #[error("the server is too busy for this request: it would take about {:.1} s and has {:.1} s; try again in {} s", estimate.as_secs_f64(), available.as_secs_f64(), retry_after.as_secs())]
+    #[error("the server is too busy for this request: it would take about {} s and has {} s; try again in {} s", Amount::from(*estimate), Amount::from(*available), retry_after.as_secs())]
     Late {
         /// By the measured rate and fair sharing with those admitted before.
         estimate: Duration,
@@ -88,9 +89,9 @@ pub enum Refusal {
         /// The budget exceeded: `deadline_seconds`, `queue_tiles` or `memory_bytes`.
         limit_name: &'static str,
         /// Its value.
-        limit: u64,
+        limit: Amount,
         /// What the request needs.
-        actual: u64,
+        actual: Amount,
     },
     /// The server is draining.
     #[error("the server is shutting down; send the request to another instance")]
@@ -252,8 +253,8 @@ fn too_large(whole: &Whole, limits: &Limits) -> Option<Refusal> {
                  send a smaller image or switch the ensemble off"
             ),
             limit_name: "queue_tiles",
-            limit: limit as u64,
-            actual: *tiles as u64,
+            limit: (limit as u64).into(),
+            actual: (*tiles as u64).into(),
         });
     }
     if *bytes > limits.queue_bytes {
@@ -264,8 +265,8 @@ fn too_large(whole: &Whole, limits: &Limits) -> Option<Refusal> {
                  send a smaller image"
             ),
             limit_name: "memory_bytes",
-            limit,
-            actual: *bytes,
+            limit: limit.into(),
+            actual: (*bytes).into(),
         });
     }
     None
@@ -306,14 +307,15 @@ fn full(whole: &Whole, limits: &Limits, workers: usize, load: &Load) -> Option<R
 }
 
 fn beyond_deadline(tiles: usize, idle: f64, available: f64) -> Refusal {
+    let (actual, limit) = (Amount::from(duration(idle)), Amount::from(duration(available)));
     Refusal::TooLarge {
         reason: format!(
-            "the image's {tiles} tiles would take about {idle:.1} s even on an idle server, more than the \
-             {available:.1} s until the deadline; send a smaller image, choose a faster model or a later deadline"
+            "the image's {tiles} tiles would take about {actual} s even on an idle server, more than the \
+             {limit} s until the deadline; send a smaller image, choose a faster model or a later deadline"
         ),
         limit_name: "deadline_seconds",
-        limit: available.floor() as u64,
-        actual: idle.ceil() as u64,
+        limit,
+        actual,
     }
 }
 

@@ -25,7 +25,7 @@ fn damaged(what: &str) -> CodecError {
 }
 
 fn unsupported(what: &str) -> CodecError {
-    CodecError::Unsupported(format!("the JPEG XL {what}, which is not read here; save it as a PNG"))
+    CodecError::Unsupported(format!("the JPEG XL {what}: such files are not read here; save it as a PNG"))
 }
 
 /// The codestream, as far as it is there.

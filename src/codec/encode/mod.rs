@@ -57,13 +57,16 @@ pub struct Target {
 impl Target {
     /// Whether this format can hold the picture (WebP: 16383 a side; JPEG: 65535), before any work is done.
     pub fn check(&self) -> Result<(), CodecError> {
-        let (limit, remedy) = match self.format {
-            OutputFormat::Png => (PNG_SIDE, "take a smaller scale"),
-            OutputFormat::Jpeg => (JPEG_SIDE, "take a smaller scale, or ask for PNG"),
-            OutputFormat::Tiff => return Ok(()),
-            OutputFormat::WebP => (WEBP_SIDE, "take a smaller scale, or ask for PNG or JPEG"),
-        };
         let side = self.size.width.max(self.size.height);
+        let (limit, remedy) = match self.format {
+            OutputFormat::Png => (PNG_SIDE, "take a smaller scale, or ask for TIFF"),
+            OutputFormat::WebP if side <= JPEG_SIDE => {
+                (WEBP_SIDE, "take a smaller scale, or ask for PNG, TIFF or JPEG")
+            }
+            OutputFormat::WebP => (WEBP_SIDE, "take a smaller scale, or ask for PNG or TIFF"),
+            OutputFormat::Jpeg => (JPEG_SIDE, "take a smaller scale, or ask for PNG or TIFF"),
+            OutputFormat::Tiff => return Ok(()),
+        };
         if side <= limit {
             return Ok(());
         }

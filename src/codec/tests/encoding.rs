@@ -400,8 +400,18 @@ fn sides_have_a_limit_by_format() {
                 CodecError::TooLarge { name: "output_side", limit: l, actual, .. }
                     if l == u64::from(limit) && actual == u64::from(limit) + 1
             ));
+            // What is recommended does hold it, and all that does is.
+            let remedy = error.to_string();
+            for (other, name) in
+                [(OutputFormat::Png, "PNG"), (OutputFormat::Tiff, "TIFF"), (OutputFormat::Jpeg, "JPEG")]
+            {
+                let told = remedy.rsplit("ask for").next().is_some_and(|formats| formats.contains(name));
+                assert_eq!(told, check(other, width, height).is_ok(), "{remedy}");
+            }
         }
     }
+    let error = check(OutputFormat::WebP, 65_536, 1).expect_err("too long").to_string();
+    assert!(error.ends_with("ask for PNG or TIFF"), "{error}");
 }
 
 #[test]

@@ -50,7 +50,7 @@ async fn the_limit_is_the_last_size_that_passes() {
             Err(problem) => {
                 assert!(!passes && problem.code == Code::BodyTooLarge, "{size}: {problem:?}");
                 let exceeded = problem.exceeded.expect("a limit");
-                assert_eq!((exceeded.limit, exceeded.actual), (LIMIT as u64, size as u64));
+                assert_eq!((exceeded.limit, exceeded.actual), ((LIMIT as u64).into(), (size as u64).into()));
             }
         }
     }

@@ -36,7 +36,7 @@ fn ask(tiles: usize, bytes: u64, seconds: f64, load: &Load) -> Verdict {
     judge(&[demand], now, &LIMITS, 1, &rates(), load)
 }
 
-fn limit_of(verdict: &Verdict) -> Option<(&'static str, u64, u64)> {
+fn limit_of(verdict: &Verdict) -> Option<(&'static str, Amount, Amount)> {
     match &verdict.refusal {
         Some(Refusal::TooLarge { limit_name, limit, actual, .. }) => Some((limit_name, *limit, *actual)),
         _ => None,
@@ -59,12 +59,14 @@ fn retry(verdict: &Verdict) -> Option<u64> {
 fn each_budget_alone_from_both_sides() {
     let idle = load(&[]);
     assert_eq!(ask(1000, 0, 1e6, &idle).refusal, None);
-    assert_eq!(limit_of(&ask(1001, 0, 1e6, &idle)), Some(("queue_tiles", 1000, 1001)));
+    let count = Amount::Count;
+    assert_eq!(limit_of(&ask(1001, 0, 1e6, &idle)), Some(("queue_tiles", count(1000), count(1001))));
     assert_eq!(ask(1, 1_000_000, 1e6, &idle).refusal, None);
-    assert_eq!(limit_of(&ask(1, 1_000_001, 1e6, &idle)), Some(("memory_bytes", 1_000_000, 1_000_001)));
+    assert_eq!(limit_of(&ask(1, 1_000_001, 1e6, &idle)), Some(("memory_bytes", count(1_000_000), count(1_000_001))));
+    let time = Amount::Milliseconds;
     assert_eq!(ask(10, 0, 10.0, &idle).refusal, None);
-    assert_eq!(limit_of(&ask(10, 0, 9.9, &idle)), Some(("deadline_seconds", 9, 10)));
-    assert_eq!(limit_of(&ask(1, 0, 0.0, &idle)), Some(("deadline_seconds", 0, 1)));
+    assert_eq!(limit_of(&ask(10, 0, 9.9, &idle)), Some(("deadline_seconds", time(9_900), time(10_000))));
+    assert_eq!(limit_of(&ask(1, 0, 0.0004, &idle)), Some(("deadline_seconds", time(1), time(1_000))));
 }
 
 #[test]
@@ -73,6 +75,8 @@ fn a_refusal_for_size_reads_well() {
     let want = "the image's 10 tiles would take about 10.0 s even on an idle server, more than the 2.5 s until \
                 the deadline; send a smaller image, choose a faster model or a later deadline";
     assert_eq!(text.as_deref(), Some(want));
+    let text = ask(10, 0, 0.001, &load(&[])).refusal.map(|r| r.to_string());
+    assert!(text.expect("refused").contains("more than the 0.001 s until"), "no limit is told as 0.0");
 }
 
 #[test]

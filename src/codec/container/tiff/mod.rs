@@ -66,7 +66,9 @@ fn damaged(what: &str) -> CodecError {
 }
 
 fn unsupported(what: &str) -> CodecError {
-    CodecError::Unsupported(format!("the TIFF {what}, which is not read here; save it in 8 or 16 bits of gray or RGB"))
+    CodecError::Unsupported(format!(
+        "the TIFF {what}: such files are not read here; save it in 8 or 16 bits of gray or RGB"
+    ))
 }
 
 /// What the samples of a pixel mean.

@@ -1,6 +1,7 @@
 //! A request of several passes, which run one after the other in lanes of their own.
 
 use super::*;
+use crate::units::Amount;
 
 /// Seconds of one worker a tile, by network.
 const RATES: [f64; 2] = [1.0, 0.5];
@@ -30,7 +31,7 @@ fn all_passes_are_admitted_or_none() {
     let over = chain([1, queue_tiles], 1, 1e6, now);
     assert!(matches!(
         admitted(&mut ledger, &over, now).map(|_| ()),
-        Err(Refusal::TooLarge { limit_name: "queue_tiles", actual, .. }) if actual == queue_tiles as u64 + 1
+        Err(Refusal::TooLarge { limit_name: "queue_tiles", actual, .. }) if actual == Amount::Count(queue_tiles as u64 + 1)
     ));
     let over = chain([1, 1], queue_bytes / 2 + 1, 1e6, now);
     assert!(matches!(
@@ -55,7 +56,7 @@ fn passes_take_the_time_of_all_and_must_be_done_by_the_deadline() {
     assert_eq!((verdict.estimate, verdict.refusal), (seconds(12.0), None));
     assert!(matches!(
         admitted(&mut ledger, &passes(11.9), now).map(|_| ()),
-        Err(Refusal::TooLarge { limit_name: "deadline_seconds", actual: 12, .. })
+        Err(Refusal::TooLarge { limit_name: "deadline_seconds", actual: Amount::Milliseconds(12_000), .. })
     ));
 }
 
