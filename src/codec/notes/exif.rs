@@ -1,16 +1,19 @@
 //! Exif (CIPA DC-008): a block that is a TIFF file without pixels. Read, corrected in place, and written small.
 //!
 //! A block that is kept whole is corrected where it lies and never taken apart: makers' notes hold positions counted
-//! from its beginning, and a library that writes it anew breaks them. A block of a few safe tags is written from nothing.
+//! from its beginning, and a library that writes it anew breaks them. A block of a few safe tags is written from
+//! nothing, and one of what a TIFF says, whose notes lie among its pixels.
 
 mod correct;
+mod portable;
 mod write;
 
 use super::Density;
 use crate::codec::orientation::Orientation;
 
 pub use correct::corrected;
-pub use write::written;
+pub use portable::{Portable, Value};
+pub use write::{gathered, written};
 
 /// Tags of the main directory.
 pub mod tag {
@@ -34,6 +37,8 @@ pub mod tag {
     pub const XMP: u16 = 0x02bc;
     /// IPTC, in a TIFF.
     pub const IPTC: u16 = 0x83bb;
+    /// An ICC profile, in a TIFF.
+    pub const PROFILE: u16 = 0x8773;
     /// Photoshop's resources, in a TIFF.
     pub const PHOTOSHOP: u16 = 0x8649;
     /// Where the directory of the place is.
@@ -56,6 +61,17 @@ const UNDEFINED: u16 = 7;
 /// Bytes of an entry in a directory.
 const ENTRY: usize = 12;
 
+/// Bytes of one value of a type, by its number in the standard.
+pub const fn unit(kind: u16) -> Option<usize> {
+    Some(match kind {
+        BYTE | ASCII | 6 | UNDEFINED | 129 => 1,
+        SHORT | 8 => 2,
+        LONG | 9 | 11 | 13 => 4,
+        RATIONAL | 10 | 12 | 16..=18 => 8,
+        _ => return None,
+    })
+}
+
 /// The block without the `Exif\0\0` that may stand before it.
 pub fn bare(block: &[u8]) -> &[u8] {
     block.strip_prefix(b"Exif\0\0").unwrap_or(block)
@@ -66,14 +82,17 @@ pub fn bare(block: &[u8]) -> &[u8] {
 pub struct Block<'a> {
     bytes: &'a [u8],
     big: bool,
+    /// Whether counts and places take eight bytes, as in a BigTIFF.
+    wide: bool,
     /// Where the main directory is, if it is not the first.
     page: Option<usize>,
 }
 
-/// A tag: where it stands, the type of its value and how many there are.
+/// A tag: where it stands, its number, the type of its value and how many there are.
 #[derive(Clone, Copy)]
 struct Entry {
     at: usize,
+    tag: u16,
     kind: u16,
     count: usize,
 }
@@ -83,37 +102,58 @@ impl<'a> Block<'a> {
     pub fn new(block: &'a [u8]) -> Option<Self> {
         let bytes = bare(block);
         match bytes.get(..4)? {
-            b"II*\0" => Some(Self { bytes, big: false, page: None }),
-            b"MM\0*" => Some(Self { bytes, big: true, page: None }),
+            b"II*\0" => Some(Self { bytes, big: false, wide: false, page: None }),
+            b"MM\0*" => Some(Self { bytes, big: true, wide: false, page: None }),
             _ => None,
         }
     }
 
-    /// The same with the directory of a page, by its place in the file, as its main one.
-    #[must_use]
-    pub const fn of_page(self, directory: usize) -> Self {
-        Self { page: Some(directory), ..self }
+    /// A TIFF or BigTIFF, with the directory of a page, by its place in the file, as the main one.
+    pub fn of_page(file: &'a [u8], directory: usize) -> Option<Self> {
+        let (big, wide) = match file.get(..4)? {
+            b"II*\0" => (false, false),
+            b"MM\0*" => (true, false),
+            b"II+\0" => (false, true),
+            b"MM\0+" => (true, true),
+            _ => return None,
+        };
+        Some(Self { bytes: file, big, wide, page: Some(directory) })
     }
 
     fn main(self) -> Option<usize> {
         self.page.or_else(|| self.long(4))
     }
 
+    /// The tags of a directory, as far as they are there.
+    fn entries(self, directory: usize) -> impl Iterator<Item = Entry> + use<'a> {
+        let (count, first, stride) =
+            if self.wide { (self.word(directory), 8, 20) } else { (self.short(directory).map(usize::from), 2, ENTRY) };
+        (0..count.unwrap_or(0)).map_while(move |i| {
+            let at = stride.checked_mul(i)?.checked_add(first)?.checked_add(directory)?;
+            Some(Entry { at, tag: self.short(at)?, kind: self.short(at + 2)?, count: self.word(at + 4)? })
+        })
+    }
+
     fn find(self, directory: usize, tag: u16) -> Option<Entry> {
-        let entries = usize::from(self.short(directory)?);
-        let at = (0..entries)
-            .map_while(|i| directory.checked_add(2 + ENTRY * i))
-            .take_while(|at| at.checked_add(ENTRY).is_some_and(|end| end <= self.bytes.len()))
-            .find(|at| self.short(*at) == Some(tag))?;
-        Some(Entry { at, kind: self.short(at + 2)?, count: self.long(at + 4)? })
+        self.entries(directory).find(|entry| entry.tag == tag)
+    }
+
+    /// The bytes of a value, wherever they are.
+    fn value(self, entry: Entry) -> Option<&'a [u8]> {
+        let length = entry.count.checked_mul(unit(entry.kind)?)?;
+        let (word, inside) = if self.wide { (8, entry.at + 12) } else { (4, entry.at + 8) };
+        let at = if length <= word { inside } else { self.word(inside)? };
+        self.bytes.get(at..at.checked_add(length)?)
     }
 
     /// A whole number of the main directory.
     pub fn number(self, tag: u16) -> Option<u32> {
         let entry = self.find(self.main()?, tag)?;
+        let value = self.value(entry)?;
         match entry.kind {
-            SHORT => self.short(entry.at + 8).map(u32::from),
-            LONG => self.long(entry.at + 8).map(|number| number as u32),
+            SHORT => self.low_first(value).map(u16::from_le_bytes).map(u32::from),
+            LONG | 13 => self.low_first(value).map(u32::from_le_bytes),
+            16 | 18 => self.low_first(value).map(u64::from_le_bytes)?.try_into().ok(),
             _ => None,
         }
     }
@@ -137,9 +177,9 @@ impl<'a> Block<'a> {
     }
 
     fn rational(self, tag: u16) -> Option<f64> {
-        let at =
-            self.find(self.main()?, tag).filter(|entry| entry.kind == RATIONAL).and_then(|e| self.long(e.at + 8))?;
-        Some(self.long(at)? as f64 / self.long(at + 4)? as f64)
+        let value = self.value(self.find(self.main()?, tag).filter(|entry| entry.kind == RATIONAL)?)?;
+        let [over, under] = [value, value.get(4..)?].map(|bytes| self.low_first(bytes).map(u32::from_le_bytes));
+        Some(f64::from(over?) / f64::from(under?))
     }
 
     /// Whether it says more than what [`written`] keeps.
@@ -154,44 +194,54 @@ impl<'a> Block<'a> {
             tag::ARTIST,
             tag::COPYRIGHT,
         ];
-        let Some((main, entries)) = self.main().and_then(|main| Some((main, usize::from(self.short(main)?)))) else {
-            return false;
-        };
-        let tags = (0..entries).map_while(|i| self.short(main + 2 + ENTRY * i));
-        let next = self.long(main + 2 + ENTRY * entries).is_some_and(|next| next != 0);
-        next || tags.into_iter().any(|tag| !KEPT.contains(&tag))
+        let Some(main) = self.main() else { return false };
+        self.has_next(main) || self.entries(main).any(|entry| !KEPT.contains(&entry.tag))
+    }
+
+    /// Whether another directory follows: of a block, that of its thumbnail.
+    fn has_next(self, main: usize) -> bool {
+        let end = self.short(main).and_then(|entries| main.checked_add(2 + ENTRY * usize::from(entries)));
+        end.and_then(|end| self.long(end)).is_some_and(|next| next != 0)
     }
 
     /// The bytes of an entry that has no form of its own.
     pub fn raw(self, tag: u16) -> Option<&'a [u8]> {
-        let entry = self.find(self.main()?, tag)?;
-        let count = match entry.kind {
-            BYTE | UNDEFINED => entry.count,
-            // IPTC is often given as numbers of four bytes.
-            LONG => entry.count.checked_mul(4)?,
-            _ => return None,
-        };
-        let at = if count <= 4 { entry.at + 8 } else { self.long(entry.at + 8)? };
-        self.bytes.get(at..at.checked_add(count)?)
+        // IPTC is often given as numbers of four bytes.
+        let entry = self.find(self.main()?, tag).filter(|entry| matches!(entry.kind, BYTE | UNDEFINED | LONG))?;
+        self.value(entry)
     }
 
     /// A text of the main directory, without the zeros at its end; `None` if nothing is in it.
     pub fn text(self, tag: u16) -> Option<&'a [u8]> {
         let entry = self.find(self.main()?, tag).filter(|entry| entry.kind == ASCII)?;
-        let at = if entry.count <= 4 { entry.at + 8 } else { self.long(entry.at + 8)? };
-        let text = self.bytes.get(at..at.checked_add(entry.count)?)?.trim_ascii_end();
+        let text = self.value(entry)?.trim_ascii_end();
         let end = text.iter().rposition(|byte| *byte != 0 && *byte != b' ')?;
         Some(&text[..=end])
     }
 
+    /// The first bytes, the low one first.
+    fn low_first<const N: usize>(self, bytes: &[u8]) -> Option<[u8; N]> {
+        let mut bytes = *bytes.first_chunk()?;
+        if self.big {
+            bytes.reverse();
+        }
+        Some(bytes)
+    }
+
     fn short(self, at: usize) -> Option<u16> {
-        let b = *self.bytes.get(at..)?.first_chunk()?;
-        Some(if self.big { u16::from_be_bytes(b) } else { u16::from_le_bytes(b) })
+        self.low_first(self.bytes.get(at..)?).map(u16::from_le_bytes)
     }
 
     fn long(self, at: usize) -> Option<usize> {
-        let b = *self.bytes.get(at..)?.first_chunk()?;
-        usize::try_from(if self.big { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }).ok()
+        usize::try_from(self.low_first(self.bytes.get(at..)?).map(u32::from_le_bytes)?).ok()
+    }
+
+    /// A count or a place.
+    fn word(self, at: usize) -> Option<usize> {
+        if !self.wide {
+            return self.long(at);
+        }
+        usize::try_from(self.low_first(self.bytes.get(at..)?).map(u64::from_le_bytes)?).ok()
     }
 }
 
@@ -340,6 +390,12 @@ mod tests {
                 block.says_more();
                 block.density();
                 block.text(tag::COPYRIGHT);
+                for block in [Some(block), Block::of_page(&bytes, 8)].into_iter().flatten() {
+                    let taken = Portable::of(block).expect("less than a note may be");
+                    let again = gathered(taken.clone(), None);
+                    let again = Portable::of(Block::new(&again).expect("a block")).expect("no more than before");
+                    prop_assert_eq!((again.camera, again.place), (taken.camera, taken.place));
+                }
             }
             if let Some(new) = corrected(&bytes, SIZE, Density::per_inch(1.5, 2.5)) {
                 prop_assert_eq!(new.len(), bytes.len());

@@ -11,7 +11,7 @@ pub mod texts;
 
 use std::sync::Arc;
 
-use exif::{Block, tag};
+use exif::{Block, Portable, tag};
 use rights::Rights;
 
 pub use density::Density;
@@ -80,7 +80,7 @@ pub struct Notes {
 /// What an answer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// An Exif block, without `Exif\0\0`.
+    /// An Exif block, without `Exif\0\0`; of one for a TIFF comes what can be taken out of it.
     pub exif: Option<Arc<[u8]>>,
     /// An XMP packet.
     pub xmp: Option<Arc<[u8]>>,
@@ -105,10 +105,9 @@ impl Notes {
         }
     }
 
-    /// What a page of a TIFF says; `directory` is where its directory begins. Its Exif is spread over the file and cannot be taken out; a BigTIFF is
-    /// not read.
+    /// What a page of a TIFF or BigTIFF says; `directory` is where its directory begins.
     pub fn of_tiff(file: &[u8], directory: usize) -> Self {
-        let Some(block) = Block::new(file).map(|block| block.of_page(directory)) else { return Self::default() };
+        let Some(block) = Block::of_page(file, directory) else { return Self::default() };
         let mut notes = Self { density: block.density(), ..Self::default() };
         let text = |tag| block.text(tag).map(rights::utf8);
         notes.rights.add(Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) });
@@ -122,7 +121,13 @@ impl Notes {
         if let Some(resources) = block.raw(tag::PHOTOSHOP).filter(|resources| resources.len() <= MAX_BYTES) {
             notes.add_photoshop(&[rights::PHOTOSHOP, resources].concat());
         }
-        notes.others |= [tag::EXIF, tag::GPS].into_iter().any(|tag| block.number(tag).is_some());
+        match Portable::of(block) {
+            Some(taken) => {
+                notes.others |= taken.left;
+                notes.exif = taken.says_more().then(|| exif::gathered(taken, notes.density).into());
+            }
+            None => notes.unreadable = true,
+        }
         notes
     }
 
@@ -203,17 +208,18 @@ impl Notes {
                 (kept, lost)
             }
             Wish::All => {
-                let jpeg = format == OutputFormat::Jpeg;
+                let (jpeg, tiff) = (format == OutputFormat::Jpeg, format == OutputFormat::Tiff);
                 let fits = |note: &Arc<[u8]>, most: usize| !jpeg || note.len() <= most;
                 let corrected = self.exif.as_deref().and_then(|block| exif::corrected(block, size, density));
-                let whole =
-                    corrected.map(Arc::from).filter(|block| fits(block, JPEG_EXIF) && format != OutputFormat::Tiff);
+                let whole: Option<Arc<[u8]>> = corrected.map(Arc::from).filter(|block| fits(block, JPEG_EXIF));
+                let taken = |block: &Arc<[u8]>| Block::new(block).and_then(Portable::of);
+                let unmoved = tiff && whole.as_ref().is_some_and(|block| taken(block).is_none_or(|taken| taken.left));
                 let xmp = self.xmp.as_deref().map(rights::upright).map(Arc::from).filter(|note| fits(note, JPEG_XMP));
                 let photoshop = self.photoshop.clone().filter(|block| jpeg && block.len() <= JPEG_PHOTOSHOP);
                 let texts = if format == OutputFormat::Png { self.texts.clone() } else { Vec::new() };
                 let lost = self.others
-                    || (whole.is_none()
-                        && if format == OutputFormat::Tiff { more_exif() } else { self.exif.is_some() })
+                    || unmoved
+                    || (whole.is_none() && self.exif.is_some())
                     || (self.xmp.is_some() && xmp.is_none())
                     || (self.photoshop.is_some() && photoshop.is_none())
                     || texts.len() < self.texts.len();
