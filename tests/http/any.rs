@@ -5,17 +5,19 @@
 //! asked for).
 //! `convert`, if there is one, reads the answers too.
 
-use std::f64::consts::TAU;
-use std::io::{Cursor, Write};
-use std::process::{Command, Stdio};
+mod files;
+mod picture;
 
-use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageFormat};
+use std::f64::consts::TAU;
+
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use reqwest::header::HeaderMap;
 use serde_json::Value;
-use tiff::decoder::DecodingResult;
 
 use crate::support::Server;
+use files::Container;
+use picture::{Picture, by_imagemagick, density};
 
 /// What proptest runs if nobody asks for more.
 const USUAL: u32 = 256;
@@ -23,24 +25,6 @@ const USUAL: u32 = 256;
 const NEAR: f64 = 5.0;
 /// The same on average, through a JPEG.
 const NEAR_IN_JPEG: f64 = 4.0;
-
-/// A picture as it is made up: levels of 0 to 255 of each channel, alpha the last.
-#[derive(Clone, Debug)]
-struct Picture {
-    width: u32,
-    height: u32,
-    channels: usize,
-    levels: Vec<f64>,
-}
-
-/// A file of such a picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Container {
-    Png { sixteen: bool },
-    Jpeg { orientation: u8 },
-    WebP,
-    Bmp,
-}
 
 #[derive(Clone, Debug)]
 enum Size {
@@ -58,19 +42,53 @@ struct Case {
     /// Periods of the waves that the picture is made of, in pixels.
     waves: (f64, f64),
     container: Container,
+    /// Pixels per inch.
+    dots: Option<u32>,
+    /// Whether a PNG has one, of sRGB.
+    profile: bool,
     size: Size,
+    wishes: Wishes,
+}
+
+/// What is asked for beside a size.
+#[derive(Clone, Debug)]
+struct Wishes {
     format: &'static str,
+    /// Of a JPEG.
+    quality: Option<u32>,
     flatten: Option<[u8; 3]>,
     ensemble: bool,
+    metadata: &'static str,
+    density: &'static str,
+}
+
+fn containers() -> impl Strategy<Value = Container> {
+    (0..11, 1u8..=8, any::<[bool; 2]>()).prop_map(|(kind, orientation, [one, two])| match kind {
+        0 | 1 => Container::Jpeg { orientation },
+        2 => Container::WebP,
+        3 => Container::Bmp,
+        4 => Container::Gif,
+        5 => Container::Palette { alpha: one },
+        6 | 7 => Container::Tiff { sixteen: one, big: two, orientation },
+        _ => Container::Png { sixteen: one, key: two },
+    })
+}
+
+fn wishes() -> impl Strategy<Value = Wishes> {
+    let format = prop::sample::select(vec!["png", "jpeg", "webp", "tiff"]);
+    let quality = prop::option::of(80u32..=100);
+    let flatten = prop::option::weighted(0.3, any::<[u8; 3]>());
+    let metadata = prop::sample::select(vec!["safe", "all", "none"]);
+    let density = prop::sample::select(vec!["scale", "keep"]);
+    (format, quality, flatten, prop::bool::weighted(0.2), metadata, density).prop_map(
+        |(format, quality, flatten, ensemble, metadata, density)| {
+            let quality = quality.filter(|_| format == "jpeg");
+            Wishes { format, quality, flatten, ensemble, metadata, density }
+        },
+    )
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let container = (0..6, 1u8..=8).prop_map(|(kind, orientation)| match kind {
-        0 => Container::Jpeg { orientation },
-        1 => Container::WebP,
-        2 => Container::Bmp,
-        kind => Container::Png { sixteen: kind < 5 },
-    });
     let share = || prop::option::of(0.001..1.0);
     let fit = prop::sample::select(vec!["inside", "cover", "fill"]);
     let size = prop_oneof![
@@ -80,31 +98,15 @@ fn cases() -> impl Strategy<Value = Case> {
             _ => Size::Sides { width, height, fit },
         }),
     ];
-    let format = prop::sample::select(vec!["png", "jpeg", "webp", "tiff"]);
-    let flatten = prop::option::weighted(0.3, any::<[u8; 3]>());
     let picture = (1u32..=200, 1u32..=200, 1usize..=4, (24.0..90.0, 24.0..90.0));
-    (picture, container, size, format, flatten, prop::bool::weighted(0.2)).prop_map(
-        |((width, height, channels, waves), container, size, format, flatten, ensemble)| {
-            let channels = match container {
-                Container::Png { .. } => channels,
-                // JPEG has no transparency, and WebP no gray.
-                Container::Jpeg { .. } => {
-                    if channels < 3 {
-                        1
-                    } else {
-                        3
-                    }
-                }
-                Container::WebP => {
-                    if channels < 4 {
-                        3
-                    } else {
-                        4
-                    }
-                }
-                Container::Bmp => 3,
-            };
-            Case { width, height, channels, waves, container, size, format, flatten, ensemble }
+    let told = (prop::option::of(20u32..=1200), any::<bool>());
+    (picture, containers(), told, size, wishes()).prop_map(
+        |((width, height, channels, waves), container, (dots, profile), size, wishes)| {
+            let channels = container.channels(channels);
+            let dots = dots.filter(|_| container.has_density());
+            // One in three channels.
+            let profile = profile && channels > 2;
+            Case { width, height, channels, waves, container, dots, profile, size, wishes }
         },
     )
 }
@@ -112,15 +114,24 @@ fn cases() -> impl Strategy<Value = Case> {
 impl Case {
     /// Smooth, so that all ways of resizing agree; alpha is never quite clear, so that all colours count.
     fn picture(&self) -> Picture {
-        let Self { width, height, channels, waves: (across, down), .. } = *self;
+        let Self { width, height, channels, waves: (across, down), container, .. } = *self;
+        let opaque = matches!(container, Container::Png { key: true, .. });
         let wave = |x: u32, y: u32, channel: usize| {
             let (x, y, turn) = (f64::from(x) / across, f64::from(y) / down, channel as f64 / 4.0);
             let level = 128.0 + 60.0 * ((x + turn) * TAU).sin() + 50.0 * ((y - turn) * TAU).cos();
-            if channel + 1 == channels && channels.is_multiple_of(2) { level / 2.0 + 120.0 } else { level }
+            match channel + 1 == channels && channels.is_multiple_of(2) {
+                true if opaque => 255.0,
+                true => level / 2.0 + 120.0,
+                false => level,
+            }
         };
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
         let levels = pixels.flat_map(|(x, y)| (0..channels).map(move |c| wave(x, y, c))).collect();
-        Picture { width, height, channels, levels }
+        let picture = Picture { width, height, channels, levels };
+        match container {
+            Container::Palette { .. } | Container::Gif => picture.of_palette(channels),
+            _ => picture,
+        }
     }
 
     fn query(&self) -> String {
@@ -137,14 +148,16 @@ impl Case {
             }
         };
         let flatten = |[r, g, b]: [u8; 3]| format!("&alpha=flatten&background={r:02x}{g:02x}{b:02x}");
-        let flatten = self.flatten.map(flatten).unwrap_or_default();
-        format!("{size}&format={}&ensemble={}{flatten}", self.format, self.ensemble)
+        let Wishes { format, ensemble, metadata, density, .. } = self.wishes;
+        let flatten = self.wishes.flatten.map(flatten).unwrap_or_default();
+        let quality = self.wishes.quality.map(|quality| format!("&quality={quality}")).unwrap_or_default();
+        format!("{size}&format={format}&ensemble={ensemble}{flatten}{quality}&metadata={metadata}&density={density}")
     }
 
     /// Sides of the upright picture.
     fn seen(&self) -> (u32, u32) {
-        match self.container {
-            Container::Jpeg { orientation: 5.. } => (self.height, self.width),
+        match self.container.orientation() {
+            5.. => (self.height, self.width),
             _ => (self.width, self.height),
         }
     }
@@ -186,13 +199,37 @@ impl Case {
 
     /// Channels and bits that the answer's file must have.
     fn layout(&self) -> (usize, u8) {
+        let Wishes { format, flatten, .. } = self.wishes;
         let (gray, alpha) = (self.channels < 3, self.channels.is_multiple_of(2));
-        let flattened = alpha && (self.format == "jpeg" || self.flatten.is_some());
-        let grayish = self.flatten.is_none_or(|[r, g, b]| r == g && g == b);
-        let gray = gray && self.format != "webp" && (!flattened || grayish);
+        let flattened = alpha && (format == "jpeg" || flatten.is_some());
+        let grayish = flatten.is_none_or(|[r, g, b]| r == g && g == b);
+        let gray = gray && format != "webp" && (!flattened || grayish);
         let channels = if gray { 1 } else { 3 } + usize::from(alpha && !flattened);
-        let sixteen = self.container == (Container::Png { sixteen: true }) && matches!(self.format, "png" | "tiff");
+        let sixteen = self.container.is_deep() && matches!(format, "png" | "tiff");
         (channels, if sixteen { 16 } else { 8 })
+    }
+
+    /// Holds the notes of an answer to what the upload said and what was asked for.
+    fn check_notes(&self, made: &[u8], headers: &HeaderMap) -> Result<(), TestCaseError> {
+        let Wishes { format, metadata, density: wish, .. } = self.wishes;
+        prop_assert!(!headers.contains_key("x-upscale-warnings"), "{:?}", headers);
+        let done = headers.get("x-upscale-conversions").map_or("", |done| done.to_str().expect("text"));
+        prop_assert_eq!(done.contains("orientation-applied"), self.container.orientation() > 1, "{}", done);
+        let dots = self.dots.map(f64::from).filter(|_| metadata != "none");
+        let told = density(made, format);
+        prop_assert_eq!(told.is_some(), dots.is_some(), "{:?} of {:?}", told, self.dots);
+        let times = match self.size {
+            _ if wish == "keep" => 1.0,
+            Size::Scale(tenths) => f64::from(tenths) / 10.0,
+            // What is cut or stretched has two of them.
+            Size::Sides { .. } => return Ok(()),
+        };
+        if let (Some(dots), Some(told)) = (dots, told) {
+            // JFIF has whole numbers.
+            prop_assert!((told - dots * times).abs() < 0.51, "{} of {} at {}", told, dots, times);
+            prop_assert_eq!(done.contains("density-scaled"), wish == "scale" && times > 1.0, "{}", done);
+        }
+        Ok(())
     }
 }
 
@@ -201,207 +238,11 @@ fn asked(share: f64, side: u32) -> u32 {
     ((share * f64::from(8 * side)) as u32).max(1)
 }
 
-impl Picture {
-    /// An answer, as another than our codec reads it.
-    fn read(file: &[u8], format: &str) -> (Self, u8) {
-        if format != "tiff" {
-            return Self::decoded(&image::load_from_memory(file).expect("a picture"));
-        }
-        let mut decoder = tiff::decoder::Decoder::new(Cursor::new(file)).expect("a TIFF");
-        let (width, height) = decoder.dimensions().expect("its size");
-        let (levels, bits): (Vec<f64>, u8) = match decoder.read_image().expect("its samples") {
-            DecodingResult::U8(v) => (v.into_iter().map(f64::from).collect(), 8),
-            DecodingResult::U16(v) => (v.into_iter().map(|level| f64::from(level) / 257.0).collect(), 16),
-            _ => panic!("neither 8 nor 16 bits"),
-        };
-        (Self { width, height, channels: levels.len() / (width * height) as usize, levels }, bits)
-    }
-
-    /// From samples of 8 or 16 bits.
-    fn decoded(picture: &DynamicImage) -> (Self, u8) {
-        let (width, height, colour) = (picture.width(), picture.height(), picture.color());
-        let bits = (colour.bits_per_pixel() / u16::from(colour.channel_count())) as u8;
-        let levels = match picture {
-            DynamicImage::ImageLuma8(v) => v.iter().map(|level| f64::from(*level)).collect(),
-            DynamicImage::ImageLumaA8(v) => v.iter().map(|level| f64::from(*level)).collect(),
-            DynamicImage::ImageRgb8(v) => v.iter().map(|level| f64::from(*level)).collect(),
-            DynamicImage::ImageRgba8(v) => v.iter().map(|level| f64::from(*level)).collect(),
-            DynamicImage::ImageLuma16(v) => v.iter().map(|level| f64::from(*level) / 257.0).collect(),
-            DynamicImage::ImageLumaA16(v) => v.iter().map(|level| f64::from(*level) / 257.0).collect(),
-            DynamicImage::ImageRgb16(v) => v.iter().map(|level| f64::from(*level) / 257.0).collect(),
-            DynamicImage::ImageRgba16(v) => v.iter().map(|level| f64::from(*level) / 257.0).collect(),
-            other => panic!("an answer in {:?}", other.color()),
-        };
-        (Self { width, height, channels: usize::from(colour.channel_count()), levels }, bits)
-    }
-
-    fn eight(&self) -> Vec<u8> {
-        self.levels.iter().map(|level| level.round() as u8).collect()
-    }
-
-    fn file(&self, container: Container) -> Vec<u8> {
-        let (width, height) = (self.width, self.height);
-        let mut out = Cursor::new(Vec::new());
-        match container {
-            Container::Png { sixteen: true } => {
-                let samples: Vec<u16> = self.levels.iter().map(|level| (level * 257.0).round() as u16).collect();
-                let picture: DynamicImage = match self.channels {
-                    1 => ImageBuffer::<image::Luma<u16>, _>::from_raw(width, height, samples).map(Into::into),
-                    2 => ImageBuffer::<image::LumaA<u16>, _>::from_raw(width, height, samples).map(Into::into),
-                    3 => ImageBuffer::<image::Rgb<u16>, _>::from_raw(width, height, samples).map(Into::into),
-                    _ => ImageBuffer::<image::Rgba<u16>, _>::from_raw(width, height, samples).map(Into::into),
-                }
-                .expect("as many samples as pixels");
-                picture.write_to(&mut out, ImageFormat::Png).expect("memory");
-            }
-            container => {
-                let colour =
-                    [ExtendedColorType::L8, ExtendedColorType::La8, ExtendedColorType::Rgb8, ExtendedColorType::Rgba8];
-                let format = match container {
-                    Container::Png { .. } => ImageFormat::Png,
-                    Container::Jpeg { .. } => ImageFormat::Jpeg,
-                    Container::WebP => ImageFormat::WebP,
-                    Container::Bmp => ImageFormat::Bmp,
-                };
-                let colour = colour[self.channels - 1];
-                image::write_buffer_with_format(&mut out, &self.eight(), width, height, colour, format)
-                    .expect("memory");
-            }
-        }
-        let file = out.into_inner();
-        match container {
-            Container::Jpeg { orientation } => [&file[..2], &exif(orientation), &file[2..]].concat(),
-            _ => file,
-        }
-    }
-
-    fn at(&self, x: u32, y: u32, channel: usize) -> f64 {
-        self.levels[(y * self.width + x) as usize * self.channels + channel]
-    }
-
-    /// Upright, from how it is stored (EXIF 2.32, tag 0x0112).
-    fn turned(&self, orientation: u8) -> Self {
-        let (w, h) = (self.width, self.height);
-        let (width, height) = if orientation >= 5 { (h, w) } else { (w, h) };
-        let from = |x: u32, y: u32| match orientation {
-            2 => (w - 1 - x, y),
-            3 => (w - 1 - x, h - 1 - y),
-            4 => (x, h - 1 - y),
-            5 => (y, x),
-            6 => (y, h - 1 - x),
-            7 => (w - 1 - y, h - 1 - x),
-            8 => (w - 1 - y, x),
-            _ => (x, y),
-        };
-        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| from(x, y)));
-        let levels = pixels.flat_map(|(x, y)| (0..self.channels).map(move |c| self.at(x, y, c))).collect();
-        Self { width, height, channels: self.channels, levels }
-    }
-
-    /// Catmull and Rom's cubic over the part that is shown, as wide as a step where that is more than a pixel.
-    fn resized(&self, (width, height): (u32, u32), [left, top, across, down]: [f64; 4]) -> Self {
-        let cubic = |x: f64| match x.abs() {
-            x if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
-            x if x < 2.0 => ((2.5 - 0.5 * x) * x - 4.0) * x + 2.0,
-            _ => 0.0,
-        };
-        let taps = |i: u32, from: f64, shown: f64, count: u32, side: u32| -> Vec<(u32, f64)> {
-            let step = shown / f64::from(count);
-            let (centre, wide) = (from + (f64::from(i) + 0.5) * step - 0.5, step.max(1.0));
-            let folded = |at: i64| {
-                let at = at.rem_euclid(2 * i64::from(side));
-                at.min(2 * i64::from(side) - 1 - at) as u32
-            };
-            let all = (centre - 2.0 * wide).floor() as i64..=(centre + 2.0 * wide).ceil() as i64;
-            let taps: Vec<_> = all.map(|at| (folded(at), cubic((at as f64 - centre) / wide))).collect();
-            let sum: f64 = taps.iter().map(|tap| tap.1).sum();
-            taps.into_iter().map(|(at, weight)| (at, weight / sum)).collect()
-        };
-        let columns: Vec<_> = (0..width).map(|x| taps(x, left, across, width, self.width)).collect();
-        let (count, line) = (self.channels, width as usize * self.channels);
-        let mut between = Vec::with_capacity(self.height as usize * line);
-        for y in 0..self.height {
-            for column in &columns {
-                between.extend((0..count).map(|c| column.iter().map(|(x, w)| w * self.at(*x, y, c)).sum::<f64>()));
-            }
-        }
-        let mut levels = Vec::with_capacity(height as usize * line);
-        for y in 0..height {
-            let rows = taps(y, top, down, height, self.height);
-            levels.extend(
-                (0..line).map(|at| rows.iter().map(|(y, w)| w * between[*y as usize * line + at]).sum::<f64>()),
-            );
-        }
-        Self { width, height, channels: count, levels }
-    }
-
-    /// Colours times their alpha, as they are seen; or taken out of it again.
-    fn weighted(mut self, weight: impl Fn(f64, f64) -> f64) -> Self {
-        let count = self.channels;
-        for pixel in self.levels.chunks_exact_mut(count).filter(|_| count.is_multiple_of(2)) {
-            let alpha = pixel[count - 1] / 255.0;
-            pixel[..count - 1].iter_mut().for_each(|level| *level = weight(*level, alpha));
-        }
-        self
-    }
-
-    /// In these channels, over this colour if its alpha goes.
-    fn laid_out(&self, channels: usize, background: [u8; 3]) -> Self {
-        let (alpha, kept) = (self.channels.is_multiple_of(2), channels.is_multiple_of(2));
-        let colours = channels - usize::from(kept);
-        let mut levels = Vec::new();
-        for pixel in self.levels.chunks_exact(self.channels) {
-            let share = if alpha && !kept { (pixel[self.channels - 1] / 255.0).clamp(0.0, 1.0) } else { 1.0 };
-            let under = |c: usize| f64::from(background[c]) * (1.0 - share);
-            let own = |c: usize| if self.channels < 3 { pixel[0] } else { pixel[c] };
-            levels.extend((0..colours).map(|c| own(c) * share + under(c)));
-            levels.extend(kept.then(|| pixel[self.channels - 1]));
-        }
-        Self { channels, levels, ..*self }
-    }
-
-    /// The largest and the mean difference.
-    fn away(&self, other: &Self) -> (f64, f64) {
-        let differences = self.levels.iter().zip(&other.levels).map(|(a, b)| (a - b.clamp(0.0, 255.0)).abs());
-        let (most, sum) = differences.fold((0.0, 0.0), |(most, sum): (f64, f64), d| (most.max(d), sum + d));
-        (most, sum / self.levels.len() as f64)
-    }
-}
-
-/// An APP1 segment that says nothing but an orientation.
-fn exif(orientation: u8) -> Vec<u8> {
-    let entry = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
-    let tiff = [&b"MM\0*\0\0\0\x08\0\x01"[..], &entry, &[0; 4]].concat();
-    [&[0xff, 0xe1, 0, (tiff.len() + 8) as u8], &b"Exif\0\0"[..], &tiff].concat()
-}
-
-/// What `convert` reads; `None` where it is not installed or does not know the format.
-fn by_imagemagick(file: &[u8], channels: usize, bits: u8) -> Option<Vec<f64>> {
-    let layout = ["gray", "graya", "rgb", "rgba"][channels - 1];
-    let command = ["-", "-depth", &bits.to_string(), "-endian", "MSB", &format!("{layout}:-")].map(str::to_owned);
-    let mut child = Command::new("convert")
-        .args(command)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let (mut input, sent) = (child.stdin.take()?, file.to_vec());
-    let writer = std::thread::spawn(move || input.write_all(&sent));
-    let output = child.wait_with_output().ok()?;
-    writer.join().ok()?.ok()?;
-    let wide = |pair: &[u8]| f64::from(u16::from_be_bytes([pair[0], pair[1]])) / 257.0;
-    let levels = if bits == 16 {
-        output.stdout.chunks_exact(2).map(wide).collect()
-    } else {
-        output.stdout.iter().map(|level| f64::from(*level)).collect()
-    };
-    output.status.success().then_some(levels)
-}
-
 async fn check(server: &Server, case: &Case) -> Result<(), TestCaseError> {
     let (picture, query) = (case.picture(), case.query());
-    let file = picture.file(case.container);
+    let profile = case.profile.then_some(&include_bytes!("../fixtures/images/srgb.icc")[..]);
+    let file = picture.file(case.container, case.dots, profile);
+    let Wishes { format, flatten, .. } = case.wishes;
     let plan = server.post(&format!("/v1/plan?{query}"), file.clone()).send().await.expect("an answer");
     prop_assert_eq!(plan.status(), 200, "{}", query);
     let plan: Value = plan.json().await.expect("JSON");
@@ -415,16 +256,17 @@ async fn check(server: &Server, case: &Case) -> Result<(), TestCaseError> {
     prop_assert_eq!(&plan["output"], &planned, "{}", query);
     prop_assert_eq!(plan["tiles"].to_string(), headers["x-upscale-tiles"].to_str().expect("text"));
     let (channels, bits) = case.layout();
-    prop_assert_eq!(headers["content-type"].to_str().expect("text"), format!("image/{}", case.format));
-    let (read, depth) = Picture::read(&made, case.format);
+    prop_assert_eq!(headers["content-type"].to_str().expect("text"), format!("image/{format}"));
+    case.check_notes(&made, &headers)?;
+    let (read, depth) = Picture::read(&made, format);
     prop_assert_eq!((read.width, read.height, read.channels, depth), (size.0, size.1, channels, bits), "{}", query);
     match by_imagemagick(&made, channels, bits) {
-        None => println!("skipped: no convert that reads {}", case.format),
+        None => println!("skipped: no convert that reads {format}"),
         Some(levels) => {
             prop_assert_eq!(levels.len(), read.levels.len(), "{}", query);
             let (most, _) = read.away(&Picture { levels, ..read.clone() });
             // Decoders of JPEG round each in their way.
-            let tolerance = if case.format == "jpeg" { 8.0 } else { 1e-3 };
+            let tolerance = if format == "jpeg" { 8.0 } else { 1e-3 };
             prop_assert!(most <= tolerance, "{}: two decoders are {} apart", query, most);
         }
     }
@@ -434,14 +276,14 @@ async fn check(server: &Server, case: &Case) -> Result<(), TestCaseError> {
         Container::Jpeg { orientation } => {
             Picture::decoded(&image::load_from_memory(&file).expect("our own file")).0.turned(orientation)
         }
-        _ => picture,
+        container => picture.turned(container.orientation()),
     };
     let seen = source.weighted(|level, alpha| level * alpha).resized(size, shown);
     let expected = seen
         .weighted(|level, alpha| if alpha == 0.0 { 0.0 } else { level / alpha })
-        .laid_out(channels, case.flatten.unwrap_or([255; 3]));
+        .laid_out(channels, flatten.unwrap_or([255; 3]));
     let (most, mean) = read.away(&expected);
-    let near = if case.format == "jpeg" { mean <= NEAR_IN_JPEG } else { most <= NEAR };
+    let near = if format == "jpeg" { mean <= NEAR_IN_JPEG } else { most <= NEAR };
     prop_assert!(near, "{}: {} levels off, {} on average", query, most, mean);
     Ok(())
 }

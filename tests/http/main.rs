@@ -1,4 +1,5 @@
-//! The service through its port: the real binary, real connections, bicubic so that no ONNX Runtime is needed.
+//! The service through its port: the real binary, real connections, and bicubic, so that no ONNX Runtime is needed, but
+//! for one test that says so.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -15,5 +16,6 @@ mod observed;
 mod parameters;
 mod pictures;
 mod queue;
+mod repeat;
 mod traces;
 mod uploads;

@@ -5,6 +5,7 @@
 pub mod collector;
 
 use std::io::{BufRead, BufReader, Cursor};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::net::TcpStream;
 /// How long a test waits for what must come: far more than it takes, so that only a defect meets it.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A server of bicubic alone, which needs no ONNX Runtime.
+/// A server, of bicubic alone if nothing else is said: that needs no ONNX Runtime.
 pub struct Server {
     child: Child,
     /// `127.0.0.1:<port>`.
@@ -33,12 +34,36 @@ impl Server {
     /// Starts it and waits until it takes work.
     pub fn start(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let log = std::fs::File::create(folder.path().join("log")).expect("a file for the log");
         let models = folder.path().join("models");
         std::fs::create_dir(&models).expect("a folder for models");
+        Self::launch(folder, &models, "bicubic", flags)
+            .unwrap_or_else(|log| panic!("it should say where it listens:\n{log}"))
+    }
+
+    /// Starts one of a network that is shipped and waits until it takes work; its log if it ends before.
+    pub async fn of_network(model: &str) -> Result<Self, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let mut server = Self::launch(folder, &models, model, &["--only", model])?;
+        let poll = async {
+            while server.child.try_wait().expect("it is our child").is_none() {
+                let answer = server.client.get(server.url("/health/ready")).send().await;
+                if answer.is_ok_and(|answer| answer.status() == 200) {
+                    return true;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            false
+        };
+        let ready = tokio::time::timeout(PATIENCE, poll).await.expect("it is ready or ends");
+        if ready { Ok(server) } else { Err(server.log_text()) }
+    }
+
+    fn launch(folder: TempDir, models: &Path, model: &str, flags: &[&str]) -> Result<Self, String> {
+        let log = std::fs::File::create(folder.path().join("log")).expect("a file for the log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_san-upscaler"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--model", "bicubic", "--log-format", "json", "--models"])
-            .arg(&models)
+            .args(["serve", "--listen", "127.0.0.1:0", "--model", model, "--log-format", "json", "--models"])
+            .arg(models)
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(log)
@@ -50,11 +75,13 @@ impl Server {
         // The rest is read by nobody, and short enough for the pipe.
         let address = line.trim().strip_prefix("listening on http://").map(str::to_owned);
         let Some(address) = address else {
-            let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            panic!("it should say where it listens, and says '{line}':\n{log}");
+            // It has ended, or says what it should not.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(line + &std::fs::read_to_string(folder.path().join("log")).unwrap_or_default());
         };
         let client = Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE).no_proxy().build();
-        Self { child, address, client: client.expect("a client"), folder }
+        Ok(Self { child, address, client: client.expect("a client"), folder })
     }
 
     pub fn url(&self, path: &str) -> String {
