@@ -171,8 +171,7 @@ impl<'a> Opening<'a> {
 }
 
 impl OnnxEngine {
-    /// Enlarges one planar RGB picture of any size that the network takes (see its `model.toml`; a multiple of 16
-    /// does for all): for measuring what tiles cost. Levels in, levels out, neither rounded nor clamped.
+    /// Enlarges one planar RGB picture of any size that the network takes (what divides its tiles does): for measuring what tiles cost. Levels in, levels out, neither rounded nor clamped.
     pub fn upscale_any(&mut self, width: usize, height: usize, planar: &[f32]) -> Result<Vec<f32>, EngineError> {
         self.input.clear();
         self.input.extend(planar.iter().map(|level| level * self.inward));

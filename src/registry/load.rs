@@ -185,9 +185,9 @@ parameters = 11
             ("title = \"A net\"", "title = \" \"", "title is empty"),
             ("title = \"A net\"", "titel = \"A net\"", "line 2: unknown field `titel`"),
             ("height = 64", "height = 48", "must be square"),
-            ("width = 64\nheight = 64", "width = 72\nheight = 72", "multiple of 16"),
-            ("width = 64\nheight = 64", "width = 0\nheight = 0", "multiple of 16"),
-            ("width = 64\nheight = 64", "width = 1040\nheight = 1040", "at most 1024"),
+            ("width = 64\nheight = 64", "width = 66\nheight = 66", "multiple of 4"),
+            ("width = 64\nheight = 64", "width = 0\nheight = 0", "multiple of 4"),
+            ("width = 64\nheight = 64", "width = 1028\nheight = 1028", "at most 1024"),
             ("width = 64\nheight = 64", "width = 32\nheight = 32", "largest first"),
             ("halo = 4", "halo = 0", "at least 2"),
             ("halo = 4", "halo = 18", "a quarter of the side"),
@@ -211,7 +211,10 @@ parameters = 11
 
     #[test]
     fn limits_of_the_rules_are_inside() {
-        for (from, to) in [("halo = 4", "halo = 16"), ("width = 64\nheight = 64", "width = 1024\nheight = 1024")] {
+        let side = |to| ("width = 64\nheight = 64", to);
+        for (from, to) in
+            [("halo = 4", "halo = 16"), side("width = 1024\nheight = 1024"), side("width = 68\nheight = 68")]
+        {
             let dir = models(|m| m.replacen(from, to, 1));
             assert!(Registry::load(dir.path(), &[]).is_ok(), "{to}");
         }

@@ -18,8 +18,9 @@ use crate::units::{Scale, TileShape};
 /// File name of a manifest.
 pub const FILE: &str = "model.toml";
 
-/// Sides of tiles are multiples of this: networks split tiles into regions and halves of regions.
-pub const SIDE_STEP: u32 = 16;
+/// Sides of tiles are multiples of this: networks split tiles into halves at least. A region that does not divide its
+/// tile shows in the warm-up.
+pub const SIDE_STEP: u32 = 4;
 
 /// Largest side of a tile: beyond it one batch of a deep network no longer fits a small machine.
 pub const SIDE_MAX: u32 = 1024;

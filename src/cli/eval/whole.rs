@@ -10,13 +10,13 @@ use crate::registry::{Kind, Network};
 use crate::tiling::extract::padded;
 use crate::units::{Scale, Size};
 
-/// Sides of what a network is given are multiples of this: networks split pictures into regions and halves of them.
-const STEP: u32 = 16;
-
 /// A network for pictures of any size.
 pub(super) struct Whole {
     engine: Engine,
     scale: Scale,
+    /// Sides of what the network is given are multiples of this: as the regions that it splits pictures into divide
+    /// each of its tiles, they divide this.
+    step: u32,
 }
 
 enum Engine {
@@ -30,7 +30,8 @@ impl Whole {
             Kind::Bicubic => Engine::Bicubic(Kernel::new(network.scale)),
             Kind::Onnx { .. } => Engine::Onnx(Box::new(start::open(network, settings)?)),
         };
-        Ok(Self { engine, scale: network.scale })
+        let sides = network.tiles.iter().map(|tile| tile.shape.side());
+        Ok(Self { engine, scale: network.scale, step: sides.fold(0, common_divisor) })
     }
 
     /// What really runs.
@@ -46,7 +47,9 @@ impl Whole {
         let size = picture.size();
         let fed = match self.engine {
             Engine::Bicubic(_) => size,
-            Engine::Onnx(_) => Size::new(size.width.next_multiple_of(STEP), size.height.next_multiple_of(STEP)),
+            Engine::Onnx(_) => {
+                Size::new(size.width.next_multiple_of(self.step), size.height.next_multiple_of(self.step))
+            }
         };
         let planes = padded(picture, fed);
         let orientations = if ensemble { ensemble::ORIENTATIONS } else { 1 };
@@ -72,6 +75,11 @@ impl Whole {
             }
         }
     }
+}
+
+/// The greatest; that with 0 is the other.
+const fn common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
 /// The top left `size` of planes of `held`, rounded half up.
