@@ -112,7 +112,7 @@ mod tests {
         let samples: Vec<u8> = (0..3 * 35).map(|i| (i * 53 % 256) as u8).collect();
         let picture = Raster::new(Size::new(7, 5), Channels::Rgb, Samples::U8(samples));
         let scale = Scale::new(2).expect("a scale");
-        let mut whole = Whole { engine: Engine::Bicubic(Kernel::new(scale)), scale };
+        let mut whole = Whole { engine: Engine::Bicubic(Kernel::new(scale)), scale, step: 1 };
         let (one, eight) = (whole.enlarge(&picture, false), whole.enlarge(&picture, true));
         let (one, eight) = (one.expect("bicubic cannot fail"), eight.expect("bicubic cannot fail"));
         assert_eq!(one.size(), Size::new(14, 10));
