@@ -194,8 +194,8 @@ fn furthest(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn bf16_is_really_bf16_and_near_fp32() {
     let Some(runtime) = openvino() else { return };
-    let small = vec![scene(0, 32), scene(1, 32)];
-    let shape = TileShape::square(32);
+    let small = vec![scene(0, 48), scene(1, 48)];
+    let shape = TileShape::square(48);
     let mut exact = committed(runtime, "san-light/x4.onnx", 4, Backend::CpuFp32);
     let exact = exact.upscale(shape, &small).expect("it runs");
     let mut bf16 = committed(runtime, "san-light/x4.onnx", 4, Backend::OpenVinoBf16);
@@ -224,12 +224,12 @@ fn in_fp16(runtime: &Runtime, path: &Path) -> Session {
 #[test]
 fn slopes_stay_smooth_in_bf16() {
     let Some(runtime) = openvino() else { return };
-    let slope = |i: usize| 150.0 + (i % 64) as f32 * 0.31 + (i / 64 % 64) as f32 * 0.17;
-    let small = vec![(0..PLANES * 64 * 64).map(slope).collect::<Vec<f32>>()];
+    let slope = |i: usize| 150.0 + (i % 72) as f32 * 0.31 + (i / 72 % 72) as f32 * 0.17;
+    let small = vec![(0..PLANES * 72 * 72).map(slope).collect::<Vec<f32>>()];
     let mut exact = committed(runtime, "san-light/x4.onnx", 4, Backend::CpuFp32);
     let mut bf16 = committed(runtime, "san-light/x4.onnx", 4, Backend::OpenVinoBf16);
     let [exact, bf16] =
-        [&mut exact, &mut bf16].map(|engine| engine.upscale(TileShape::square(64), &small).expect("it runs"));
+        [&mut exact, &mut bf16].map(|engine| engine.upscale(TileShape::square(72), &small).expect("it runs"));
     let squares: f64 = exact[0].iter().zip(&bf16[0]).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     let rms = (squares / exact[0].len() as f64).sqrt();
     assert!(rms < 0.15, "{rms} levels; with all of it in bf16 it was 0.27");
@@ -238,11 +238,11 @@ fn slopes_stay_smooth_in_bf16() {
 #[test]
 fn with_casts_it_is_still_the_network() {
     let Some(runtime) = testing::runtime() else { return };
-    let small = scene(2, 32);
+    let small = scene(2, 48);
     let mut engine = committed(runtime, "san-light/x4.onnx", 4, Backend::CpuFp32);
-    let wanted = engine.upscale(TileShape::square(32), std::slice::from_ref(&small)).expect("it runs");
+    let wanted = engine.upscale(TileShape::square(48), std::slice::from_ref(&small)).expect("it runs");
     engine.session = in_fp16(runtime, &testing::root().join("models/san-light/x4.onnx"));
-    let got = engine.upscale(TileShape::square(32), std::slice::from_ref(&small)).expect("it runs");
+    let got = engine.upscale(TileShape::square(48), std::slice::from_ref(&small)).expect("it runs");
     let off = furthest(&got[0], &wanted[0]);
     assert!(off > 0.0 && off < 1.0, "{off}");
 }
@@ -313,7 +313,7 @@ fn one_tile_tells_bf16_from_fp32() {
     let Some(runtime) = openvino() else { return };
     for (model, scale) in [("models/srcnn/x4.onnx", 4), ("tests/fixtures/models/nearest/x2.onnx", 2)] {
         let (path, scale) = (testing::root().join(model), Scale::new(scale).expect("a scale"));
-        let from = Source { path: &path, scale, range: 255.0, tile: TileShape::square(32) };
+        let from = Source { path: &path, scale, range: 255.0, tile: TileShape::square(48) };
         let mut opening = Opening::read(runtime, from, ONE).expect("a network");
         let exact = opening.on(Backend::OpenVinoFp32).expect("it runs").expect("not the CPU's own");
         assert_eq!(exact.backend(), Backend::OpenVinoFp32, "{model}");
