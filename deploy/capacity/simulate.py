@@ -20,8 +20,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 # As kube-controller-manager has them by default.
 SYNC_SECONDS, TOLERANCE = 15, 0.1
-# A photograph of one megapixel in tiles of 64x64 with a halo of 8: 22 x 22.
-TILES_PER_PICTURE = 484
+# A photograph of one megapixel in tiles of 72x72 with a halo of 4: 16 x 16.
+TILES_PER_PICTURE = 256
 # Name, and phases of (seconds, load over what the first pods can do).
 SCENARIOS = [
     ("half of it", [(1800, 0.5)]),
