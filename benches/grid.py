@@ -13,11 +13,31 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 
 def bench(name, *arguments):
     command = ["cargo", "bench", "--quiet", "--locked", "--bench", name, "--", *map(str, arguments)]
-    return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
+    return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[1])
+
+
+def network_options(text):
+    """The options that say which network runs on what; `network_flags` hands them on to a bench."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="san-light")
+    parser.add_argument("--scale", default="4")
+    parser.add_argument("--provider", default="auto")
+    parser.add_argument("--precision", default="auto")
+    return parser
+
+
+def network_flags(args):
+    return ["--model", args.model, "--scale", args.scale, "--provider", args.provider, "--precision", args.precision]
+
+
+def session_rows(*arguments):
+    """What `benches/session` prints, an object a line."""
+    return [json.loads(line) for line in bench("session", *arguments).splitlines() if line.startswith("{")]
 
 
 def shares(cores):
@@ -40,24 +60,19 @@ def service(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="san-light")
-    parser.add_argument("--scale", default="4")
-    parser.add_argument("--provider", default="auto")
-    parser.add_argument("--precision", default="auto")
+    parser = network_options(__doc__)
     parser.add_argument("--sides", default="36,48,72,96,144")
     parser.add_argument("--batch", default="1,2,4,8")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--bare-seconds", default="3", help="for each figure of the first table")
     parser.add_argument("--service-seconds", default="30", help="for each line of the second table")
     args = parser.parse_args()
-    what = ["--model", args.model, "--scale", args.scale, "--provider", args.provider, "--precision", args.precision]
+    what = network_flags(args)
     batches = args.batch.split(",")
 
     for workers, threads in shares(args.cores):
-        lines = bench("session", *what, "--workers", workers, "--threads", threads, "--side", args.sides,
-                      "--batch", args.batch, "--seconds", args.bare_seconds)
-        rows = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
+        rows = session_rows(*what, "--workers", workers, "--threads", threads, "--side", args.sides,
+                            "--batch", args.batch, "--seconds", args.bare_seconds)
         print(f"\n{args.model} x{args.scale}, {rows[0]['provider']}, {rows[0]['precision']}, {workers} x {threads} threads: "
               "thousand useful input pixels a second of the bare session\n")
         print("| side | " + " | ".join(f"batch {batch}" for batch in batches) + " |\n|" + "---|" * (len(batches) + 1))

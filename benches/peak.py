@@ -7,15 +7,13 @@ matrix product in the same precision, by PyTorch (oneDNN), before and after, on 
 Operations are those of the network's convolutions and matrix products, two for each multiply-add, by the shapes that ONNX
 infers. Needs cargo and the training's environment (`make test-training` makes it)."""
 
-import argparse
-import json
-import subprocess
 import time
 from math import prod
 from pathlib import Path
 
 import onnx
 import torch
+from grid import network_flags, network_options, session_rows
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,21 +49,14 @@ def peak(dtype, size=2048, seconds=3.0):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="san-light")
-    parser.add_argument("--scale", default="4")
-    parser.add_argument("--provider", default="auto")
-    parser.add_argument("--precision", default="auto")
+    parser = network_options(__doc__)
     parser.add_argument("--side", type=int, default=72)
     args = parser.parse_args()
     torch.set_num_threads(1)
     work = operations(ROOT / f"models/{args.model}/x{args.scale}.onnx", args.side)
     before = {dtype: peak(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    command = ["cargo", "bench", "--quiet", "--locked", "--bench", "session", "--", "--model", args.model, "--scale", args.scale,
-               "--provider", args.provider, "--precision", args.precision, "--workers", "1", "--threads", "1",
-               "--side", str(args.side), "--batch", "1", "--seconds", "5"]
-    text = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL, cwd=ROOT)
-    row = next(json.loads(line) for line in text.splitlines() if line.startswith("{"))
+    [row] = session_rows(*network_flags(args), "--workers", 1, "--threads", 1, "--side", args.side, "--batch", 1,
+                         "--seconds", 5)
     tiles = row["input_pixels_per_second"] / args.side**2
     after = {dtype: peak(dtype) for dtype in (torch.float32, torch.bfloat16)}
     print(f"{args.model} x{args.scale}, a tile of {args.side}: {work / 1e9:.2f} GFLOP; {row['provider']}, {row['precision']}: "

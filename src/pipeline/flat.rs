@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::colour::Way;
-use crate::engine::bicubic::RADIUS;
+use crate::engine::bicubic::{Kernel, RADIUS};
 use crate::raster::Raster;
 use crate::tiling::{Band, extract};
 use crate::units::{Scale, Size};
@@ -16,20 +16,20 @@ use crate::units::{Scale, Size};
 pub(super) struct Flat {
     picture: Arc<Raster>,
     way: Way,
-    scale: u32,
+    kernel: Kernel,
 }
 
 impl Flat {
     /// Of a picture that a network enlarges by `scale`, its colours shown by `way`.
     pub(super) fn new(picture: Arc<Raster>, way: Way, scale: Scale) -> Self {
-        Self { picture, way, scale: scale.factor() }
+        Self { picture, way, kernel: Kernel::new(scale) }
     }
 
     /// Sets the flat parts of rows that a network enlarged.
     pub(super) fn keep(&self, band: &mut Band) {
-        let size = self.picture.size();
-        let rows = band.y / self.scale..(band.y + band.rows).div_ceil(self.scale);
-        let needed = rows.start.saturating_sub(RADIUS)..(rows.end + RADIUS).min(size.height);
+        let (size, factor) = (self.picture.size(), self.kernel.factor());
+        let rows = band.y / factor..(band.y + band.rows).div_ceil(factor);
+        let needed = self.kernel.depends_on(&(band.y..band.y + band.rows), size.height);
         let mut levels = extract::rows(&self.picture, needed.clone());
         let window = Size::new(size.width, needed.len() as u32);
         let inside = (rows.start - needed.start) as usize..(rows.end - needed.start) as usize;
@@ -42,7 +42,7 @@ impl Flat {
         }
         self.way.show(&mut levels, self.picture.channels().colours() == 1);
 
-        let (width, times) = (size.width as usize, self.scale as usize);
+        let (width, times) = (size.width as usize, factor as usize);
         let (plane, out_plane) = (levels.len() / 3, band.planes.len() / 3);
         for (levels, out) in levels.chunks_exact(plane).zip(band.planes.chunks_exact_mut(out_plane)) {
             for (at, out) in out.chunks_exact_mut(width * times).enumerate() {

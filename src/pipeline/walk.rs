@@ -20,7 +20,7 @@ use crate::raster::Raster;
 use crate::scheduler::{Finished, Hold, Refusal, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
-use crate::tiling::blend::BAND_SAMPLES;
+use crate::tiling::blend::band_rows;
 use crate::tiling::{Band, Blender, Grid, extract};
 use crate::units::{Scale, Size};
 
@@ -31,7 +31,7 @@ pub const THRESHOLD: usize = 1 << 20;
 pub(super) const CHUNK: usize = 128 << 10;
 
 /// Bytes of tiles, before and after, that one request has under way: enough to keep every worker in full batches
-/// (40 tiles of 64x64 at x4), and what a poster may cost beside its rows.
+/// (31 tiles of 72x72 at x4), and what a poster may cost beside its rows.
 const UNDER_WAY: usize = 32 << 20;
 
 /// Tiles in order that wait to be joined.
@@ -66,7 +66,7 @@ impl Step {
 
     /// Bytes that joining them, and keeping flat what is flat, holds at most.
     pub(super) fn blend_bytes(&self) -> u64 {
-        let band = (BAND_SAMPLES / (3 * self.output().width as usize)).max(1) as u32;
+        let band = band_rows(self.output().width);
         self.grid.blend_bytes(self.scale) + flat::held_bytes(self.grid.picture().width, self.scale, band)
     }
 
@@ -299,8 +299,7 @@ impl Source {
         match self {
             Self::Picture(picture, way, taken) => {
                 let (y, size) = (*taken, picture.size());
-                let most = (BAND_SAMPLES / (3 * size.width as usize)).max(1) as u32;
-                let rows = most.min(size.height - y);
+                let rows = band_rows(size.width).min(size.height - y);
                 *taken += rows;
                 (rows > 0).then(|| {
                     let mut planes = extract::rows(picture, y..y + rows);

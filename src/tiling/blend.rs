@@ -16,6 +16,11 @@ pub(crate) const BAND_SAMPLES: usize = 1 << 18;
 /// Bytes of one band, unless one row has more.
 pub(crate) const BAND_BYTES: u64 = (BAND_SAMPLES * size_of::<f32>()) as u64;
 
+/// Rows of one band of pictures this wide.
+pub(crate) fn band_rows(width: u32) -> u32 {
+    (BAND_SAMPLES / (3 * width as usize)).max(1) as u32
+}
+
 /// Finished rows of the enlarged picture: planar R, G, B in levels, not yet rounded or clamped.
 #[derive(Debug)]
 pub struct Band {
@@ -133,7 +138,7 @@ impl Blender {
             return None;
         }
         let line = self.line();
-        let rows = (BAND_SAMPLES / (3 * line)).clamp(1, self.ready.len());
+        let rows = (band_rows(line as u32) as usize).min(self.ready.len());
         let row = (self.next - 1) / self.grid.columns();
         // Rows counted from the first that the current row of tiles contributes to.
         let first = self.ready.start as usize - (self.grid.down().used(row).start * self.scale) as usize;
