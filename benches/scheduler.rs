@@ -37,11 +37,11 @@ fn queue(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue");
     group.throughput(Throughput::Elements(REQUESTS * TILES));
     group.bench_function("push 64 requests of 64 tiles", |bench| bench.iter(full_queue));
-    let terms = |lane: Lane| Terms { cost: 1000 << lane.network.0, riders: false };
+    let terms = |lane: Lane| Terms { cost: 1000 << lane.network.0, batch: 4, riders: false };
     group.bench_function("pull them in batches of 4", |bench| {
         bench.iter_batched_ref(
             full_queue,
-            |queue| while black_box(queue.pull(4, terms)).is_some() {},
+            |queue| while black_box(queue.pull(terms)).is_some() {},
             BatchSize::LargeInput,
         );
     });

@@ -7,8 +7,9 @@ use san_upscaler::config::EngineSettings;
 use san_upscaler::engine::TileEngine;
 use san_upscaler::engine::bench::bare_rate;
 use san_upscaler::engine::bicubic::Bicubic;
+use san_upscaler::engine::fill::Fill;
 use san_upscaler::engine::start::open;
-use san_upscaler::registry::{Kind, Network};
+use san_upscaler::registry::{Kind, Network, Registry};
 use san_upscaler::units::TileShape;
 
 use crate::Failure;
@@ -17,7 +18,12 @@ use crate::Failure;
 pub type Costs = HashMap<TileShape, f64>;
 
 /// Runs as many engines as the server has workers, in full batches.
-pub fn seconds_per_tile(network: &Network, settings: &EngineSettings, time: Duration) -> Result<Costs, Failure> {
+pub fn seconds_per_tile(
+    registry: &Registry,
+    network: &Network,
+    settings: &EngineSettings,
+    time: Duration,
+) -> Result<Costs, Failure> {
     let mut engines: Vec<Box<dyn TileEngine>> = Vec::new();
     for _ in 0..settings.workers {
         engines.push(match network.kind {
@@ -25,9 +31,11 @@ pub fn seconds_per_tile(network: &Network, settings: &EngineSettings, time: Dura
             Kind::Onnx { .. } => Box::new(open(network, settings)?),
         });
     }
+    let fill = Fill::new(settings.scheduler.batch_max, registry);
     let mut costs = Costs::new();
     for tile in &network.tiles {
-        let rate = bare_rate(&mut engines, tile.shape, settings.scheduler.batch_max, time)?;
+        let batch = fill.of(network.id, tile.shape);
+        let rate = bare_rate(&mut engines, tile.shape, batch, time)?;
         costs.insert(tile.shape, 1.0 / rate.tiles_per_second());
     }
     Ok(costs)

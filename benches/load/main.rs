@@ -64,7 +64,7 @@ fn main() -> Result<(), Failure> {
     let photos = Arc::new(photos::mixed(&network.tiles)?);
     let seconds = Duration::from_secs_f64(arguments.bare_seconds);
 
-    let before = bare::seconds_per_tile(network, &settings, seconds)?;
+    let before = bare::seconds_per_tile(&registry, network, &settings, seconds)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let server = Server::start(&settings)?;
     let load = Load {
@@ -79,10 +79,10 @@ fn main() -> Result<(), Failure> {
     let small = runtime.block_on(clients::small_beside_large(&load, arguments.small))?;
     let execution = server.runs_on().to_owned();
     drop(server);
-    let after = bare::seconds_per_tile(network, &settings, seconds)?;
+    let after = bare::seconds_per_tile(&registry, network, &settings, seconds)?;
 
     println!(
-        "model {} x{scale}, {execution}; batches of {} at most, {batches:.1} on average",
+        "model {} x{scale}, {execution}; batches of {} at most (more of small tiles), {batches:.1} on average",
         settings.model, settings.scheduler.batch_max
     );
     report(&arguments, &outcome, &photos, &before, &after);

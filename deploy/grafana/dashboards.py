@@ -224,7 +224,7 @@ def service():
                [target(f"sum by (outcome) (rate(upscaler_tiles_total{{{S}}}{rate}))", "{{outcome}}")], "none", 6, stack=True),
         series("Backlog", "Seconds of admitted work, by the rate at which tiles are done.",
                [target(f"upscaler:backlog:seconds{{{R}}}", "{{namespace}} {{job}}")], "s", 6),
-        series("Batch fill", "Mean tiles in a batch; --max-batch is the limit.",
+        series("Batch fill", "Mean tiles in a batch; --max-batch is the limit for large tiles, several times that for small ones.",
                [target(f"sum by (instance) (rate(upscaler_batch_tiles_sum{{{S}}}{rate})) / sum by (instance) (rate(upscaler_batch_tiles_count{{{S}}}{rate}))", "{{instance}}")],
                "none", 8),
         heatmap("Batches by tiles", "How many batches a second had how many tiles.",

@@ -8,6 +8,7 @@ use tracing::{debug, info};
 
 use super::probe;
 use crate::config::EngineSettings;
+use crate::engine::fill::Fill;
 use crate::engine::{self, EngineSet, Execution};
 use crate::pipeline::Pipeline;
 use crate::registry::{Kind, LookupError, Network, Registry, RegistryError};
@@ -103,9 +104,10 @@ struct Warm {
 fn warm(registry: &Registry, settings: &EngineSettings) -> Result<Warm, StartError> {
     let mut workers = Vec::with_capacity(settings.workers);
     let mut rates: Vec<(Lane, f64)> = Vec::new();
+    let fill = Fill::new(settings.scheduler.batch_max, registry);
     for worker in 0..settings.workers {
         let mut engines = engine::start::build_worker(registry, settings)?;
-        let warm = engine::start::warm_up(&mut engines, registry, settings.scheduler.batch_max)?;
+        let warm = engine::start::warm_up(&mut engines, registry, &fill)?;
         for lane in &warm {
             debug!(
                 worker,

@@ -16,10 +16,9 @@ use super::{
     ApiKeys, EngineArgs, EngineSettings, LogArgs, LogSettings, Machine, Problems, Provider, ServeArgs, Settings,
 };
 use crate::codec::InputLimits;
+use crate::engine::fill::BATCH_MAX;
 use crate::scheduler;
 
-/// Tiles in a batch at most: beyond it no provider gains, and the batch histogram ends there.
-const BATCH_MAX: usize = 64;
 /// A worker that waits longer for a fuller batch than this only adds latency.
 const BATCH_DELAY_MAX: Duration = Duration::from_secs(1);
 /// Threads of one worker, where nobody says otherwise: the convolutions of one batch of tiles do not spread over more.

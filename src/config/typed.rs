@@ -43,10 +43,10 @@ pub struct EngineArgs {
     /// Compute threads of each worker; workers x threads may not exceed the cores [default: by cores]
     #[arg(long, env = "UPSCALER_THREADS", value_name = "N")]
     pub threads: Option<String>,
-    /// Tiles in a batch at most, 1 to 64
+    /// Largest tiles of a model in a batch at most, 1 to 64; of smaller tiles as many more as take the same time
     ///
-    /// 2 suits a CPU: larger batches are no faster there, and a small request waits for the one that runs.
-    #[arg(long, env = "UPSCALER_MAX_BATCH", value_name = "TILES", default_value = "2")]
+    /// 1 suits a CPU: larger batches are no faster there, and a small request waits for the one that runs.
+    #[arg(long, env = "UPSCALER_MAX_BATCH", value_name = "TILES", default_value = "1")]
     pub max_batch: String,
     /// How long a free worker waits for a fuller batch, up to 1s
     ///

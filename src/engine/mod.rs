@@ -5,6 +5,7 @@ pub mod bench;
 pub mod bicubic;
 pub(crate) mod candidates;
 mod carrier;
+pub mod fill;
 mod graph;
 pub mod half;
 pub mod onnx;

@@ -7,6 +7,7 @@ use crate::config::{EngineSettings, Precision, Provider};
 use crate::engine::backend::{self, Backend, Device, Hardware, Unavailable};
 use crate::engine::bicubic::Bicubic;
 use crate::engine::candidates::first_that_opens;
+use crate::engine::fill::Fill;
 use crate::engine::onnx::{Faster, OnnxEngine, Opening, Resources, Source};
 use crate::engine::runtime::{self, RuntimeError};
 use crate::engine::{EngineError, EngineSet, Execution, TileEngine};
@@ -41,7 +42,7 @@ pub struct Warm {
     pub network: NetworkId,
     /// The shape.
     pub shape: TileShape,
-    /// Measured on the largest batch.
+    /// Measured on the last batch.
     pub seconds_per_tile: f64,
 }
 
@@ -150,16 +151,18 @@ fn none_of(failed: &[(Backend, EngineError)]) -> EngineError {
     ))
 }
 
-/// Runs every engine on each of its tile shapes, at the powers of two up to the largest batch and at that, and says how
-/// long a tile took.
+/// Runs every engine on each of its tile shapes, the smallest first, and says how long a tile took.
 /// A network of another scale than it declares, or whose values are not finite, ends the start here.
-pub fn warm_up(engines: &mut EngineSet, registry: &Registry, batch_max: usize) -> Result<Vec<Warm>, StartError> {
+pub fn warm_up(engines: &mut EngineSet, registry: &Registry, fill: &Fill) -> Result<Vec<Warm>, StartError> {
     let mut warm = Vec::new();
     for network in registry.networks() {
         let Some(engine) = engines.get_mut(&network.id) else { continue };
-        for tile in &network.tiles {
+        let on_card = engine.execution().provider == Device::Cuda.name();
+        for (place, tile) in network.tiles.iter().enumerate().rev() {
+            let full = fill.of(network.id, tile.shape);
+            let batches = batches(full, on_card, place == 0);
             let seconds_per_tile =
-                run_once(engine.as_mut(), network.scale, tile.shape, batch_max).map_err(|reason| {
+                run_once(engine.as_mut(), network.scale, tile.shape, &batches).map_err(|reason| {
                     StartError::Network {
                         model: network.model.clone(),
                         scale: network.scale,
@@ -182,14 +185,28 @@ pub fn warm_up(engines: &mut EngineSet, registry: &Registry, batch_max: usize) -
     Ok(warm)
 }
 
-fn run_once(engine: &mut dyn TileEngine, scale: Scale, shape: TileShape, batch_max: usize) -> Result<f64, EngineError> {
-    let largest = vec![pattern(shape); batch_max.max(1)];
+/// The batches to begin with, the largest last. A card chooses its algorithms anew for each, and fills batches up to powers of two; elsewhere one
+/// tile of each shape shows all there is to see, but for the memory of the largest batch.
+fn batches(full: usize, on_card: bool, largest: bool) -> Vec<usize> {
+    let smaller = std::iter::successors(Some(1), |tiles| Some(tiles * 2)).take_while(|tiles| *tiles < full);
+    match (on_card, largest) {
+        (true, _) => smaller.chain([full]).collect(),
+        (false, true) => vec![full],
+        (false, false) => vec![1],
+    }
+}
+
+fn run_once(
+    engine: &mut dyn TileEngine,
+    scale: Scale,
+    shape: TileShape,
+    batches: &[usize],
+) -> Result<f64, EngineError> {
     let mut seconds_per_tile = 0.0;
-    let powers = std::iter::successors(Some(1), |tiles| Some(tiles * 2)).take_while(|tiles| *tiles < largest.len());
-    for tiles in powers.chain([largest.len()]) {
-        let batch = &largest[..tiles];
+    for &tiles in batches {
+        let batch = vec![pattern(shape); tiles];
         let begun = Instant::now();
-        let enlarged = engine.upscale(shape, batch)?;
+        let enlarged = engine.upscale(shape, &batch)?;
         seconds_per_tile = begun.elapsed().as_secs_f64() / batch.len() as f64;
         let factor = scale.factor() as usize;
         let expected = batch.len() * 3 * shape.pixels() * factor * factor;
@@ -243,9 +260,9 @@ mod tests {
         for engine in engines.values() {
             assert_eq!(engine.execution(), Execution { provider: "cpu".into(), precision: "fp32".into() });
         }
-        let warm = warm_up(&mut engines, &registry, 3).expect("the fixtures run");
+        let warm = warm_up(&mut engines, &registry, &Fill::new(3, &registry)).expect("the fixtures run");
         let lanes: Vec<_> = warm.iter().map(|w| (w.network.0, w.shape.side())).collect();
-        assert_eq!(lanes, [(0, 32), (0, 16), (1, 32), (1, 16)]);
+        assert_eq!(lanes, [(0, 16), (0, 32), (1, 16), (1, 32)]);
         assert!(warm.iter().all(|w| w.seconds_per_tile > 0.0));
     }
 
@@ -257,7 +274,9 @@ mod tests {
         for (model, says) in [("dark-is-nan", "non-finite"), ("wrong-scale", "correct `factor`")] {
             let registry = fixtures("broken", model);
             let mut engines = build_worker(&registry, WANTED).expect("it can be read");
-            let error = warm_up(&mut engines, &registry, 1).expect_err("it cannot be served").to_string();
+            let error = warm_up(&mut engines, &registry, &Fill::new(1, &registry))
+                .expect_err("it cannot be served")
+                .to_string();
             assert!(error.contains(says) && error.contains(&format!("model '{model}'")), "{error}");
         }
         let error = build_worker(&fixtures("broken", "wrong-names"), WANTED).err().expect("its ends are foreign");
@@ -291,6 +310,13 @@ mod tests {
         assert!(two.contains("the card is dead; the CPU is dead; leave --provider"), "{two}");
     }
 
+    #[test]
+    fn a_card_sees_each_batch_that_it_fills_up_to_and_a_cpu_the_largest() {
+        assert_eq!(batches(6, true, false), [1, 2, 4, 6]);
+        assert_eq!((batches(8, true, true), batches(1, true, true)), (vec![1, 2, 4, 8], vec![1]));
+        assert_eq!((batches(6, false, true), batches(6, false, false)), (vec![6], vec![1]));
+    }
+
     /// Gives one value too few for the scale.
     struct Short;
 
@@ -315,7 +341,7 @@ mod tests {
             parameters: 0,
         }]);
         let mut engines = EngineSet::from([(NetworkId(0), Box::new(Short) as Box<dyn TileEngine>)]);
-        let error = warm_up(&mut engines, &registry, 1).expect_err("a value is missing");
+        let error = warm_up(&mut engines, &registry, &Fill::new(1, &registry)).expect_err("a value is missing");
         assert!(matches!(error, StartError::Network { reason: EngineError::Shape { .. }, .. }), "{error}");
     }
 

@@ -156,12 +156,12 @@ impl Whole {
 
     /// Seconds of one worker, and seconds on an idle server, one pass after the other. `None` where there is nothing
     /// to run, or it goes to a lane that is not measured.
-    fn times(&self, passes: &[Demand], limits: &Limits, workers: usize, rates: &Rates) -> Option<(f64, f64)> {
+    fn times(&self, passes: &[Demand], workers: usize, rates: &Rates) -> Option<(f64, f64)> {
         let mut times = (0.0, 0.0);
         for Demand { lane, tiles, .. } in passes.iter().filter(|pass| pass.tiles > 0) {
             let seconds = rates.seconds(*lane)?;
             times.0 += *tiles as f64 * seconds;
-            times.1 += idle_seconds(*tiles, seconds, limits.batch_max, workers);
+            times.1 += idle_seconds(*tiles, seconds, rates.batch(*lane), workers);
         }
         (self.tiles > 0).then_some(times)
     }
@@ -180,12 +180,12 @@ pub(super) fn judge(
     let whole = Whole::of(passes);
     let available = passes.first().map_or(0.0, |pass| seconds_left(pass.deadline, now));
     let share = Share::new(load.standings.iter().map(|s| s.work), workers);
-    let Some((work, idle)) = whole.times(passes, limits, workers, rates) else {
+    let Some((work, idle)) = whole.times(passes, workers, rates) else {
         // Nothing can be said about time, so nothing is refused for it.
         let refusal = too_large(&whole, limits).or_else(|| full(&whole, limits, workers, load));
         return Verdict { estimate: Duration::ZERO, protected: false, refusal };
     };
-    let extra = granularity(&whole.lanes, limits, rates, load);
+    let extra = granularity(&whole.lanes, rates, load);
     let estimate = share.newcomer(work).max(idle) + extra;
 
     let refusal = too_large(&whole, limits)
@@ -212,7 +212,7 @@ fn idle_seconds(tiles: usize, seconds: f64, batch_max: usize, workers: usize) ->
 
 /// Seconds that may pass beyond what the shares say, because turns are not infinitely fine: the batch that runs, the
 /// strangers in its own last batch, and from every other lane a batch and a tile of each request.
-fn granularity(own: &[Lane], limits: &Limits, rates: &Rates, load: &Load) -> f64 {
+fn granularity(own: &[Lane], rates: &Rates, load: &Load) -> f64 {
     let busy = || load.standings.iter().filter(|standing| standing.work > 0.0);
     let mut lanes: Vec<Lane> = busy().map(|standing| standing.lane).collect();
     if lanes.is_empty() {
@@ -221,10 +221,14 @@ fn granularity(own: &[Lane], limits: &Limits, rates: &Rates, load: &Load) -> f64
     lanes.extend(own);
     lanes.sort_unstable();
     lanes.dedup();
-    let dearest = lanes.iter().filter_map(|lane| rates.seconds(*lane)).fold(0.0, f64::max);
+    let seconds = |lane: &Lane| rates.seconds(*lane).map(|seconds| (seconds, rates.batch(*lane) as f64 * seconds));
+    let (dearest, longest) = lanes
+        .iter()
+        .filter_map(seconds)
+        .fold((0.0, 0.0), |most: (f64, f64), (tile, batch)| (most.0.max(tile), most.1.max(batch)));
     let tiles: f64 =
         busy().filter(|standing| !own.contains(&standing.lane)).map(|standing| standing.work.min(dearest)).sum();
-    (1 + lanes.len()) as f64 * limits.batch_max as f64 * dearest + tiles
+    (1 + lanes.len()) as f64 * longest + tiles
 }
 
 /// How long until no protected request would be made late by `work` more; `None` if none is.

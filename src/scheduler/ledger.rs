@@ -18,6 +18,7 @@ use super::cancel::{Finished, TileError};
 use super::queue::{FairQueue, FlowId};
 use super::rate::Rates;
 use super::{Lane, Limits};
+use crate::engine::fill::Fill;
 use crate::registry::NetworkId;
 
 /// How long a request may have nothing with the workers before the tiles it has yet to submit stop counting as work:
@@ -123,11 +124,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(limits: Limits, workers: usize) -> Self {
+    pub(super) fn new(limits: Limits, fill: Fill, workers: usize) -> Self {
         Self {
             queue: FairQueue::default(),
             entries: BTreeMap::new(),
-            rates: Rates::new(limits.batch_max),
+            rates: Rates::new(fill),
             limits,
             workers,
             tiles: 0,
@@ -145,6 +146,11 @@ impl Ledger {
     /// Tiles waiting for a worker.
     pub(super) const fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether a whole batch waits.
+    pub(super) fn has_full_batch(&self) -> bool {
+        self.queue.has_full(|lane| self.rates.batch(lane))
     }
 
     /// Tiles admitted and not gone.
@@ -282,7 +288,7 @@ impl Ledger {
         for flow in overdue {
             effects.add(self.fail(flow, TileError::Expired));
         }
-        let pulled = self.queue.pull(self.limits.batch_max, |lane| self.rates.terms(lane));
+        let pulled = self.queue.pull(|lane| self.rates.terms(lane));
         let batch = pulled.map(|(lane, tiles)| Batch { lane, jobs: self.begin(tiles, now) });
         (batch, effects)
     }

@@ -29,6 +29,7 @@ pub use admission::{Demand, Refusal};
 pub use cancel::{Finished, Hold, Ticket, TileError};
 
 use crate::engine::EngineSet;
+use crate::engine::fill::Fill;
 use crate::registry::{NetworkId, Registry};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Trace;
@@ -48,7 +49,7 @@ pub struct Lane {
 /// Bounds of the scheduler; checked by `config`.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Tiles in one batch at most, at least 1.
+    /// Of a network's largest tiles in one batch at most, at least 1; of smaller ones as [`Fill`] says.
     pub batch_max: usize,
     /// How long a worker that found work waits for a fuller batch.
     pub batch_delay: Duration,
@@ -73,18 +74,13 @@ struct Crew {
 
 impl Scheduler {
     /// Starts one OS thread per engine set. A worker whose engine panics reports the batch as failed and goes on.
-    /// `registry` gives the names for the metrics.
+    /// `registry` gives the names for the metrics, and the tiles that batches are made of.
     ///
     /// # Errors
     /// If the system has no thread to give; those started are joined before.
-    pub fn start(
-        mut limits: Limits,
-        workers: Vec<EngineSet>,
-        registry: &Registry,
-        metrics: &Metrics,
-    ) -> io::Result<Self> {
-        limits.batch_max = limits.batch_max.max(1);
-        let ledger = Ledger::new(limits, workers.len());
+    pub fn start(limits: Limits, workers: Vec<EngineSet>, registry: &Registry, metrics: &Metrics) -> io::Result<Self> {
+        let fill = Fill::new(limits.batch_max, registry);
+        let ledger = Ledger::new(limits, fill, workers.len());
         let shared = Arc::new(Shared::new(ledger, Meters::new(metrics, registry)));
         let scheduler = Self { crew: Arc::new(Crew { shared, threads: Mutex::default() }) };
         for (number, engines) in workers.into_iter().enumerate() {

@@ -33,6 +33,8 @@ pub struct FlowId(pub u64);
 pub struct Terms {
     /// Time of one tile, in any unit, from 1 to 10¹².
     pub cost: u64,
+    /// Tiles in a batch at most, at least 1.
+    pub batch: usize,
     /// Whether a batch of newcomers is filled up with tiles of older requests.
     pub riders: bool,
 }
@@ -87,6 +89,11 @@ impl<T> FairQueue<T> {
         self.len == 0
     }
 
+    /// Whether some lane has a whole batch waiting.
+    pub fn has_full(&self, batch: impl Fn(Lane) -> usize) -> bool {
+        self.turns.iter().any(|lane| self.lanes.get(lane).is_some_and(|state| state.waiting >= batch(*lane)))
+    }
+
     /// Takes up a request, all of whose tiles are of one lane. An id is used once.
     pub fn open(&mut self, flow: FlowId, lane: Lane) {
         self.flows.insert(flow, Flow { lane, tiles: VecDeque::new(), new: true });
@@ -131,10 +138,10 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Takes the next batch: up to `batch_max` tiles of one lane, one from each flow in turn.
-    pub fn pull(&mut self, batch_max: usize, terms: impl Fn(Lane) -> Terms) -> Option<(Lane, Vec<(FlowId, T)>)> {
+    /// Takes the next batch: tiles of one lane, one from each flow in turn.
+    pub fn pull(&mut self, terms: impl Fn(Lane) -> Terms) -> Option<(Lane, Vec<(FlowId, T)>)> {
         let lane = self.turn(&terms)?;
-        let Terms { cost, riders } = terms(lane);
+        let Terms { cost, batch: batch_max, riders } = terms(lane);
         let state = self.lanes.get_mut(&lane)?;
         let mut batch = Vec::with_capacity(batch_max.min(state.waiting));
         let newcomers = !state.newcomers.is_empty() && !state.passed;

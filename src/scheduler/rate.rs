@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Lane;
 use super::queue::Terms;
+use crate::engine::fill::Fill;
 
 /// Weight of a new batch in the moving average: a lasting change is believed after some ten batches.
 const WEIGHT: f64 = 0.2;
@@ -20,14 +21,14 @@ const UNMEASURED_NANOS_PER_PIXEL: u64 = 10_000;
 /// Seconds per tile of every lane that has been measured or seeded.
 #[derive(Clone, Debug)]
 pub struct Rates {
-    batch_max: usize,
+    fill: Fill,
     lanes: HashMap<Lane, Rate>,
     /// Seconds of batches of one tile, and of full ones.
-    batches: HashMap<(Lane, Fill), Rate>,
+    batches: HashMap<(Lane, Measured), Rate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Fill {
+enum Measured {
     One,
     Full,
 }
@@ -40,9 +41,9 @@ struct Rate {
 }
 
 impl Rates {
-    /// No rates yet, for batches of at most `batch_max` tiles.
-    pub fn new(batch_max: usize) -> Self {
-        Self { batch_max, lanes: HashMap::new(), batches: HashMap::new() }
+    /// No rates yet, for batches that are full as `fill` says.
+    pub fn new(fill: Fill) -> Self {
+        Self { fill, lanes: HashMap::new(), batches: HashMap::new() }
     }
 
     /// Takes a time measured elsewhere; ignored unless it is positive and finite.
@@ -61,9 +62,9 @@ impl Rates {
         let rate = |sample| Rate { seconds: sample, first: true };
         let sample = seconds / tiles as f64;
         self.lanes.entry(lane).and_modify(|rate| rate.follow(sample)).or_insert(rate(sample));
-        for fill in [(1, Fill::One), (self.batch_max, Fill::Full)] {
-            if tiles == fill.0 {
-                self.batches.entry((lane, fill.1)).and_modify(|rate| rate.follow(seconds)).or_insert(rate(seconds));
+        for (size, measured) in [(1, Measured::One), (self.batch(lane), Measured::Full)] {
+            if tiles == size {
+                self.batches.entry((lane, measured)).and_modify(|rate| rate.follow(seconds)).or_insert(rate(seconds));
             }
         }
     }
@@ -73,20 +74,27 @@ impl Rates {
         self.lanes.get(&lane).map(|rate| rate.seconds)
     }
 
-    /// What the fair queue must know: the cost in nanoseconds, and whether riders are cheap. Unknown, they are not, so
+    /// Tiles of one lane in a batch at most.
+    pub fn batch(&self, lane: Lane) -> usize {
+        self.fill.of(lane.network, lane.shape)
+    }
+
+    /// What the fair queue must know: the cost in nanoseconds, the largest batch, and whether riders are cheap. Unknown, they are not, so
     /// that single tiles run and are measured.
     pub fn terms(&self, lane: Lane) -> Terms {
         let nanos = match self.seconds(lane) {
             Some(seconds) => (seconds * 1e9) as u64,
             None => lane.shape.pixels() as u64 * UNMEASURED_NANOS_PER_PIXEL,
         };
-        let seconds = |fill| self.batches.get(&(lane, fill)).map(|rate| rate.seconds);
+        let seconds = |measured| self.batches.get(&(lane, measured)).map(|rate| rate.seconds);
         // If a batch of n tiles takes a + n·c, a rider costs the newcomers c and saves the engine a/b, b the largest
         // batch; it is cheap if c < a/b, which in terms of the two that are measured is this.
-        let b = self.batch_max as f64;
-        let riders =
-            seconds(Fill::One).zip(seconds(Fill::Full)).is_some_and(|(one, full)| (b + 1.0) * full < 2.0 * b * one);
-        Terms { cost: nanos.clamp(1, 1_000_000_000_000), riders }
+        let batch = self.batch(lane);
+        let b = batch as f64;
+        let riders = seconds(Measured::One)
+            .zip(seconds(Measured::Full))
+            .is_some_and(|(one, full)| (b + 1.0) * full < 2.0 * b * one);
+        Terms { cost: nanos.clamp(1, 1_000_000_000_000), batch, riders }
     }
 }
 
@@ -118,7 +126,7 @@ mod tests {
 
     #[test]
     fn unknown_until_measured() {
-        let mut rates = Rates::new(4);
+        let mut rates = Rates::new(Fill::even(4));
         assert_eq!(rates.seconds(LANE), None);
         assert_eq!(rates.terms(LANE).cost, 40_960_000);
         rates.record(LANE, 0, Duration::from_secs(1));
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_slow_first_batch_is_forgotten_by_the_second() {
-        let mut rates = Rates::new(4);
+        let mut rates = Rates::new(Fill::even(4));
         rates.record(LANE, 1, Duration::from_secs(30));
         rates.record(LANE, 1, Duration::from_millis(20));
         assert!(near(&rates, 0.02));
@@ -138,7 +146,7 @@ mod tests {
 
     #[test]
     fn one_slow_batch_moves_little_and_a_lasting_change_wins() {
-        let mut rates = Rates::new(4);
+        let mut rates = Rates::new(Fill::even(4));
         rates.seed(LANE, 0.02);
         rates.record(LANE, 1, Duration::from_mins(1));
         assert!(rates.seconds(LANE).is_some_and(|s| s <= 0.02 * 1.61));
@@ -151,7 +159,7 @@ mod tests {
     #[test]
     fn riders_are_cheap_where_a_full_batch_takes_hardly_longer_than_one_tile() {
         for (full, cheap) in [(100, true), (159, true), (160, false), (400, false)] {
-            let mut rates = Rates::new(4);
+            let mut rates = Rates::new(Fill::even(4));
             rates.record(LANE, 1, Duration::from_millis(100));
             assert!(!rates.terms(LANE).riders, "not known yet");
             rates.record(LANE, 2, Duration::from_millis(1));
@@ -162,7 +170,7 @@ mod tests {
 
     #[test]
     fn senseless_seeds_are_ignored() {
-        let mut rates = Rates::new(4);
+        let mut rates = Rates::new(Fill::even(4));
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             rates.seed(LANE, seconds);
         }
@@ -174,7 +182,7 @@ mod tests {
     proptest! {
         #[test]
         fn rate_stays_within_what_was_measured(batches in prop::collection::vec((1..16_usize, 0..10_000_u64), 1..50)) {
-            let mut rates = Rates::new(4);
+            let mut rates = Rates::new(Fill::even(4));
             let (mut low, mut high) = (f64::MAX, 0.0_f64);
             for (tiles, millis) in batches {
                 let sample = (millis as f64 / 1e3).max(1e-9) / tiles as f64;

@@ -84,9 +84,9 @@ impl Shared {
                 ledger = self.work.wait(ledger).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let (full, delay) = (ledger.limits().batch_max, ledger.limits().batch_delay);
+            let delay = ledger.limits().batch_delay;
             let left = until.get_or_insert_with(|| Clock::now() + delay).saturating_duration_since(Clock::now());
-            if ledger.queued() >= full || left.is_zero() {
+            if ledger.has_full_batch() || left.is_zero() {
                 return Some(ledger);
             }
             ledger = self.work.wait_timeout(ledger, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -10,11 +10,17 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::engine::EngineError;
+use crate::engine::fill::Fill;
 use crate::units::TileShape;
 
 type Receiver = UnboundedReceiver<Result<Finished, TileError>>;
 
 const LIMITS: Limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 100, queue_bytes: 1000 };
+
+fn new_ledger(limits: Limits, workers: usize) -> Ledger {
+    let fill = Fill::even(limits.batch_max);
+    Ledger::new(limits, fill, workers)
+}
 
 fn lane(network: usize) -> Lane {
     Lane { network: NetworkId(network), shape: TileShape::square(8) }
@@ -74,7 +80,7 @@ fn figures(ledger: &Ledger) -> (usize, usize, u64) {
 
 #[test]
 fn a_refused_request_leaves_no_trace() {
-    let (mut ledger, now) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let _first = admit(&mut ledger, now, (60, 600, 9.0), 0).expect("fits");
     let before = figures(&ledger);
     assert!(matches!(admit(&mut ledger, now, (41, 1, 9.0), 0), Err(Refusal::QueueFull { queued: 60, .. })));
@@ -86,7 +92,7 @@ fn a_refused_request_leaves_no_trace() {
 
 #[test]
 fn cancelling_drops_what_waits_and_keeps_the_budget_of_what_runs() {
-    let (mut ledger, now) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (flow, mut results) = admit(&mut ledger, now, (20, 100, 9.0), 10).expect("fits");
     let batch = take(&mut ledger, now).expect("work");
     assert_eq!(figures(&ledger), (6, 20, 100));
@@ -100,7 +106,7 @@ fn cancelling_drops_what_waits_and_keeps_the_budget_of_what_runs() {
 
 #[test]
 fn overdue_tiles_are_dropped_before_a_batch_is_made() {
-    let (mut ledger, now) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (_, mut late) = admit(&mut ledger, now, (5, 1, 10.0), 5).expect("fits");
     let (in_time, _results) = admit(&mut ledger, now, (5, 1, 10.1), 2).expect("fits");
     assert_eq!(ledger.take(now + seconds(9.9)).0.map(|batch| batch.jobs.len()), Some(4));
@@ -115,7 +121,7 @@ fn overdue_tiles_are_dropped_before_a_batch_is_made() {
 
 #[test]
 fn a_failed_tile_fails_its_request_once_and_frees_its_tiles() {
-    let (mut ledger, now) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (flow, mut results) = admit(&mut ledger, now, (20, 100, 9.0), 10).expect("fits");
     let (neighbour, mut unharmed) = admit(&mut ledger, now, (2, 100, 9.0), 2).expect("fits");
     let batch = take(&mut ledger, now).expect("work");
@@ -141,7 +147,7 @@ fn a_failed_tile_fails_its_request_once_and_frees_its_tiles() {
 
 #[test]
 fn no_more_tiles_than_admitted() {
-    let (mut ledger, now) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (flow, _results) = admit(&mut ledger, now, (2, 1, 9.0), 2).expect("fits");
     assert!(ledger.submit(flow, tile(2, now)).is_err());
     assert_eq!(figures(&ledger), (2, 2, 1));
@@ -149,7 +155,7 @@ fn no_more_tiles_than_admitted() {
 
 #[test]
 fn draining_refuses_and_goes_on() {
-    let (mut ledger, now) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (flow, mut results) = admit(&mut ledger, now, (2, 1, 9.0), 1).expect("fits");
     ledger.drain();
     assert_eq!(admit(&mut ledger, now, (1, 1, 9.0), 0).map(|_| ()), Err(Refusal::Draining));
@@ -161,7 +167,7 @@ fn draining_refuses_and_goes_on() {
 
 #[test]
 fn stopping_fails_what_waits_and_what_comes() {
-    let (mut ledger, now) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (_, mut waiting) = admit(&mut ledger, now, (2, 1, 9.0), 2).expect("fits");
     let (flow, mut later) = admit(&mut ledger, now, (2, 1, 9.0), 0).expect("fits");
     carry_out(ledger.stop());
@@ -185,8 +191,8 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(limits: Limits, workers: usize, rates: &[f64]) -> Self {
-        let mut ledger = Ledger::new(limits, workers);
+    fn new(limits: Limits, fill: Fill, workers: usize, rates: &[f64]) -> Self {
+        let mut ledger = Ledger::new(limits, fill, workers);
         for (network, rate) in rates.iter().enumerate() {
             ledger.seed_rate(lane(network), *rate);
         }
@@ -253,7 +259,7 @@ fn roomy(batch_max: usize) -> Limits {
 #[test]
 fn under_lasting_overload_what_is_admitted_is_also_finished_in_time() {
     // Equal requests of 10 s, 30 s to do them in, twice as many as can be served, for an hour.
-    let mut simulation = Simulation::new(roomy(4), 1, &[0.1]);
+    let mut simulation = Simulation::new(roomy(4), Fill::even(4), 1, &[0.1]);
     let (mut admitted, mut refused) = (0, 0);
     for _ in 0..720 {
         match simulation.request(0, 100, 30.0) {
@@ -281,10 +287,12 @@ proptest! {
     fn the_estimate_is_kept(
         before in prop::collection::vec((0..3_usize, 1..200_usize, 0..50_u32), 0..10),
         own in (0..3_usize, 1..200_usize), batch_max in 1..9_usize, workers in 1..4_usize,
-        rates in (1..100_u32, 1..100_u32, 1..100_u32),
+        rates in (1..100_u32, 1..100_u32, 1..100_u32), pixels in prop::collection::vec(64..1024_usize, 3),
     ) {
         let rates = [rates.0, rates.1, rates.2].map(|rate| f64::from(rate) * 1e-3);
-        let mut simulation = Simulation::new(roomy(batch_max), workers, &rates);
+        // Tiles of 8 x 8 everywhere, but beside larger ones in some networks: their batches are of other lengths.
+        let fill = Fill::by_pixels(batch_max, pixels);
+        let mut simulation = Simulation::new(roomy(batch_max), fill, workers, &rates);
         for (network, tiles, pause) in before {
             simulation.request(network, tiles, 1e6).expect("room for all");
             let next = simulation.now + f64::from(pause) * 1e-2;
@@ -300,7 +308,7 @@ proptest! {
     /// Whatever happens, every submitted tile has one fate, and in the end nothing is held.
     #[test]
     fn every_history_ends_at_zero(ops in prop::collection::vec((0..7_u8, 0..1000_usize, 1..9_usize), 1..150)) {
-        let (mut ledger, start) = (Ledger::new(LIMITS, 2), Instant::now());
+        let (mut ledger, start) = (new_ledger(LIMITS, 2), Instant::now());
         let mut now = start;
         let mut tickets: Vec<(FlowId, Receiver, usize)> = Vec::new();
         let mut running: Vec<Batch> = Vec::new();

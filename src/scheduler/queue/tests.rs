@@ -21,8 +21,13 @@ fn push(queue: &mut FairQueue<u32>, lane: Lane, flow: u64, tile: u32) {
     queue.push(flow, tile).expect("open");
 }
 
+/// Pulls with these terms, but batches of at most `batch` tiles.
+fn pull<T>(queue: &mut FairQueue<T>, batch: usize, terms: impl Fn(Lane) -> Terms) -> Option<(Lane, Vec<(FlowId, T)>)> {
+    queue.pull(|lane| Terms { batch, ..terms(lane) })
+}
+
 fn even(_: Lane) -> Terms {
-    Terms { cost: 1, riders: false }
+    Terms { cost: 1, batch: 1, riders: false }
 }
 
 fn flows_of(batch: &[(FlowId, u32)]) -> Vec<u64> {
@@ -32,7 +37,7 @@ fn flows_of(batch: &[(FlowId, u32)]) -> Vec<u64> {
 #[test]
 fn an_empty_queue_gives_nothing() {
     let mut queue = FairQueue::<u32>::default();
-    assert!(queue.pull(4, even).is_none());
+    assert!(pull(&mut queue, 4, even).is_none());
     assert!(queue.close(FlowId(1)).is_empty());
     assert_eq!(queue.push(FlowId(1), 7), Err(7));
     assert!(queue.is_empty());
@@ -44,7 +49,7 @@ fn poster() -> FairQueue<u32> {
     for tile in 0..1000 {
         push(&mut queue, lane(0), 1, tile);
     }
-    assert_eq!(queue.pull(4, even).map(|(_, b)| flows_of(&b)), Some(vec![1, 1, 1, 1]));
+    assert_eq!(pull(&mut queue, 4, even).map(|(_, b)| flows_of(&b)), Some(vec![1, 1, 1, 1]));
     queue
 }
 
@@ -57,17 +62,17 @@ fn a_thumbnail_has_the_next_batch() {
     push(&mut queue, lane(0), 3, 0);
     // Both newcomers share the first batch, with nobody else; then all take turns.
     for want in [[2, 3, 2, 2], [1, 2, 1, 2], [1, 2, 1, 1], [1, 1, 1, 1]] {
-        assert_eq!(queue.pull(4, even).map(|(_, b)| flows_of(&b)), Some(want.to_vec()));
+        assert_eq!(pull(&mut queue, 4, even).map(|(_, b)| flows_of(&b)), Some(want.to_vec()));
     }
 }
 
 #[test]
 fn tiles_of_a_poster_ride_along_where_that_is_cheap() {
-    let with_riders = |_| Terms { cost: 1, riders: true };
+    let with_riders = |_| Terms { cost: 1, batch: 1, riders: true };
     for (terms, want) in [(with_riders as fn(Lane) -> Terms, vec![2, 1, 1, 1]), (even, vec![2])] {
         let mut queue = poster();
         push(&mut queue, lane(0), 2, 0);
-        assert_eq!(queue.pull(4, terms).map(|(_, b)| flows_of(&b)), Some(want));
+        assert_eq!(pull(&mut queue, 4, terms).map(|(_, b)| flows_of(&b)), Some(want));
     }
 }
 
@@ -77,7 +82,7 @@ fn newcomers_go_first_in_every_second_batch_only() {
     let mut order = Vec::new();
     for flow in 2..6 {
         push(&mut queue, lane(0), flow, 0);
-        order.extend(queue.pull(1, even).map(|(_, b)| flows_of(&b)));
+        order.extend(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)));
     }
     assert_eq!(order.concat(), [2, 1, 3, 1]);
 }
@@ -91,7 +96,7 @@ fn turns_go_on_where_the_last_batch_ended() {
         }
     }
     let mut order = Vec::new();
-    while let Some((_, batch)) = queue.pull(5, even) {
+    while let Some((_, batch)) = pull(&mut queue, 5, even) {
         order.extend(flows_of(&batch));
     }
     assert_eq!(order, [1, 2, 3, 4, 5].repeat(4));
@@ -104,7 +109,7 @@ fn tiles_of_a_flow_keep_their_order() {
         push(&mut queue, lane(0), 1, tile);
     }
     let mut seen = Vec::new();
-    while let Some((_, batch)) = queue.pull(3, even) {
+    while let Some((_, batch)) = pull(&mut queue, 3, even) {
         seen.extend(batch.into_iter().map(|(_, tile)| tile));
     }
     assert_eq!(seen, (0..10).collect::<Vec<_>>());
@@ -114,7 +119,7 @@ fn tiles_of_a_flow_keep_their_order() {
 fn lanes_share_time_and_not_batches() {
     // Lane 0 costs 10 a tile, lane 1 costs 1; one flow each, both never empty.
     let cost = |l: Lane| if l == lane(0) { 10 } else { 1 };
-    let terms = |l: Lane| Terms { cost: cost(l), riders: false };
+    let terms = |l: Lane| Terms { cost: cost(l), batch: 1, riders: false };
     let mut queue = FairQueue::default();
     for tile in 0..2000 {
         push(&mut queue, lane(0), 0, tile);
@@ -122,7 +127,7 @@ fn lanes_share_time_and_not_batches() {
     }
     let mut time = [0_u64; 2];
     while time[0] + time[1] < 3000 {
-        let (l, batch) = queue.pull(4, terms).expect("both lanes are full");
+        let (l, batch) = pull(&mut queue, 4, terms).expect("both lanes are full");
         time[l.network.0] += batch.len() as u64 * cost(l);
     }
     assert!(time[0].abs_diff(time[1]) <= 2 * 40, "unequal: {time:?}");
@@ -139,7 +144,7 @@ fn a_lane_gets_time_for_each_of_its_requests() {
     }
     let mut tiles = HashMap::<u64, usize>::new();
     for _ in 0..400 {
-        let (_, batch) = queue.pull(4, even).expect("all flows are full");
+        let (_, batch) = pull(&mut queue, 4, even).expect("all flows are full");
         for flow in flows_of(&batch) {
             *tiles.entry(flow).or_default() += 1;
         }
@@ -156,10 +161,10 @@ fn a_newcomer_does_not_pay_for_its_lane() {
         push(&mut queue, lane(1), 1, tile);
     }
     // The first lane has taken eight tiles for a turn worth one; the second has had its batch.
-    assert_eq!(queue.pull(8, even).map(|(l, _)| l), Some(lane(0)));
-    assert_eq!(queue.pull(8, even).map(|(l, _)| l), Some(lane(1)));
+    assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(lane(0)));
+    assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(lane(1)));
     push(&mut queue, lane(0), 2, 0);
-    let (_, batch) = queue.pull(8, even).expect("work");
+    let (_, batch) = pull(&mut queue, 8, even).expect("work");
     assert!(flows_of(&batch).contains(&2));
 }
 
@@ -167,17 +172,17 @@ fn a_newcomer_does_not_pay_for_its_lane() {
 fn an_idle_lane_saves_up_nothing() {
     let mut queue = FairQueue::default();
     push(&mut queue, lane(1), 1, 0);
-    queue.pull(4, even);
+    pull(&mut queue, 4, even);
     for tile in 0..100 {
         push(&mut queue, lane(0), 0, tile);
     }
     for _ in 0..10 {
-        queue.pull(4, even);
+        pull(&mut queue, 4, even);
     }
     for tile in 0..100 {
         push(&mut queue, lane(1), 1, tile);
     }
-    let order: Vec<usize> = (0..8).filter_map(|_| queue.pull(4, even)).map(|(l, _)| l.network.0).collect();
+    let order: Vec<usize> = (0..8).filter_map(|_| pull(&mut queue, 4, even)).map(|(l, _)| l.network.0).collect();
     assert_eq!(order.iter().filter(|l| **l == 1).count(), 4, "{order:?}");
 }
 
@@ -201,7 +206,7 @@ proptest! {
     #[test]
     fn nothing_is_lost_or_doubled(ops in prop::collection::vec(op(), 1..200), riders: bool) {
         let lane_of = |flow: u64| lane((flow % 3) as usize);
-        let terms = |l: Lane| Terms { cost: [1, 7, 1000][l.network.0], riders };
+        let terms = |l: Lane| Terms { cost: [1, 7, 1000][l.network.0], batch: 1, riders };
         let mut queue = FairQueue::default();
         let mut waiting = HashSet::new();
         let mut next = 0_u32;
@@ -213,7 +218,7 @@ proptest! {
                     next += 1;
                 },
                 Op::Pull { max } => {
-                    let Some((lane, batch)) = queue.pull(max, terms) else {
+                    let Some((lane, batch)) = pull(&mut queue, max, terms) else {
                         prop_assert!(waiting.is_empty());
                         continue;
                     };
@@ -234,7 +239,7 @@ proptest! {
             }
             prop_assert_eq!(queue.len(), waiting.len());
         }
-        while let Some((_, batch)) = queue.pull(4, terms) {
+        while let Some((_, batch)) = pull(&mut queue, 4, terms) {
             for (flow, tile) in batch {
                 prop_assert!(waiting.remove(&(flow.0, tile)));
             }
@@ -247,7 +252,7 @@ proptest! {
     fn newcomers_do_not_starve_a_flow(
         others in 0..20_u64, max in 1..6_usize, tiles in 1..8_u32, newcomers in 0..9_u64, riders: bool,
     ) {
-        let terms = |_| Terms { cost: 1, riders };
+        let terms = |_| Terms { cost: 1, batch: 1, riders };
         let mut queue = FairQueue::default();
         for flow in 0..others {
             for tile in 0..64 {
@@ -268,7 +273,7 @@ proptest! {
                     push(&mut queue, lane(0), next, 0);
                     next += 1;
                 }
-                let (_, batch) = queue.pull(max, terms).expect("the flow waits");
+                let (_, batch) = pull(&mut queue, max, terms).expect("the flow waits");
                 pulls += 1;
                 if batch.iter().any(|(flow, _)| flow.0 == 1000) {
                     break;
@@ -289,7 +294,7 @@ proptest! {
         riders: bool,
     ) {
         let cost = |l: Lane| [own, costs.0, costs.1][l.network.0];
-        let terms = |l: Lane| Terms { cost: cost(l), riders };
+        let terms = |l: Lane| Terms { cost: cost(l), batch: 1, riders };
         let mut queue = FairQueue::default();
         for (i, (l, n)) in rivals.iter().enumerate() {
             for tile in 0..(*n as u32) {
@@ -301,7 +306,7 @@ proptest! {
         }
         let (mut time, mut got) = (0, 0);
         while got < tiles {
-            let (l, batch) = queue.pull(max, terms).expect("the flow waits");
+            let (l, batch) = pull(&mut queue, max, terms).expect("the flow waits");
             time += batch.len() as u64 * cost(l);
             got += batch.iter().filter(|(flow, _)| flow.0 == 1000).count() as u32;
             // The rivals never run dry.

@@ -7,7 +7,7 @@ use crate::units::Amount;
 const RATES: [f64; 2] = [1.0, 0.5];
 
 fn ledger() -> Ledger {
-    let mut ledger = Ledger::new(LIMITS, 1);
+    let mut ledger = new_ledger(LIMITS, 1);
     for (network, rate) in RATES.iter().enumerate() {
         ledger.seed_rate(lane(network), *rate);
     }

@@ -12,7 +12,7 @@ fn behind(ledger: &Ledger, now: Instant) -> f64 {
 
 #[test]
 fn a_reader_that_stalls_is_not_competition() {
-    let (mut ledger, start) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, start) = (new_ledger(LIMITS, 1), Instant::now());
     ledger.seed_rate(lane(0), 1.0);
     let (flow, mut results) = admit(&mut ledger, start, (60, 100, 500.0), 4).expect("fits");
     // On the engine for longer than a reader is given: the request waits for the server, not for its client.
@@ -35,7 +35,7 @@ fn a_reader_that_stalls_is_not_competition() {
 
 #[test]
 fn a_picture_that_is_being_decoded_is_competition() {
-    let (mut ledger, start) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, start) = (new_ledger(LIMITS, 1), Instant::now());
     ledger.seed_rate(lane(0), 1.0);
     let _decoding = admit(&mut ledger, start, (60, 100, 500.0), 0).expect("fits");
     assert!(behind(&ledger, start + seconds(20.0)) >= 10.0);
@@ -43,7 +43,7 @@ fn a_picture_that_is_being_decoded_is_competition() {
 
 #[test]
 fn a_reader_that_stalls_is_not_protected() {
-    let (mut ledger, start) = (Ledger::new(LIMITS, 1), Instant::now());
+    let (mut ledger, start) = (new_ledger(LIMITS, 1), Instant::now());
     ledger.seed_rate(lane(0), 1.0);
     let (_flow, _results) = admit(&mut ledger, start, (40, 1, 80.0), 4).expect("fits");
     let batch = take(&mut ledger, start).expect("work");
