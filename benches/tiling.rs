@@ -11,7 +11,7 @@ use san_upscaler::raster::{Channels, Raster, Samples};
 use san_upscaler::tiling::{Blender, Grid, TileSpec, extract};
 use san_upscaler::units::{Scale, Size, TileShape};
 
-const SPEC: TileSpec = TileSpec { shape: TileShape::square(64), halo: 8 };
+const SPEC: TileSpec = TileSpec { shape: TileShape::square(96), halo: 4 };
 
 fn picture() -> Raster {
     let size = Size::new(1024, 512);

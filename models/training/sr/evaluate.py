@@ -1,6 +1,6 @@
 """PSNR and SSIM of a network on the test sets, whole pictures or tiled as the service does.
 
-    python -m sr.evaluate ../san-light/x4.onnx --scale 4 --tile 64 --halo 8 --sets Set5 Set14 BSD100
+    python -m sr.evaluate ../san-light/x4.onnx --scale 4 --tile 48 72 84 96 108 --halo 4
 """
 import argparse
 
@@ -10,7 +10,7 @@ import torch
 from .data import test_pairs
 from .export import run, session
 from .metrics import psnr_ssim_y
-from .tiling import ensembled, padded, tiled
+from .tiling import ensembled, padded, served
 from .upsample import BicubicUpsample
 
 
@@ -52,7 +52,8 @@ def arguments(argv=None):
     parser = argparse.ArgumentParser(prog="sr.evaluate", description=__doc__.split("\n\n")[0])
     parser.add_argument("model", help="an exported .onnx, or bicubic")
     parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
-    parser.add_argument("--tile", type=int, default=0, help="LR pixels a side; 0: the whole picture at once (default)")
+    parser.add_argument("--tile", type=int, nargs="*", default=[],
+                        help="LR pixels a side, of several the one that computes least; none: the whole picture at once (default)")
     parser.add_argument("--halo", type=int, default=8, help="LR pixels (default 8)")
     parser.add_argument("--ensemble", action="store_true", help="x8 self-ensemble")
     parser.add_argument("--degradation", default="BI", choices=("BI", "BD"))
@@ -72,7 +73,7 @@ def onnx_upscaler(args):
         return run(made, planes)
 
     if args.tile:
-        upscale = tiled(upscale, args.scale, args.tile, args.halo)
+        upscale = served(upscale, args.scale, args.tile, args.halo)
     else:
         upscale = padded(upscale, args.scale, WHOLE_MULTIPLE)
     return ensembled(upscale) if args.ensemble else upscale

@@ -14,7 +14,7 @@ def main(argv=None):
     parser.add_argument("model")
     parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
     parser.add_argument("--sets", nargs="+", default=["Set5", "Set14"])
-    parser.add_argument("--tiles", type=int, nargs="+", default=[36, 48, 72, 96])
+    parser.add_argument("--tiles", type=int, nargs="+", default=[48, 72, 84, 96, 108])
     parser.add_argument("--halos", type=int, nargs="+", default=[4, 8])
     args = parser.parse_args(argv)
     made = session(args.model)

@@ -60,6 +60,20 @@ def tiled(upscale, scale, tile, halo, batch=4):
     return whole
 
 
+def least(height, width, sides, halo):
+    """The one of `sides` whose tiles compute the fewest pixels of such a picture; of equals the largest."""
+    return min(sides, key=lambda side: (len(starts(height, side, halo)) * len(starts(width, side, halo)) * side**2, -side))
+
+
+def served(upscale, scale, sides, halo):
+    """As `tiled`, each picture in tiles of the side that computes least."""
+
+    def whole(planes):
+        return tiled(upscale, scale, least(*planes.shape[2:], sides, halo), halo)(planes)
+
+    return whole
+
+
 def padded(upscale, scale, multiple):
     """Wrap `upscale` so that any size is mirrored up to a multiple and cut back."""
 

@@ -5,7 +5,7 @@ import torch
 from conftest import drawn_picture
 
 from sr.evaluate import evaluate, to_planes, to_uint8
-from sr.tiling import ensembled, mirrored, padded, starts, tiled, weights_along
+from sr.tiling import ensembled, least, mirrored, padded, served, starts, tiled, weights_along
 from sr.upsample import BicubicUpsample
 
 
@@ -82,3 +82,19 @@ def test_bicubic_reaches_its_published_figures(data):
     network = BicubicUpsample(4)
     psnr, ssim = evaluate(lambda p: network(torch.from_numpy(p)).numpy(), "Set5", 4, root=data)
     assert abs(psnr - 28.42) < 0.03 and abs(ssim - 0.8104) < 0.001
+
+
+def test_a_picture_takes_the_side_that_computes_least_and_of_equals_the_largest():
+    # As src/tiling/grid.rs has it: a picture of 64 fits between the halos of 72, and 3 x 3 tiles of 48 are 2 x 2 of 72.
+    assert [least(side, side, (48, 72), 4) for side in (40, 41, 64, 65, 80, 81, 120)] == [48, 72, 72, 48, 48, 72, 72]
+    assert least(600, 800, (48, 72, 84, 96, 108), 4) == 108
+    assert least(1, 1, (48, 72), 4) == 48
+    planes = np.random.default_rng(5).uniform(0, 255, (1, 3, 64, 50)).astype(np.float32)
+    seen = []
+
+    def nearest(tiles):
+        seen.append(tiles.shape[2:])
+        return tiles.repeat(2, 2).repeat(2, 3)
+
+    assert np.allclose(served(nearest, 2, (48, 72), 4)(planes), nearest(planes), atol=1e-3)
+    assert seen[:-1] == [(72, 72)]
