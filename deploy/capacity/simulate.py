@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What the autoscaler does to the queue, second by second: pods with the scheduler's own admission (tiles, and time left
+"""What the autoscaler does to the queue, second by second: pods with the scheduler's own admission (work, and time left
 before the deadline), the HorizontalPodAutoscaler as its manifest has it, a balancer that takes turns.
 
-    simulate.py --tiles-per-second R --start-seconds S
+    simulate.py --megapixels-per-second R --start-seconds S
 
-R is what one pod does (docs/capacity.md says how it was measured), S how long a new pod takes to be ready. Prints one
+R is what one pod does of input (docs/capacity.md says how it was measured), S how long a new pod takes to be ready. Prints one
 row for each scenario. The random numbers have a fixed seed: the same arguments, the same rows. Needs PyYAML."""
 
 import argparse
@@ -20,8 +20,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 # As kube-controller-manager has them by default.
 SYNC_SECONDS, TOLERANCE = 15, 0.1
-# A photograph of one megapixel in tiles of 72x72 with a halo of 4: 16 x 16.
-TILES_PER_PICTURE = 256
+# A photograph of 1024x1024 in tiles of 96x96 with a halo of 4: 12 x 12. Only --queue-tiles asks for it.
+TILES_PER_MEGAPIXEL = 144
 # Name, and phases of (seconds, load over what the first pods can do).
 SCENARIOS = [
     ("half of it", [(1800, 0.5)]),
@@ -34,7 +34,8 @@ SCENARIOS = [
 
 @dataclass
 class Request:
-    tiles: float
+    # Seconds of a pod that are left of it.
+    work: float
     since: int
     # As in src/scheduler/admission.rs: one that needs at most half of the pod for its time must not be made late.
     protected: bool
@@ -47,35 +48,36 @@ class Pod:
     history: deque = field(default_factory=lambda: deque(maxlen=60))
     leaving: bool = False
 
-    def queued(self):
-        return sum(request.tiles for request in self.queue)
+    def admitted(self):
+        """`upscaler_admitted_seconds`."""
+        return sum(request.work for request in self.queue)
 
-    def admit(self, tiles, now, rate, deadline, queue_tiles):
+    def admit(self, work, now, deadline, most):
         """src/scheduler/admission.rs: all of it or nothing, by tiles, by fair sharing, and by what it does to others."""
-        if self.queued() + tiles > queue_tiles or self.shared(tiles) + tiles > rate * deadline:
+        if self.admitted() + work > most or self.shared(work) + work > deadline:
             return False
         for one in self.queue:
-            left = rate * (one.since + deadline - now)
-            before = self.shared(one.tiles)
-            if one.protected and before <= left < before + min(tiles, one.tiles):
+            left = one.since + deadline - now
+            before = self.shared(one.work)
+            if one.protected and before <= left < before + min(work, one.work):
                 return False
-        self.queue.append(Request(tiles, now, tiles <= rate * deadline / 2))
+        self.queue.append(Request(work, now, work <= deadline / 2))
         return True
 
-    def shared(self, tiles):
-        """The tiles that are done by when a request of so many is, if all take turns, without its own."""
-        return sum(min(one.tiles, tiles) for one in self.queue)
+    def shared(self, work):
+        """What is done by when a request of so much is, if all take turns, without its own."""
+        return sum(min(one.work, work) for one in self.queue)
 
-    def work(self, tiles, now):
-        """Does so many tiles, in equal shares for each request; how long the finished ones took."""
-        while tiles > 1e-9 and self.queue:
-            share = tiles / len(self.queue)
+    def run(self, seconds, now):
+        """Works for so long, in equal shares for each request; how long the finished ones took."""
+        while seconds > 1e-9 and self.queue:
+            share = seconds / len(self.queue)
             for request in self.queue:
-                done = min(share, request.tiles)
-                request.tiles -= done
-                tiles -= done
-            yield from (now - request.since for request in self.queue if request.tiles <= 1e-9)
-            self.queue = [request for request in self.queue if request.tiles > 1e-9]
+                done = min(share, request.work)
+                request.work -= done
+                seconds -= done
+            yield from (now - request.since for request in self.queue if request.work <= 1e-9)
+            self.queue = [request for request in self.queue if request.work > 1e-9]
 
 
 class Scaler:
@@ -126,7 +128,8 @@ def arrivals(draw, mean):
 def simulate(phases, rate, start_seconds, deadline, queue_tiles, spec):
     draw, scaler = random.Random(1), Scaler(spec)
     pods = [Pod(0) for _ in range(scaler.low)]
-    capacity = scaler.low * rate / TILES_PER_PICTURE
+    # Pictures a second, of a megapixel in the mean; and --queue-tiles in seconds.
+    capacity, most_work = scaler.low * rate, queue_tiles / TILES_PER_MEGAPIXEL / rate
     waits, asked, refused, late, most, now, peak = [], 0, 0, 0, scaler.low, 0, 0.0
     for seconds, load in phases:
         for _ in range(seconds):
@@ -136,17 +139,17 @@ def simulate(phases, rate, start_seconds, deadline, queue_tiles, spec):
                 pod = seen[asked % len(seen)]
                 asked += 1
                 # Pictures of a quarter to nearly two megapixels.
-                tiles = round(TILES_PER_PICTURE * draw.uniform(0.25, 1.75))
-                refused += not pod.admit(tiles, now, rate, deadline, queue_tiles)
+                work = draw.uniform(0.25, 1.75) / rate
+                refused += not pod.admit(work, now, deadline, most_work)
             for pod in pods:
                 kept = [request for request in pod.queue if now - request.since < deadline]
                 late += len(pod.queue) - len(kept)
                 pod.queue = kept
                 if pod.ready_at <= now:
-                    waits += pod.work(rate, now)
-                    pod.history.append(pod.queued())
+                    waits += pod.run(1, now)
+                    pod.history.append(pod.admitted())
             pods = [pod for pod in pods if pod.queue or not pod.leaving]
-            peak = max([peak, *(pod.queued() / rate for pod in seen)])
+            peak = max([peak, *(pod.admitted() for pod in seen)])
             if now % SYNC_SECONDS == 0:
                 serving = [pod for pod in pods if not pod.leaving]
                 metric = sum(sum(pod.history) / max(1, len(pod.history)) for pod in seen) / len(seen)
@@ -171,7 +174,7 @@ def default_of(variable):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tiles-per-second", type=float, required=True)
+    parser.add_argument("--megapixels-per-second", type=float, required=True)
     parser.add_argument("--start-seconds", type=float, required=True)
     args = parser.parse_args()
     manifest = ROOT / "deploy/kubernetes/components/autoscaling/horizontalpodautoscaler.yaml"
@@ -183,7 +186,7 @@ def main():
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, phases in SCENARIOS:
         asked, refused, late, median, p95, peak, most, last = simulate(
-            phases, args.tiles_per_second, args.start_seconds, deadline, queue_tiles, spec
+            phases, args.megapixels_per_second, args.start_seconds, deadline, queue_tiles, spec
         )
         print(f"| {name} | {asked} | {refused / asked:.1%} | {late / asked:.1%} | {median:.0f} s | {p95:.0f} s | {peak:.0f} s | {most} | {last} |")
 

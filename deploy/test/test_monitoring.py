@@ -125,7 +125,7 @@ class Monitoring(unittest.TestCase):
     def test_what_the_adapter_serves_has_a_name_that_kubernetes_takes(self):
         # A colon would end up in the path of a request to the API server.
         names = [served for served, _, _ in adapter()]
-        self.assertEqual(names, ["upscaler_admitted_tiles", "upscaler_pod_backlog_seconds", "upscaler_inflight_bytes"])
+        self.assertEqual(names, ["upscaler_admitted_seconds", "upscaler_inflight_bytes"])
 
 
 if __name__ == "__main__":

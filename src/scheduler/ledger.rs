@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::admission::{self, Demand, Load, Refusal, Standing, Verdict};
+use super::backlog::Backlog;
 use super::batch::{Job, Outcome};
 use super::cancel::{Finished, TileError};
 use super::queue::{FairQueue, FlowId};
@@ -116,7 +117,7 @@ pub(super) struct Ledger {
     /// By age; the passes of a request in their order.
     entries: BTreeMap<FlowId, Entry>,
     rates: Rates,
-    tiles: usize,
+    backlog: Backlog,
     bytes: u64,
     admitted: u64,
     draining: bool,
@@ -131,7 +132,7 @@ impl Ledger {
             rates: Rates::new(fill),
             limits,
             workers,
-            tiles: 0,
+            backlog: Backlog::default(),
             bytes: 0,
             admitted: 0,
             draining: false,
@@ -154,8 +155,13 @@ impl Ledger {
     }
 
     /// Tiles admitted and not gone.
-    pub(super) const fn tiles(&self) -> usize {
-        self.tiles
+    pub(super) fn tiles(&self) -> usize {
+        self.backlog.tiles()
+    }
+
+    /// Seconds until the workers would have done them, by the measured rates.
+    pub(super) fn seconds(&self) -> f64 {
+        self.backlog.seconds(&self.rates, self.workers)
     }
 
     /// Bytes admitted and not given back.
@@ -199,7 +205,7 @@ impl Ledger {
             standing.bytes += entry.demand.bytes;
         }
         let standings = standings.into_values().collect();
-        let load = Load { standings, tiles: self.tiles, bytes: self.bytes };
+        let load = Load { standings, tiles: self.tiles(), bytes: self.bytes };
         let mut verdict = admission::judge(passes, now, &self.limits, self.workers, &self.rates, &load);
         if self.draining {
             verdict.refusal = Some(Refusal::Draining);
@@ -222,7 +228,7 @@ impl Ledger {
         let mut admit = |demand: &Demand| {
             let flow = FlowId(self.admitted);
             self.admitted += 1;
-            self.tiles += demand.tiles;
+            self.backlog.add(demand.lane, demand.tiles);
             self.bytes += demand.bytes;
             self.queue.open(flow, demand.lane);
             let entry = Entry {
@@ -317,8 +323,9 @@ impl Ledger {
             let Some(entry) = self.entries.get_mut(&flow) else { continue };
             entry.running -= 1;
             entry.active = Some(now);
-            self.tiles -= 1;
-            let network = entry.demand.lane.network;
+            let lane = entry.demand.lane;
+            self.backlog.remove(lane, 1);
+            let network = lane.network;
             if entry.state != State::Live {
                 effects.count(network, Fate::Cancelled, 1);
                 self.close(flow);
@@ -382,7 +389,7 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&flow) else { return effects };
         effects.dropped.extend(self.queue.close(flow));
         effects.count(entry.demand.lane.network, Fate::Cancelled, effects.dropped.len());
-        self.tiles -= entry.unsubmitted + entry.queued;
+        self.backlog.remove(entry.demand.lane, entry.unsubmitted + entry.queued);
         entry.unsubmitted = 0;
         entry.queued = 0;
         effects

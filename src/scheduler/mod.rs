@@ -3,9 +3,10 @@
 //! A request is admitted whole or refused ([`admission`], by the measured [`rate`]); its tiles then wait in a queue
 //! where requests take turns ([`queue`]); a worker thread that is free pulls a batch of one network and shape and runs
 //! it ([`worker`], [`batch`]); dropping the [`Ticket`] takes back what has not begun ([`cancel`]). All state is one
-//! ledger behind one lock ([`ledger`], [`shared`]).
+//! ledger behind one lock ([`ledger`], [`shared`]), with a tally of what is to do ([`backlog`]).
 
 mod admission;
+mod backlog;
 mod batch;
 mod cancel;
 mod ledger;

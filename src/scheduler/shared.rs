@@ -5,7 +5,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as Clock;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use tokio::time::Instant;
 
 use super::Lane;
@@ -144,6 +144,7 @@ impl Shared {
 pub(super) struct Meters {
     queued_tiles: IntGauge,
     admitted_tiles: IntGauge,
+    admitted_seconds: Gauge,
     inflight_bytes: IntGauge,
     batch_tiles: Histogram,
     panics: IntCounter,
@@ -180,6 +181,7 @@ impl Meters {
         Self {
             queued_tiles: metrics.queued_tiles.clone(),
             admitted_tiles: metrics.admitted_tiles.clone(),
+            admitted_seconds: metrics.admitted_seconds.clone(),
             inflight_bytes: metrics.inflight_bytes.clone(),
             batch_tiles: metrics.batch_tiles.clone(),
             panics: metrics.panics.with_label_values(&["engine"]),
@@ -190,6 +192,7 @@ impl Meters {
     fn show(&self, ledger: &Ledger) {
         self.queued_tiles.set(ledger.queued() as i64);
         self.admitted_tiles.set(ledger.tiles() as i64);
+        self.admitted_seconds.set(ledger.seconds());
         self.inflight_bytes.set(i64::try_from(ledger.bytes()).unwrap_or(i64::MAX));
     }
 

@@ -4,7 +4,7 @@
 //! problem codes, the models of the registry). docs/metrics.md is the list for operators; a test holds it to this file.
 
 use prometheus::core::{Collector, Desc};
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Seconds, of whole requests. From what a probe takes to the default deadline, about twofold a step: the question
 /// asked of it is "has p99 doubled", and sixteen series a route are cheap. A bound stands at 300 s, the default
@@ -65,6 +65,8 @@ pub struct Metrics {
     pub queued_tiles: IntGauge,
     /// `upscaler_admitted_tiles`: admitted and not finished.
     pub admitted_tiles: IntGauge,
+    /// `upscaler_admitted_seconds`: until the workers would have done them, by measured rates.
+    pub admitted_seconds: Gauge,
     /// `upscaler_inflight_requests`.
     pub inflight_requests: IntGauge,
     /// `upscaler_inflight_bytes`: memory that admitted requests may hold.
@@ -131,6 +133,10 @@ impl Metrics {
                 "upscaler_admitted_tiles",
                 "Tiles of admitted requests that are not finished; bounded by --queue-tiles.",
             ),
+            admitted_seconds: new.add(Gauge::new(
+                "upscaler_admitted_seconds",
+                "Seconds until the workers would have done the admitted tiles, by the measured rates.",
+            )),
             inflight_requests: new.gauge("upscaler_inflight_requests", "Requests under /v1/ that are not finished."),
             inflight_bytes: new.gauge(
                 "upscaler_inflight_bytes",

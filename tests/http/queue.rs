@@ -43,6 +43,7 @@ async fn a_full_queue_is_refused_and_empties_when_the_client_leaves() {
     let server = Server::start(&["--queue-tiles", "50"]);
     let stream = held(&server).await;
     settled(&server).await;
+    assert!(server.metric("upscaler_admitted_seconds", "").await > 0.0);
 
     let document = refused(server.upscale("scale=4", png(&drawing(800, 800))).await, 429, "queue_full").await;
     assert_eq!(document["limit_name"], "queue_tiles");
@@ -51,6 +52,7 @@ async fn a_full_queue_is_refused_and_empties_when_the_client_leaves() {
 
     drop(stream);
     server.until_metric("upscaler_admitted_tiles", "", |tiles| tiles == 0.0).await;
+    server.until_metric("upscaler_admitted_seconds", "", |seconds| seconds == 0.0).await;
     server.until_metric("upscaler_inflight_bytes", "", |bytes| bytes == 0.0).await;
     server.until_metric("upscaler_requests_total", "status=\"499\"", |count| count == 1.0).await;
     server.until_metric("upscaler_inflight_requests", "", |count| count == 0.0).await;

@@ -308,8 +308,12 @@ proptest! {
     /// Whatever happens, every submitted tile has one fate, and in the end nothing is held.
     #[test]
     fn every_history_ends_at_zero(ops in prop::collection::vec((0..7_u8, 0..1000_usize, 1..9_usize), 1..150)) {
-        let (mut ledger, start) = (new_ledger(LIMITS, 2), Instant::now());
-        let mut now = start;
+        let (mut ledger, mut now) = (new_ledger(LIMITS, 2), Instant::now());
+        // Not the ledger's own, which would refuse; far apart, so that a tile in the wrong lane shows, and exact in binary.
+        let (mut rates, each) = (Rates::new(Fill::even(LIMITS.batch_max)), [0.125, 4.0, 32.0]);
+        for (network, seconds) in each.iter().enumerate() {
+            rates.seed(lane(network), *seconds);
+        }
         let mut tickets: Vec<(FlowId, Receiver, usize)> = Vec::new();
         let mut running: Vec<Batch> = Vec::new();
         let mut fates = 0;
@@ -363,6 +367,9 @@ proptest! {
             }
             let held: usize = ledger.entries.values().map(Entry::tiles).sum();
             prop_assert_eq!(held, ledger.tiles());
+            let seconds = |entry: &Entry| entry.tiles() as f64 * each[entry.demand.lane.network.0];
+            let held: f64 = ledger.entries.values().map(seconds).sum();
+            prop_assert_eq!(held, ledger.backlog.seconds(&rates, 1));
             prop_assert!(ledger.tiles() <= LIMITS.queue_tiles && ledger.bytes() <= LIMITS.queue_bytes);
         }
         for batch in running {
@@ -372,6 +379,7 @@ proptest! {
             fates += sum(carry_out(ledger.cancel(flow)));
         }
         prop_assert_eq!(figures(&ledger), (0, 0, 0));
+        prop_assert_eq!(ledger.backlog.seconds(&rates, 1), 0.0);
         prop_assert_eq!(fates, submitted);
         prop_assert!(ledger.entries.is_empty());
     }

@@ -68,6 +68,7 @@ proptest! {
         prop_assert_eq!(scheduler.admitted_tiles(), 0);
         prop_assert_eq!(metrics.queued_tiles.get(), 0);
         prop_assert_eq!(metrics.admitted_tiles.get(), 0);
+        prop_assert_eq!(metrics.admitted_seconds.get(), 0.0);
         prop_assert_eq!(metrics.inflight_bytes.get(), 0);
     }
 }

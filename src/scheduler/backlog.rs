@@ -1,0 +1,80 @@
+//! What is admitted and not gone: tiles by lane, and how long the workers have with them.
+
+use std::collections::BTreeMap;
+
+use super::Lane;
+use super::rate::Rates;
+
+/// Tiles by lane. It grows with the lanes that were ever used, which are few, and never with requests.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    lanes: BTreeMap<Lane, usize>,
+}
+
+impl Backlog {
+    /// Tiles were admitted.
+    pub(super) fn add(&mut self, lane: Lane, tiles: usize) {
+        *self.lanes.entry(lane).or_default() += tiles;
+    }
+
+    /// Tiles that were added are gone.
+    pub(super) fn remove(&mut self, lane: Lane, tiles: usize) {
+        *self.lanes.entry(lane).or_default() -= tiles;
+    }
+
+    /// Tiles of all lanes.
+    pub(super) fn tiles(&self) -> usize {
+        self.lanes.values().sum()
+    }
+
+    /// Seconds until so many workers would have done all of it; a lane that is not measured counts nothing.
+    pub(super) fn seconds(&self, rates: &Rates, workers: usize) -> f64 {
+        let lanes = self.lanes.iter().filter(|(_, tiles)| **tiles > 0);
+        let seconds = lanes.map(|(lane, tiles)| *tiles as f64 * rates.seconds(*lane).unwrap_or(0.0));
+        // Not `sum`, which makes -0 of nothing.
+        seconds.fold(0.0, |all, lane| all + lane) / workers.max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fill::Fill;
+    use crate::registry::NetworkId;
+    use crate::units::TileShape;
+
+    fn lane(network: usize, side: u32) -> Lane {
+        Lane { network: NetworkId(network), shape: TileShape::square(side) }
+    }
+
+    #[test]
+    fn each_lane_counts_by_its_own_rate() {
+        let (small, large, other) = (lane(0, 48), lane(0, 108), lane(1, 48));
+        let mut rates = Rates::new(Fill::even(4));
+        rates.seed(small, 0.25);
+        rates.seed(large, 1.25);
+        let mut backlog = Backlog::default();
+        backlog.add(small, 4);
+        backlog.add(large, 2);
+        backlog.add(large, 2);
+        assert_eq!((backlog.tiles(), backlog.seconds(&rates, 1), backlog.seconds(&rates, 3)), (8, 6.0, 2.0));
+
+        backlog.add(other, 10);
+        assert_eq!((backlog.tiles(), backlog.seconds(&rates, 1)), (18, 6.0), "not measured");
+        rates.seed(other, 0.5);
+        assert_eq!(backlog.seconds(&rates, 1), 11.0);
+
+        backlog.remove(large, 3);
+        assert_eq!((backlog.tiles(), backlog.seconds(&rates, 1)), (15, 7.25));
+    }
+
+    #[test]
+    fn nothing_is_zero_and_not_minus_zero() {
+        let rates = Rates::new(Fill::even(4));
+        let mut backlog = Backlog::default();
+        assert_eq!(backlog.seconds(&rates, 2).to_string(), "0");
+        backlog.add(lane(0, 48), 3);
+        backlog.remove(lane(0, 48), 3);
+        assert_eq!((backlog.tiles(), backlog.seconds(&rates, 2).to_string().as_str()), (0, "0"));
+    }
+}
