@@ -211,7 +211,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="observe-") as temporary, Stack(Path(temporary)) as stack:
         folder = Path(temporary)
         # A short queue, so that a few clients can fill it.
-        flags = ["--metrics-listen", f"127.0.0.1:{metrics_port}", "--queue-tiles", "80"]
+        flags = ["--metrics-listen", f"127.0.0.1:{metrics_port}", "--queue-tiles", "30"]
         stack.start("server", installed.serve(port, *flags))
         config = prometheus_config(folder, f"127.0.0.1:{metrics_port}")
         stack.start("prometheus", ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/data",
