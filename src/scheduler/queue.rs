@@ -10,7 +10,9 @@
 //! A request that has had no turn yet goes before those that have (as sparse flows do in RFC 8290),
 //! in every second batch at most, and where a full batch takes about as many times longer as it holds more tiles, its
 //! first batch carries newcomers only: a thumbnail neither waits for a ring of posters nor for tiles that only fill
-//! its batch up. Where a full batch takes hardly longer than one tile, tiles of older requests ride along.
+//! its batch up. Where a full batch takes hardly longer than one tile, tiles of older requests ride along. A lane that
+//! was empty begins ahead of the others if a newcomer fills it, and the next that does so only after one of those had a
+//! batch: a thumbnail's tiles are of another shape than a poster's, as a rule.
 //!
 //! Rejected: one virtual time per flow, smallest first (start-time fair queueing). It interleaves as well, but flows
 //! that keep arriving enter at the current virtual time, ahead of an older flow that was served once; enough
@@ -46,6 +48,8 @@ pub struct FairQueue<T> {
     lanes: BTreeMap<Lane, LaneState>,
     /// Lanes with waiting tiles, the one whose turn it is first.
     turns: VecDeque<Lane>,
+    /// The lane that came in ahead of the others, until one of those has had a batch.
+    ahead: Option<Lane>,
     /// Every open flow.
     flows: HashMap<FlowId, Flow<T>>,
     len: usize,
@@ -74,7 +78,7 @@ struct Flow<T> {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { lanes: BTreeMap::new(), turns: VecDeque::new(), flows: HashMap::new(), len: 0 }
+        Self { lanes: BTreeMap::new(), turns: VecDeque::new(), ahead: None, flows: HashMap::new(), len: 0 }
     }
 }
 
@@ -104,7 +108,12 @@ impl<T> FairQueue<T> {
         let Some(entry) = self.flows.get_mut(&flow) else { return Err(tile) };
         let state = self.lanes.entry(entry.lane).or_default();
         if state.waiting == 0 {
-            self.turns.push_back(entry.lane);
+            if entry.new && self.ahead.is_none() && !self.turns.is_empty() {
+                self.turns.push_front(entry.lane);
+                self.ahead = Some(entry.lane);
+            } else {
+                self.turns.push_back(entry.lane);
+            }
         }
         if entry.tiles.is_empty() {
             if entry.new {
@@ -142,6 +151,7 @@ impl<T> FairQueue<T> {
     pub fn pull(&mut self, terms: impl Fn(Lane) -> Terms) -> Option<(Lane, Vec<(FlowId, T)>)> {
         let lane = self.turn(&terms)?;
         let Terms { cost, batch: batch_max, riders } = terms(lane);
+        self.ahead = self.ahead.filter(|ahead| *ahead == lane);
         let state = self.lanes.get_mut(&lane)?;
         let mut batch = Vec::with_capacity(batch_max.min(state.waiting));
         let newcomers = !state.newcomers.is_empty() && !state.passed;

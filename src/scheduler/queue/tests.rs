@@ -76,6 +76,37 @@ fn tiles_of_a_poster_ride_along_where_that_is_cheap() {
     }
 }
 
+/// A poster in batches of one tile, so that its lane owes nothing after the first.
+fn poster_by_one() -> FairQueue<u32> {
+    let mut queue = FairQueue::default();
+    for tile in 0..100 {
+        push(&mut queue, lane(0), 1, tile);
+    }
+    assert_eq!(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)), Some(vec![1]));
+    queue
+}
+
+#[test]
+fn a_newcomer_of_another_lane_has_the_next_batch_and_the_one_after_it_waits() {
+    let mut queue = poster_by_one();
+    let mut order = Vec::new();
+    for flow in 2..6 {
+        push(&mut queue, lane(1), flow, 0);
+        order.extend(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)));
+    }
+    // When it is their lane's turn again, two wait there: each gets as much as the poster.
+    assert_eq!(order.concat(), [2, 1, 3, 4]);
+}
+
+#[test]
+fn who_had_a_turn_before_is_no_newcomer_to_other_lanes() {
+    let mut queue = poster_by_one();
+    for (tile, want) in [(0, 2), (1, 1)] {
+        push(&mut queue, lane(1), 2, tile);
+        assert_eq!(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)), Some(vec![want]), "tile {tile}");
+    }
+}
+
 #[test]
 fn newcomers_go_first_in_every_second_batch_only() {
     let mut queue = poster();
@@ -160,10 +191,10 @@ fn a_newcomer_does_not_pay_for_its_lane() {
         push(&mut queue, lane(0), 0, tile);
         push(&mut queue, lane(1), 1, tile);
     }
-    // The first lane has taken eight tiles for a turn worth one; the second has had its batch.
-    assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(lane(0)));
+    // The lane that came last began, and has taken eight tiles for a turn worth one; the other has had its batch.
     assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(lane(1)));
-    push(&mut queue, lane(0), 2, 0);
+    assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(lane(0)));
+    push(&mut queue, lane(1), 2, 0);
     let (_, batch) = pull(&mut queue, 8, even).expect("work");
     assert!(flows_of(&batch).contains(&2));
 }
