@@ -99,7 +99,7 @@ fn encoding(c: &mut Criterion) {
         ("png-gray", OutputFormat::Png, Channels::Gray, Depth::Eight),
         ("png-rgb-16", OutputFormat::Png, Channels::Rgb, Depth::Sixteen),
         ("jpeg-rgb", OutputFormat::Jpeg, Channels::Rgb, Depth::Eight),
-        ("jpeg-rgba", OutputFormat::Jpeg, Channels::Rgba, Depth::Eight),
+        ("jpeg-gray", OutputFormat::Jpeg, Channels::Gray, Depth::Eight),
         ("tiff-rgb-16", OutputFormat::Tiff, Channels::Rgb, Depth::Sixteen),
         ("webp-rgb", OutputFormat::WebP, Channels::Rgb, Depth::Eight),
     ] {
