@@ -31,7 +31,7 @@ pub const THRESHOLD: usize = 1 << 20;
 pub(super) const CHUNK: usize = 128 << 10;
 
 /// Bytes of tiles, before and after, that one request has under way: enough to keep every worker in full batches
-/// (31 tiles of 72x72 at x4), and what a poster may cost beside its rows.
+/// (14 tiles of 108x108 at x4), and what a poster may cost beside its rows.
 const UNDER_WAY: usize = 32 << 20;
 
 /// Tiles in order that wait to be joined.
