@@ -185,8 +185,8 @@ pub fn warm_up(engines: &mut EngineSet, registry: &Registry, fill: &Fill) -> Res
     Ok(warm)
 }
 
-/// The batches to begin with, the largest last. A card chooses its algorithms anew for each, and fills batches up to powers of two; elsewhere one
-/// tile of each shape shows all there is to see, but for the memory of the largest batch.
+/// The batches to begin with, the largest last. A card chooses its algorithms anew for each, and fills batches up to
+/// powers of two; elsewhere one tile of each shape shows all there is to see, but for the memory of the largest batch.
 fn batches(full: usize, on_card: bool, largest: bool) -> Vec<usize> {
     let smaller = std::iter::successors(Some(1), |tiles| Some(tiles * 2)).take_while(|tiles| *tiles < full);
     match (on_card, largest) {

@@ -79,8 +79,8 @@ impl Rates {
         self.fill.of(lane.network, lane.shape)
     }
 
-    /// What the fair queue must know: the cost in nanoseconds, the largest batch, and whether riders are cheap. Unknown, they are not, so
-    /// that single tiles run and are measured.
+    /// What the fair queue must know: the cost in nanoseconds, the largest batch, and whether riders are cheap. Unknown,
+    /// they are not, so that single tiles run and are measured.
     pub fn terms(&self, lane: Lane) -> Terms {
         let nanos = match self.seconds(lane) {
             Some(seconds) => (seconds * 1e9) as u64,

@@ -43,19 +43,29 @@ fn an_empty_queue_gives_nothing() {
     assert!(queue.is_empty());
 }
 
-/// A queue whose poster, request 1, has had its first turn.
-fn poster() -> FairQueue<u32> {
+/// A queue whose poster, request 1 of lane 0, has had its first turn: a batch of so many. More than one is a debt.
+fn poster(batch: usize) -> FairQueue<u32> {
     let mut queue = FairQueue::default();
     for tile in 0..1000 {
         push(&mut queue, lane(0), 1, tile);
     }
-    assert_eq!(pull(&mut queue, 4, even).map(|(_, b)| flows_of(&b)), Some(vec![1, 1, 1, 1]));
+    assert_eq!(pull(&mut queue, batch, even).map(|(_, b)| flows_of(&b)), Some(vec![1; batch]));
     queue
+}
+
+/// Requests 2 to 5 come to a lane with a tile each, one before each batch of one: whose tiles run.
+fn newcomers_one_by_one(mut queue: FairQueue<u32>, to: Lane) -> Vec<u64> {
+    let mut order = Vec::new();
+    for flow in 2..6 {
+        push(&mut queue, to, flow, 0);
+        order.extend(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)));
+    }
+    order.concat()
 }
 
 #[test]
 fn a_thumbnail_has_the_next_batch() {
-    let mut queue = poster();
+    let mut queue = poster(4);
     for tile in 0..6 {
         push(&mut queue, lane(0), 2, tile);
     }
@@ -70,37 +80,21 @@ fn a_thumbnail_has_the_next_batch() {
 fn tiles_of_a_poster_ride_along_where_that_is_cheap() {
     let with_riders = |_| Terms { cost: 1, batch: 1, riders: true };
     for (terms, want) in [(with_riders as fn(Lane) -> Terms, vec![2, 1, 1, 1]), (even, vec![2])] {
-        let mut queue = poster();
+        let mut queue = poster(4);
         push(&mut queue, lane(0), 2, 0);
         assert_eq!(pull(&mut queue, 4, terms).map(|(_, b)| flows_of(&b)), Some(want));
     }
 }
 
-/// A poster in batches of one tile, so that its lane owes nothing after the first.
-fn poster_by_one() -> FairQueue<u32> {
-    let mut queue = FairQueue::default();
-    for tile in 0..100 {
-        push(&mut queue, lane(0), 1, tile);
-    }
-    assert_eq!(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)), Some(vec![1]));
-    queue
-}
-
 #[test]
 fn a_newcomer_of_another_lane_has_the_next_batch_and_the_one_after_it_waits() {
-    let mut queue = poster_by_one();
-    let mut order = Vec::new();
-    for flow in 2..6 {
-        push(&mut queue, lane(1), flow, 0);
-        order.extend(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)));
-    }
     // When it is their lane's turn again, two wait there: each gets as much as the poster.
-    assert_eq!(order.concat(), [2, 1, 3, 4]);
+    assert_eq!(newcomers_one_by_one(poster(1), lane(1)), [2, 1, 3, 4]);
 }
 
 #[test]
 fn who_had_a_turn_before_is_no_newcomer_to_other_lanes() {
-    let mut queue = poster_by_one();
+    let mut queue = poster(1);
     for (tile, want) in [(0, 2), (1, 1)] {
         push(&mut queue, lane(1), 2, tile);
         assert_eq!(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)), Some(vec![want]), "tile {tile}");
@@ -109,13 +103,7 @@ fn who_had_a_turn_before_is_no_newcomer_to_other_lanes() {
 
 #[test]
 fn newcomers_go_first_in_every_second_batch_only() {
-    let mut queue = poster();
-    let mut order = Vec::new();
-    for flow in 2..6 {
-        push(&mut queue, lane(0), flow, 0);
-        order.extend(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)));
-    }
-    assert_eq!(order.concat(), [2, 1, 3, 1]);
+    assert_eq!(newcomers_one_by_one(poster(4), lane(0)), [2, 1, 3, 1]);
 }
 
 #[test]
