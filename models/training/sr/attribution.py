@@ -1,4 +1,4 @@
-"""ATTRIBUTION.md out of the training pictures' list: whom the committed weights learned from, and on what terms.
+"""ATTRIBUTION.md out of the training images' list: whom the committed weights learned from, and on what terms.
 
     python -m sr.attribution > ../ATTRIBUTION.md
 """
@@ -7,11 +7,23 @@ from collections import defaultdict
 
 from .data import data_root
 
-HEAD = """# Attribution of the training pictures
+HEAD = """# Attribution of the training images
 
-The weights in this folder were trained on {crops} crops from {photographs} photographs and no others. The pictures are
-not part of this repository. They come from the public repositories below; the terms are those that each repository
-states. Made from the data's own list by `python -m sr.attribution` in `training/`.
+The weights in this folder were trained on {crops} crops from {photographs} photographs, on images that
+`training/sr/drawing.py` draws, and on no others. The photographs are not part of this repository. They come from the
+public repositories below; the terms are those that each repository states. Made from the data's own list by
+`python -m sr.attribution` in `training/`.
+
+## Fonts of the drawn text
+
+As packaged by Debian; each package's `/usr/share/doc/PACKAGE/copyright` has the text. No font is part of this repository.
+
+| package | fonts | license |
+|---|---|---|
+| `fonts-dejavu` | DejaVu Sans, Serif | Bitstream Vera license; changes public domain |
+| `fonts-liberation` | Liberation Sans, Serif, Mono, Sans Narrow | SIL OFL 1.1 (Narrow: GPL-2 with font exception) |
+| `fonts-noto-core` | Noto Sans, Noto Serif, Noto Sans Display | SIL OFL 1.1 |
+| `fonts-ipafont` | IPA Gothic, IPA Mincho | IPA Font License 1.0 |
 """
 
 

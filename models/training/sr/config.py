@@ -7,8 +7,8 @@ from pathlib import Path
 @dataclass
 class Data:
     """Where patches come from. `patch` is in LR pixels; `candidates` 1 turns the preference for detail off;
-    `flat` is the share of patches that are drawn in one colour, which teaches a flat picture to stay flat up to its
-    border; `piece` patches are worked on at a time on a CPU."""
+    `flat` is the share of patches of one color, which teaches a flat image to stay flat up to its border, and `drawn`
+    the share that sr/drawing.py draws: documents, screens, line art; `piece` patches are worked on at a time on a CPU."""
 
     degradation: str = "BI"
     patch: int = 32
@@ -16,12 +16,13 @@ class Data:
     piece: int = 4
     candidates: int = 2
     flat: float = 0.0
+    drawn: float = 0.0
 
 
 @dataclass
 class Train:
-    """The run. It ends after `steps`, or after `minutes` of training time where that is above 0. `loss` is "l1", or "l2"
-    for a last turn (sr/workers.py)."""
+    """The run. It ends after `steps`, or after `minutes` of training time where that is above 0. The rate warms up, stays,
+    and falls over the last share `decay` of the budget. `loss` is "l1", or "l2" for a last turn (sr/workers.py)."""
 
     steps: int = 10000
     minutes: float = 0.0
@@ -29,6 +30,7 @@ class Train:
     loss: str = "l1"
     rate: float = 5e-4
     rate_floor: float = 0.002
+    decay: float = 0.15
     warmup_steps: int = 200
     ema: float = 0.999
     seed: int = 1

@@ -1,8 +1,9 @@
-"""The pictures: training crops with patches drawn from them, and the test sets.
+"""The images: training crops with patches drawn from them, and the test sets.
 
 All training crops are held in memory as uint8 together with their low-resolution versions, made once and kept as an
 .npz beside the run. A patch is drawn with a preference for detail: of a few candidates the one whose low-resolution
-gradient is largest, for smooth sky teaches nothing. Then one of the eight flips and turns.
+gradient is largest, for smooth sky teaches nothing. Then one of the eight flips and turns. With the degradation REAL the
+low-resolution patch is made from the high-resolution one as it is drawn.
 """
 import hashlib
 import os
@@ -13,7 +14,9 @@ import torch
 from PIL import Image
 
 from .degrade import degrade
+from .drawing import Drawings
 from .matlab import crop_to_multiple
+from .real import MARGIN, degrade_real
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -58,12 +61,13 @@ class Crops:
     """Training pictures of one scale and degradation, in memory."""
 
     def __init__(self, folder, scale, kind="BI", cache=None, limit=None):
-        self.scale = scale
+        self.scale, self.real = scale, kind == "REAL"
         paths = pictures(folder)[:limit]
         if not paths:
             raise FileNotFoundError(f"no pictures under {folder}: set SAN_DATA to the folder that has train/")
         self.hr = [crop_to_multiple(read_rgb(p), scale) for p in paths]
-        self.lr = self._low(paths, kind, cache)
+        self.lr = self._low(paths, "BI" if self.real else kind, cache)
+        self.drawings = Drawings()
         self.sums = [np.pad(detail_map(lr), ((1, 0), (1, 0))).cumsum(0).cumsum(1) for lr in self.lr]
 
     def _low(self, paths, kind, cache):
@@ -85,26 +89,56 @@ class Crops:
         s = self.sums[i]
         return s[y + size, x + size] - s[y, x + size] - s[y + size, x] + s[y, x]
 
-    def batch(self, rng, count, size, candidates, flat=0.0):
-        """(LR, HR) float32 tensors (count, 3, size, size) and (count, 3, s*size, s*size) in 0..255; a share `flat` of
-        the patches holds one colour, any of the cube, in both."""
+    def _photograph(self, rng, size, candidates):
+        """The (LR, HR) uint8 patch of a training crop."""
+        best = None
+        for _ in range(candidates):
+            i = int(rng.integers(len(self.lr)))
+            h, w = self.lr[i].shape[:2]
+            y, x = int(rng.integers(h - size + 1)), int(rng.integers(w - size + 1))
+            detail = self._detail(i, y, x, size)
+            if best is None or detail > best[0]:
+                best = (detail, i, y, x)
+        _, i, y, x = best
+        if self.real:
+            return self._real(rng, self.hr[i], y, x, size)
+        s = self.scale
+        return self.lr[i][y : y + size, x : x + size], self.hr[i][y * s : (y + size) * s, x * s : (x + size) * s]
+
+    def _real(self, rng, hr, y, x, size):
+        """The patch at (y, x) in LR pixels, degraded together with up to MARGIN pixels around it."""
+        s, (h, w) = self.scale, (n // self.scale for n in hr.shape[:2])
+        top, left = (max(0, p - int(rng.integers(MARGIN + 1))) for p in (y, x))
+        bottom, right = (min(n, p + size + int(rng.integers(MARGIN + 1))) for p, n in ((y, h), (x, w)))
+        lr = degrade_real(hr[top * s : bottom * s, left * s : right * s], s, rng)
+        y0, x0 = y - top, x - left
+        return lr[y0 : y0 + size, x0 : x0 + size], hr[y * s : (y + size) * s, x * s : (x + size) * s]
+
+    def _drawing(self, rng, size):
+        """The (LR, HR) uint8 patch of an image drawn by code (sr/drawing.py)."""
+        s, side = self.scale, size + (MARGIN if self.real else 8)
+        hr, bilevel = self.drawings.draw(rng, side * s, s)
+        y, x = (int(v) for v in rng.integers(0, side - size + 1, 2))
+        if self.real and not bilevel:
+            return self._real(rng, hr, y, x, size)
+        lr = degrade(hr, s, "BI")
+        if bilevel:
+            lr = np.where(lr.mean(2, keepdims=True) < rng.integers(96, 161), 0, 255).astype(np.uint8).repeat(3, 2)
+        return lr[y : y + size, x : x + size], hr[y * s : (y + size) * s, x * s : (x + size) * s]
+
+    def batch(self, rng, count, size, candidates, flat=0.0, drawn=0.0):
+        """(LR, HR) float32 tensors (count, 3, size, size) and (count, 3, s*size, s*size) in 0..255. A share `flat` of
+        the patches holds one color, any of the cube, in both; a share `drawn` is drawn by code."""
         low, high = [], []
         for _ in range(count):
-            best = None
-            for _ in range(candidates):
-                i = int(rng.integers(len(self.lr)))
-                h, w = self.lr[i].shape[:2]
-                y, x = int(rng.integers(h - size + 1)), int(rng.integers(w - size + 1))
-                detail = self._detail(i, y, x, size)
-                if best is None or detail > best[0]:
-                    best = (detail, i, y, x)
-            _, i, y, x = best
-            s = self.scale
-            lr = self.lr[i][y : y + size, x : x + size]
-            hr = self.hr[i][y * s : (y + size) * s, x * s : (x + size) * s]
-            if flat and rng.random() < flat:
-                colour = rng.integers(256, size=3).astype(np.uint8)
-                lr, hr = np.broadcast_to(colour, lr.shape), np.broadcast_to(colour, hr.shape)
+            kind = rng.random()
+            if kind < flat:
+                color = rng.integers(256, size=3).astype(np.uint8)
+                lr, hr = (np.broadcast_to(color, (n, n, 3)) for n in (size, self.scale * size))
+            elif kind < flat + drawn:
+                lr, hr = self._drawing(rng, size)
+            else:
+                lr, hr = self._photograph(rng, size, candidates)
             turn = int(rng.integers(8))
             for img, out in ((lr, low), (hr, high)):
                 img = np.rot90(img, turn % 4)

@@ -1,7 +1,8 @@
-"""How a low-resolution picture is made from a high-resolution one.
+"""How a low-resolution image is made from a high-resolution one.
 
 BI: MATLAB's antialiased bicubic, rounded to 8 bits. BD: Gaussian blur (7 x 7, sigma 1.6, mirrored border), then every
-s-th pixel, the one at the middle of its s x s block (upper left of it for even s); rounded to 8 bits.
+s-th pixel, the one at the middle of its s x s block (upper left of it for even s); rounded to 8 bits. Both are fixed:
+one LR for one HR. REAL is random and made anew for each patch; sr/real.py has its distribution.
 """
 import numpy as np
 from scipy.ndimage import correlate1d
@@ -26,11 +27,12 @@ def blur_down(hr, scale):
     return round8(soft[first::scale, first::scale]).astype(np.uint8)
 
 
-DEGRADATIONS = {"BI": bicubic, "BD": blur_down}
+FIXED = {"BI": bicubic, "BD": blur_down}
+KINDS = (*FIXED, "REAL")
 
 
 def degrade(hr, scale, kind):
-    """Apply degradation `kind` ("BI" or "BD")."""
-    if kind not in DEGRADATIONS:
-        raise ValueError(f"degradation {kind!r}: expected one of {', '.join(DEGRADATIONS)}")
-    return DEGRADATIONS[kind](hr, scale)
+    """Apply the fixed degradation `kind` ("BI" or "BD")."""
+    if kind not in FIXED:
+        raise ValueError(f"degradation {kind!r}: expected one of {', '.join(FIXED)}")
+    return FIXED[kind](hr, scale)

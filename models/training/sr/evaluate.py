@@ -6,10 +6,12 @@ import argparse
 
 import numpy as np
 import torch
+from PIL import Image
 
 from .data import test_pairs
 from .export import run, session
 from .metrics import psnr_ssim_y
+from .real import jpeg
 from .tiling import ensembled, padded, served
 from .upsample import BicubicUpsample
 
@@ -39,9 +41,12 @@ def torch_upscaler(network, bf16=False):
     return upscale
 
 
-def evaluate(upscale, name, scale, kind="BI", root=None):
-    """Mean (PSNR-Y in dB, SSIM-Y) of `upscale` over test set `name`."""
-    figures = [psnr_ssim_y(hr, to_uint8(upscale(to_planes(lr))[0]), scale)
+def evaluate(upscale, name, scale, kind="BI", root=None, quality=None):
+    """Mean (PSNR-Y in dB, SSIM-Y) of `upscale` over test set `name`; with `quality`, LR goes through a 4:2:0 JPEG."""
+    def seen(lr):
+        return lr if quality is None else np.asarray(jpeg(Image.fromarray(lr), quality, True))
+
+    figures = [psnr_ssim_y(hr, to_uint8(upscale(to_planes(seen(lr)))[0]), scale)
                for _, lr, hr in test_pairs(name, scale, kind, root)]
     if not figures:
         raise FileNotFoundError(f"test set {name}: no pictures")
@@ -57,6 +62,7 @@ def arguments(argv=None):
     parser.add_argument("--halo", type=int, default=8, help="LR pixels (default 8)")
     parser.add_argument("--ensemble", action="store_true", help="x8 self-ensemble")
     parser.add_argument("--degradation", default="BI", choices=("BI", "BD"))
+    parser.add_argument("--jpeg", type=int, metavar="QUALITY", help="LR goes through a JPEG of this quality, 4:2:0")
     parser.add_argument("--sets", nargs="+", default=["Set5", "Set14", "BSD100"])
     parser.add_argument("--threads", type=int, default=0)
     return parser.parse_args(argv)
@@ -83,7 +89,7 @@ def main(argv=None):
     args = arguments(argv)
     upscale = onnx_upscaler(args)
     for name in args.sets:
-        psnr, ssim = evaluate(upscale, name, args.scale, args.degradation)
+        psnr, ssim = evaluate(upscale, name, args.scale, args.degradation, quality=args.jpeg)
         print(f"{name}\tx{args.scale}\t{psnr:.3f}\t{ssim:.4f}", flush=True)
 
 

@@ -5,7 +5,8 @@
 
 A run lives in its own folder: `last.pt` (everything that resuming needs), `log.jsonl` (one object a report) and
 `curve.png`. Starting again with the same folder resumes; SIGTERM ends it with a checkpoint. The figures logged on the
-way are of the moving average; its last state is the result, whatever those figures said: no test picture chooses.
+way are of the moving average; its last state is the result, whatever those figures said: no test image chooses.
+When the rate begins to fall, the weights are written to `trunk.npz` in half precision: what a later run goes on from.
 """
 import argparse
 import json
@@ -71,6 +72,15 @@ class Run:
         }, part)
         os.replace(part, self.checkpoint)
 
+    @property
+    def trunk(self):
+        return self.folder / "trunk.npz"
+
+    def save_trunk(self):
+        """The weights before the rate falls, float16: `--init-from` reads them; momentum is rebuilt by the warm-up."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(self.trunk, **{k: v.cpu().numpy().astype(np.float16) for k, v in self.network.state_dict().items()})
+
     def resume(self):
         """Go on from the checkpoint, if there is one; True if so."""
         if not self.checkpoint.exists():
@@ -103,11 +113,13 @@ class Run:
     def train_step(self, crops):
         """One update; returns the loss in 0..255 units."""
         d, t = self.config.data, self.config.train
-        factor = rate_factor(self.progress(), self.step, t.warmup_steps, t.rate_floor)
+        if not self.trunk.exists() and self.progress() >= 1 - t.decay:
+            self.save_trunk()
+        factor = rate_factor(self.progress(), self.step, t.warmup_steps, t.rate_floor, t.decay)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = t.rate * factor
-        lr, hr = crops.batch(self.rng, d.batch, d.patch, d.candidates, d.flat)
+        lr, hr = crops.batch(self.rng, d.batch, d.patch, d.candidates, d.flat, d.drawn)
         loss = self.backward(lr.to(self.device), hr.to(self.device))
         for optimizer in self.optimizers:
             optimizer.step()
@@ -175,7 +187,8 @@ def report(run, losses, rate, log):
             "loss": round(float(torch.stack(losses).mean()), 4)}
     if t.eval_set:
         upscale = torch_upscaler(run.averaged(), bf16=True)
-        psnr, ssim = evaluate(upscale, t.eval_set, run.scale, run.config.data.degradation)
+        kind = run.config.data.degradation
+        psnr, ssim = evaluate(upscale, t.eval_set, run.scale, "BI" if kind == "REAL" else kind)
         line |= {"set": t.eval_set, "psnr_y": round(psnr, 3), "ssim_y": round(ssim, 4)}
     text = json.dumps(line)
     tqdm.write(text)

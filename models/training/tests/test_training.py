@@ -14,7 +14,7 @@ from sr import config as configuration
 from sr import train
 from sr.networks import build
 from sr.optim import MovingAverage, orthogonalise, rate_factor
-from sr.weights import load_matching
+from sr.weights import load_matching, read_tensors
 from sr.workers import LOSSES, pixel_loss
 
 CONFIG = """
@@ -62,7 +62,7 @@ def test_ten_steps_leave_log_curve_and_checkpoint(setup):
     rows = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in rows] == [5, 10] and all(np.isfinite(r["loss"]) for r in rows)
     assert Image.open(folder / "run" / "curve.png").size[0] > 300
-    assert sorted(p.name for p in (folder / "run").iterdir()) == ["curve.png", "last.pt", "log.jsonl"]
+    assert sorted(p.name for p in (folder / "run").iterdir()) == ["curve.png", "last.pt", "log.jsonl", "trunk.npz"]
 
 
 def test_resuming_goes_on_where_it_stopped(setup):
@@ -158,11 +158,23 @@ def test_orthogonalise():
         assert (values > 0.6).all() and (values < 1.3).all()
 
 
-def test_rate_warms_up_then_falls_to_the_floor():
-    assert rate_factor(0.0, 0, 10, 0.01) == pytest.approx(0.1)
-    assert rate_factor(0.0, 10, 10, 0.01) == pytest.approx(1.0)
-    assert rate_factor(0.5, 99, 10, 0.0) == pytest.approx(0.5)
-    assert rate_factor(1.0, 99, 10, 0.01) == pytest.approx(0.01)
+def test_rate_warms_up_stays_and_falls_to_the_floor():
+    assert rate_factor(0.0, 0, 10, 0.01, 0.2) == pytest.approx(0.1)
+    assert rate_factor(0.0, 10, 10, 0.01, 0.2) == pytest.approx(1.0)
+    assert rate_factor(0.8, 99, 10, 0.0, 0.2) == pytest.approx(1.0)
+    assert rate_factor(0.85, 99, 10, 0.0, 0.2) == pytest.approx(0.5)
+    assert rate_factor(1.0, 99, 10, 0.01, 0.2) == pytest.approx(0.01)
+
+
+def test_the_trunk_is_written_before_the_rate_falls_and_starts_another_run(setup):
+    folder, go = setup
+    run = go("--steps", "20")
+    trunk = read_tensors(folder / "run" / "trunk.npz")
+    assert set(trunk) == set(run.network.state_dict()) and (folder / "run" / "trunk.npz").stat().st_size < 200_000
+    moved = max(float((p.detach() - trunk[k]).abs().max()) for k, p in run.network.named_parameters())
+    assert moved > 1e-4, "the last steps changed the weights"
+    again = go("--init-from", str(folder / "run" / "trunk.npz"), "--steps", "1", out="on")
+    assert again.step == 1
 
 
 def test_moving_average_follows():
