@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make bench-documents`: business cards, enlarged by this service, read by tesseract and held against the true ones.
-#   benches/documents/run.sh [--scales 2,3,4] [-- flags of `san-upscaler upscale`]
+# `make bench-documents`: business cards, upscaled by this service, read by tesseract and held against the true ones.
+#   benches/documents/run.sh [--scales 2,3,4] [--conditions lossless jpeg] [-- flags of `san-upscaler upscale`]
 # Installs tesseract and the fonts where it is root, else says what to install. $SERVER names a binary.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
