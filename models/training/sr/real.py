@@ -11,17 +11,17 @@ from PIL import Image, ImageFilter
 
 # Reductions and their shares: "x" has an antialiasing kernel as wide as the reduction, "x point" samples at the centers.
 REDUCTIONS = {
-    "bicubic": (Image.Resampling.BICUBIC, True, 0.52),
+    "bicubic": (Image.Resampling.BICUBIC, True, 0.62),
     "lanczos": (Image.Resampling.LANCZOS, True, 0.14),
-    "area": (Image.Resampling.BOX, True, 0.14),
-    "bilinear": (Image.Resampling.BILINEAR, True, 0.10),
-    "bicubic point": (Image.Resampling.BICUBIC, False, 0.05),
-    "bilinear point": (Image.Resampling.BILINEAR, False, 0.05),
+    "area": (Image.Resampling.BOX, True, 0.10),
+    "bilinear": (Image.Resampling.BILINEAR, True, 0.06),
+    "bicubic point": (Image.Resampling.BICUBIC, False, 0.04),
+    "bilinear point": (Image.Resampling.BILINEAR, False, 0.04),
 }
 CLEAN = 0.10  # neither blurred, nor noisy, nor compressed
-BLUR_BEFORE, BLUR_AFTER = 0.12, 0.10
-BLUR_SIGMA = 0.9  # the largest, in LR pixels
-NOISE, NOISE_LEVELS = 0.25, 8.0
+BLUR_BEFORE, BLUR_AFTER = 0.06, 0.05
+BLUR_SIGMA = (0.2, 0.9)  # in LR pixels; mild ones more often than strong ones, as with noise
+NOISE, NOISE_LEVELS = 0.12, 8.0
 WEBP, TWICE = 0.12, 0.12
 QUALITY = (25, 98)
 SUBSAMPLED = 0.7  # share of 4:2:0, the default of most encoders; the rest is 4:4:4
@@ -54,10 +54,16 @@ def _through(image, **options):
         return decoded.convert("RGB")
 
 
+def _blur(rng, scale):
+    """A Gaussian filter of a random width, for an image `scale` times as large as LR."""
+    low, high = BLUR_SIGMA
+    return ImageFilter.GaussianBlur(scale * (low + (high - low) * rng.random() ** 2))
+
+
 def _noise(image, rng):
     """Gaussian, of a random strength, with a random share of it common to the three channels, as luma noise is."""
     pixels = np.asarray(image, dtype=np.float32)
-    sigma, common = rng.uniform(0, NOISE_LEVELS), rng.uniform(0, 1)
+    sigma, common = NOISE_LEVELS * rng.random() ** 2, rng.random()
     gray = rng.standard_normal(pixels.shape[:2], dtype=np.float32)[..., None]
     colors = rng.standard_normal(pixels.shape, dtype=np.float32)
     noise = sigma * (np.sqrt(common) * gray + np.sqrt(1 - common) * colors)
@@ -84,12 +90,12 @@ def degrade_real(hr, scale, rng):
     clean = rng.random() < CLEAN
     image = Image.fromarray(hr)
     if not clean and rng.random() < BLUR_BEFORE:
-        image = image.filter(ImageFilter.GaussianBlur(scale * rng.uniform(0.2, BLUR_SIGMA)))
+        image = image.filter(_blur(rng, scale))
     image = reduce(image, scale, kind)
     if clean:
         return np.asarray(image)
     if rng.random() < BLUR_AFTER:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, BLUR_SIGMA)))
+        image = image.filter(_blur(rng, 1))
     if rng.random() < NOISE:
         image = _noise(image, rng)
     return np.asarray(_compress(image, rng))
