@@ -179,6 +179,9 @@ impl Batch {
             }
         };
         drop(bytes);
+        if let Some(reason) = &answer.plan.reason {
+            self.bar.suspend(|| eprintln!("{name}: by {} ({reason})", answer.plan.model));
+        }
         for warning in &answer.plan.warnings {
             // Above the bar, where there is one.
             self.bar.suspend(|| eprintln!("{name}: {}", warning.text()));
