@@ -54,7 +54,7 @@ async fn told(server: &Server, query: &str, file: &[u8]) -> (String, Option<Stri
     assert_eq!(answer.status(), 200, "{query}");
     let header = answer.headers()["x-upscale-model"].to_str().expect("text").to_owned();
     let model = header.split(';').next().and_then(|pass| pass.rsplit_once("-x")).expect("a model and its scale").0;
-    let reason = header.split("; reason=\"").nth(1).map(|rest| rest.trim_end_matches('"').to_owned());
+    let reason = header.split("; reason=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
     assert_eq!((&plan["model"], &plan["reason"]), (&json!(model), &json!(reason)), "{header}");
     (model.to_owned(), reason)
 }

@@ -39,9 +39,15 @@ fn formats_that_lose_something() {
 
 #[test]
 fn jpegs_and_tiffs_of_them_have_a_quality() {
-    for file in
-        ["baseline-420.jpg", "progressive.jpg", "gray.jpg", "cmyk.jpg", "kinds/inks-ycck.jpg", "kinds/jpeg.tif", "kinds/jpeg-tiles.tif"]
-    {
+    for file in [
+        "baseline-420.jpg",
+        "progressive.jpg",
+        "gray.jpg",
+        "cmyk.jpg",
+        "kinds/inks-ycck.jpg",
+        "kinds/jpeg.tif",
+        "kinds/jpeg-tiles.tif",
+    ] {
         assert!(matches!(loss(file, None), Loss::Jpeg { quality: Some(_) }), "{file}: {:?}", loss(file, None));
     }
 }
