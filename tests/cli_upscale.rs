@@ -139,6 +139,60 @@ fn eval_prints_a_table_and_a_document_that_agree() {
     assert_eq!(report["sets"][0]["images"][1]["name"], "b");
 }
 
+/// Without a network every file is answered by bicubic, and told why.
+fn by_file(command: &str, args: &[&str], folder: &Path) -> (Option<i32>, String, String) {
+    let mut upscaler = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
+    upscaler.env_clear().current_dir(folder).args([command, "--only", "bicubic"]).args(args);
+    let output = upscaler.output().expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn by_default_the_file_chooses_the_model_and_upscale_says_why() {
+    let dir = folder(&[("a.png", 30, 20), ("b.jpg", 30, 20)]);
+    let (code, _, err) = by_file("upscale", &["a.png", "b.jpg", "-o", "out", "--scale", "2"], dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("a.png: by bicubic (PNG, lossless, which no model here suits)"), "{err}");
+    assert!(err.contains("b.jpg: by bicubic (JPEG, quality about 75, which no model here suits)"), "{err}");
+    let (_, _, err) = run("upscale", &["a.png", "-o", "c.png"], dir.path());
+    assert_eq!(err, "", "a name needs no reason");
+}
+
+#[test]
+fn eval_degrades_and_says_so() {
+    let dir = folder(&[("Set/HR/a.png", 60, 48)]);
+    let args = ["--data", "Set", "--scale", "2", "--blur", "0.5", "--noise", "2", "--jpeg", "75"];
+    let (code, table, err) = by_file("eval", &args, dir.path());
+    assert_eq!(code, Some(0), "{err}");
+    let head = "Set x2, bicubic (JPEG, quality about 75, which no model here suits), tiled, on builtin, fp32; \
+                LR: blur 0.5, noise 2, JPEG quality 75 4:2:0";
+    assert_eq!(table.lines().next(), Some(head));
+    for wrong in [
+        &["--jpeg", "0"][..],
+        &["--jpeg", "101"],
+        &["--chroma", "444"],
+        &["--jpeg", "75", "--chroma", "422"],
+        &["--blur", "0"],
+        &["--noise", "-1"],
+        &["--jpeg", "75", "--compare", "."],
+    ] {
+        assert_eq!(by_file("eval", &[&["--data", "Set"], wrong].concat(), dir.path()).0, Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_folder_without_models_has_none_to_choose() {
+    let dir = folder(&[("a.png", 30, 20)]);
+    fs::create_dir(dir.path().join("models")).expect("a folder");
+    let mut upscaler = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
+    let output = upscaler.env_clear().current_dir(dir.path()).args(["upscale", "a.png", "-o", "b.png"]).output();
+    let output = output.expect("the binary runs");
+    let err = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("models (--models, UPSCALER_MODELS) holds no model to choose"), "{err}");
+}
+
 #[test]
 fn eval_measures_eight_times() {
     let dir = folder(&[("Set/HR/a.png", 99, 90)]);

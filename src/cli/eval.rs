@@ -1,8 +1,10 @@
 //! PSNR and SSIM of a model on a test set.
 //!
 //! As the papers measure: on luma, a border as wide as the scale left out, the original cropped to a multiple of the
-//! scale. Low-resolution pictures are those of the set where it has them, else MATLAB's bicubic of the originals.
+//! scale. Low-resolution pictures are those of the set where it has them, else MATLAB's bicubic of the originals; they may
+//! be degraded before they are upscaled.
 
+mod degrade;
 mod sets;
 mod whole;
 
@@ -15,13 +17,15 @@ use clap::value_parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use self::degrade::Degradation;
 use self::sets::{Image, Set};
 use self::whole::Whole;
 use super::{Failure, probe, start};
-use crate::codec::OutputFormat;
-use crate::config::{EngineArgs, Machine};
+use crate::codec::{InputFormat, Loss, OutputFormat};
+use crate::config::{EngineArgs, EngineSettings, Machine};
 use crate::engine::Execution;
 use crate::geometry::Resize;
+use crate::pipeline::selection::{Selection, select};
 use crate::pipeline::{Fidelity, Options, Pipeline};
 use crate::quality::metrics::{Quality, compare};
 use crate::quality::resize::cropped;
@@ -54,6 +58,9 @@ pub struct Args {
     /// Print one JSON document instead of tables
     #[arg(long)]
     pub json: bool,
+    /// Blur, noise, JPEG.
+    #[command(flatten)]
+    pub degradation: Degradation,
     /// Models, provider, threads.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -78,6 +85,8 @@ struct Report {
     /// Model, or the folder of ready-made pictures.
     source: String,
     scale: Scale,
+    /// What was done to the low-resolution pictures; absent if nothing was.
+    degradation: Option<String>,
     /// What ran; absent for ready-made pictures.
     execution: Option<Execution>,
     sets: Vec<SetReport>,
@@ -99,19 +108,22 @@ struct ImageReport {
 
 async fn measure(args: &Args, sets: Vec<Set>, scale: Scale) -> Result<Report, Failure> {
     let mut maker = Maker::new(args, &sets, scale)?;
-    let mut report = Report { source: maker.name(args), scale, execution: maker.execution(), sets: Vec::new() };
+    let degradation = args.degradation.is_some().then(|| args.degradation.to_string());
+    let (source, execution) = (maker.name(args), maker.execution());
+    let mut report = Report { source, scale, degradation, execution, sets: Vec::new() };
     let runs_on = report.execution.as_ref().map(|execution| format!(", on {execution}")).unwrap_or_default();
+    let of = report.degradation.as_ref().map(|done| format!("; LR: {done}")).unwrap_or_default();
     for set in sets {
         let width = set.images.iter().map(|image| image.name.len()).max().unwrap_or(0).max("mean of 1000".len());
         if !args.json {
-            println!("{} x{scale}, {}{runs_on}", set.name, report.source);
+            println!("{} x{scale}, {}{runs_on}{of}", set.name, report.source);
             println!("{:width$}  {:>7}  {:>6}", "image", "PSNR-Y", "SSIM");
         }
         let bar = bar(set.images.len());
         let mut images = Vec::new();
         for (at, image) in set.images.iter().enumerate() {
-            let quality =
-                maker.score(at, image, scale).await.map_err(|why| Failure::Other(format!("{}: {why}", image.name)))?;
+            let quality = maker.score(at, image, scale, &args.degradation).await;
+            let quality = quality.map_err(|why| Failure::Other(format!("{}: {why}", image.name)))?;
             if !args.json {
                 bar.suspend(|| println!("{}", row(&image.name, width, quality)));
             }
@@ -146,10 +158,10 @@ fn bar(images: usize) -> ProgressBar {
 
 /// Where enlarged pictures come from.
 enum Maker {
-    /// The pipeline, as in the service.
-    Tiles(Arc<Pipeline>, Options),
+    /// The pipeline, as in the service, and what it runs.
+    Tiles(Arc<Pipeline>, Options, Selection),
     /// The network on whole pictures.
-    Whole { engine: Whole, ensemble: bool },
+    Whole { engine: Whole, ensemble: bool, selection: Selection },
     /// Somebody else.
     Ready(Vec<PathBuf>),
 }
@@ -160,19 +172,28 @@ impl Maker {
             return Self::ready(folder, sets).map_err(Failure::Other);
         }
         let mut settings = args.engine.settings(&Machine::here())?;
-        // Nothing else can be asked for here, so nothing else need be loaded.
-        settings.only = vec![settings.model.clone()];
+        settings.only = start::only_needed(&settings)?;
+        // All files of a run are of one kind, so that all get the same model.
+        let file = match args.degradation.jpeg {
+            Some(quality) => (InputFormat::Jpeg, Loss::Jpeg { quality: Some(quality) }),
+            None => (InputFormat::Png, Loss::Lossless),
+        };
+        let selected = |registry: &Registry| {
+            let selection = select(registry, &settings.model, file, u32::from(scale.factor()));
+            selection.map_err(|error| Failure::Other(error.to_string()))
+        };
         if args.whole {
             let registry = Registry::load(&settings.models, &settings.only).map_err(start::StartError::from)?;
-            let network = registry.find(&settings.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
-            settings.runtime = probe::library(&settings, &registry);
+            let selection = selected(&registry)?;
+            let network = registry.find(&selection.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
+            let settings = EngineSettings { runtime: probe::library(&settings, &registry), ..settings.clone() };
             let engine = Whole::open(network, &settings).map_err(start::StartError::from)?;
-            return Ok(Self::Whole { engine, ensemble: args.ensemble });
+            return Ok(Self::Whole { engine, ensemble: args.ensemble, selection });
         }
         let pipeline = start::start(&settings, Arc::new(Metrics::new()))?;
-        pipeline.registry.model(&settings.model).map_err(|error| Failure::Other(error.to_string()))?;
+        let selection = selected(&pipeline.registry)?;
         let options = Options {
-            model: settings.model,
+            model: settings.model.clone(),
             resize: Resize::By(scale.into()),
             ensemble: args.ensemble,
             format: OutputFormat::Png,
@@ -181,7 +202,7 @@ impl Maker {
             fidelity: Fidelity::default(),
             deadline: DEADLINE,
         };
-        Ok(Self::Tiles(pipeline, options))
+        Ok(Self::Tiles(pipeline, options, selection))
     }
 
     fn ready(folder: &Path, sets: &[Set]) -> Result<Self, String> {
@@ -197,20 +218,23 @@ impl Maker {
     }
 
     fn name(&self, args: &Args) -> String {
-        let model = &args.engine.model;
         let ensemble = if args.ensemble { ", self-ensemble" } else { "" };
+        let model = |Selection { model, reason }: &Selection| {
+            let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("{model}{reason}{ensemble}")
+        };
         match self {
-            Self::Tiles(..) => format!("{model}{ensemble}, tiled"),
-            Self::Whole { .. } => format!("{model}{ensemble}, whole"),
+            Self::Tiles(_, _, selection) => format!("{}, tiled", model(selection)),
+            Self::Whole { selection, .. } => format!("{}, whole", model(selection)),
             Self::Ready(_) => args.compare.as_deref().unwrap_or(Path::new("")).display().to_string(),
         }
     }
 
     fn execution(&self) -> Option<Execution> {
         match self {
-            Self::Tiles(pipeline, options) => {
+            Self::Tiles(pipeline, _, selection) => {
                 // One provider has all networks of a model; the first stands for those that are chained.
-                let network = pipeline.registry.networks().iter().find(|network| network.model == options.model)?;
+                let network = pipeline.registry.networks().iter().find(|network| network.model == selection.model)?;
                 pipeline.executions.get(network.id.0).cloned()
             }
             Self::Whole { engine, .. } => Some(engine.execution()),
@@ -219,21 +243,42 @@ impl Maker {
     }
 
     /// One image of its set, the `at`-th.
-    async fn score(&mut self, at: usize, image: &Image, scale: Scale) -> Result<Quality, String> {
+    async fn score(
+        &mut self,
+        at: usize,
+        image: &Image,
+        scale: Scale,
+        degradation: &Degradation,
+    ) -> Result<Quality, String> {
         let original = cropped(&sets::rgb(&image.original)?, scale).ok_or("smaller than the scale")?;
+        let low = || image.low(&original, scale).map(|low| degradation.soften(low, at as u64));
         let made: Raster = match self {
-            Self::Tiles(pipeline, options) => {
-                let low = image.low(&original, scale)?;
-                pipeline.upscale_raster(low, options.clone()).await.map_err(|error| error.to_string())?
+            Self::Tiles(pipeline, options, _) => {
+                let low = low()?;
+                match degradation.file(&low)? {
+                    Some(file) => sets::decoded(&answered(pipeline, file, options.clone()).await?)?,
+                    None => pipeline.upscale_raster(low, options.clone()).await.map_err(|error| error.to_string())?,
+                }
             }
-            Self::Whole { engine, ensemble } => {
-                let low = image.low(&original, scale)?;
+            Self::Whole { engine, ensemble, .. } => {
+                let low = low()?;
+                let low = degradation.file(&low)?.map_or(Ok(low), |file| sets::decoded(&file))?;
                 engine.enlarge(&low, *ensemble).map_err(|error| error.to_string())?
             }
             Self::Ready(files) => sets::rgb(&files[at])?,
         };
         compare(&original, &made, scale).map_err(|error| error.to_string())
     }
+}
+
+/// The answer of the service to a file.
+async fn answered(pipeline: &Arc<Pipeline>, file: Vec<u8>, options: Options) -> Result<Vec<u8>, String> {
+    let answer = pipeline.upscale(file.into(), options).await.map_err(|error| error.to_string())?;
+    let (mut body, mut whole) = (answer.body, Vec::new());
+    while let Some(chunk) = body.recv().await {
+        whole.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
+    }
+    Ok(whole)
 }
 
 #[cfg(test)]
@@ -270,6 +315,28 @@ mod tests {
         for (a, b) in tiled.sets[0].images.iter().zip(&whole.sets[0].images) {
             assert_eq!((&a.name, a.quality), (&b.name, b.quality));
         }
+    }
+
+    #[test]
+    fn degraded_images_go_through_the_service_as_files_and_score_less() {
+        let dir = sets::testing::set(&[("a", 61, 47), ("b", 40, 90)]);
+        let psnr = |line: &[&str]| {
+            let report = report(dir.path(), &[&["--model", "bicubic", "--scale", "2"], line].concat());
+            (report.sets[0].mean.psnr, report.degradation.unwrap_or_default())
+        };
+        let (clean, nothing) = psnr(&[]);
+        assert_eq!(nothing, "");
+        let (fine, said) = psnr(&["--jpeg", "95"]);
+        assert_eq!(said, "JPEG quality 95 4:2:0");
+        let (coarse, _) = psnr(&["--jpeg", "30"]);
+        assert!(clean > fine && fine > coarse, "{clean}, {fine}, {coarse}");
+        assert!(psnr(&["--jpeg", "95", "--chroma", "444"]).0 > fine, "colors with edges gain from 4:4:4");
+        assert!(psnr(&["--noise", "5"]).0 < clean && psnr(&["--blur", "1"]).0 < clean);
+        let all = ["--blur", "0.5", "--noise", "3", "--jpeg", "60"];
+        assert_eq!(psnr(&all), psnr(&all), "noise comes again");
+        // The same pixels either way: what is measured is the network and no step beside it.
+        let whole = psnr(&[&all[..], &["--whole"]].concat());
+        assert_eq!(whole, psnr(&all));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::config::{EngineArgs, Machine};
 use crate::engine::TileEngine;
 use crate::engine::bicubic::Bicubic;
 use crate::http::models::{AtScale, Model, Models};
-use crate::registry::{Kind, Registry};
+use crate::registry::{AUTO, Kind, Registry};
 
 /// What `models` takes.
 #[derive(ClapArgs, Clone, Debug)]
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// One line for scales of a model that differ in nothing else.
 fn table(models: &Models) -> String {
-    let mut rows = vec![["MODEL", "SCALES", "PARAMETERS", "TILES", "RUNS ON"].map(str::to_owned)];
+    let mut rows = vec![["MODEL", "SCALES", "SUITS", "PARAMETERS", "TILES", "RUNS ON"].map(str::to_owned)];
     for model in &models.models {
         for scales in model.scales.chunk_by(|a, b| row_of(a) == row_of(b)) {
             let (parameters, runs_on) = row_of(&scales[0]);
@@ -63,16 +63,18 @@ fn table(models: &Models) -> String {
                 model.info.name.clone()
             };
             let scales: Vec<_> = scales.iter().map(|scale| format!("x{}", scale.info.scale)).collect();
-            rows.push([name, scales.join(" "), parameters, tiles(model), runs_on]);
+            let suits = model.info.suits.as_ref().map(ToString::to_string).unwrap_or_default();
+            rows.push([name, scales.join(" "), suits, parameters, tiles(model), runs_on]);
         }
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..5).map(width).collect();
-    let line = |row: &[String; 5]| {
+    let widths: Vec<_> = (0..6).map(width).collect();
+    let line = |row: &[String; 6]| {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         cells.join("  ").trim_end().to_owned() + "\n"
     };
-    rows.iter().map(line).collect()
+    let by_file = if models.default == AUTO { "default: auto, the model that suits each file\n" } else { "" };
+    rows.iter().map(line).collect::<String>() + by_file
 }
 
 fn row_of(scale: &AtScale) -> (String, String) {
@@ -97,7 +99,7 @@ fn tiles(model: &Model) -> String {
 mod tests {
     use super::*;
     use crate::engine::Execution;
-    use crate::registry::{Network, NetworkId};
+    use crate::registry::{Network, NetworkId, Suits};
     use crate::tiling::TileSpec;
     use crate::units::{Scale, TileShape};
 
@@ -121,15 +123,21 @@ mod tests {
             network("plain", 3, 0),
         ];
         let registry = Registry::new(networks.to_vec());
+        let suits = Suits { lossless: true, lossy: false, jpeg_quality: Some((96, 100)), priority: 0 };
+        let registry = registry.suiting([Some(suits), None].into_iter());
         let cpu = |network: &Network| {
             (network.model == "plain").then(|| Execution { provider: "builtin".into(), precision: "fp32".into() })
         };
         assert_eq!(
-            table(&Models::of("san", &registry, cpu)),
-            "MODEL          SCALES  PARAMETERS  TILES         RUNS ON\n\
-             san (default)  x2      1.34 M      64x64 halo 4  nothing here\n\
-             san (default)  x4      1.36 M      64x64 halo 4  nothing here\n\
-             plain          x2 x3   none        64x64 halo 4  builtin, fp32\n"
+            table(&Models::of(&"plain".into(), &registry, cpu)),
+            "MODEL            SCALES  SUITS                  PARAMETERS  TILES         RUNS ON\n\
+             san              x2      lossless, JPEG 96-100  1.34 M      64x64 halo 4  nothing here\n\
+             san              x4      lossless, JPEG 96-100  1.36 M      64x64 halo 4  nothing here\n\
+             plain (default)  x2 x3                          none        64x64 halo 4  builtin, fp32\n"
+        );
+        let by_file = table(&Models::of(&"auto".into(), &registry, cpu));
+        assert!(
+            !by_file.contains("(default)") && by_file.ends_with("\ndefault: auto, the model that suits each file\n")
         );
     }
 

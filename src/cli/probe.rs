@@ -21,7 +21,8 @@ use crate::engine;
 use crate::engine::backend::{self, Device, Hardware};
 use crate::engine::candidates::first_that_opens;
 use crate::engine::runtime;
-use crate::registry::{Kind, Network, Registry};
+use crate::pipeline::selection::candidates;
+use crate::registry::{Kind, ModelChoice, Network, Registry};
 
 /// A card that answers does so within a few seconds, the first use of a driver included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,10 +59,12 @@ pub(super) fn library(settings: &EngineSettings, registry: &Registry) -> Option<
 }
 
 /// A network that needs ONNX Runtime, of the default model if that has one.
-fn any_network<'a>(registry: &'a Registry, model: &str) -> Option<&'a Network> {
+fn any_network<'a>(registry: &'a Registry, model: &ModelChoice) -> Option<&'a Network> {
+    let by_file = || candidates(registry).first().map(|info| info.name.as_str());
+    let model = model.name().or_else(by_file);
     let mut networks = registry.networks().iter().filter(|network| matches!(network.kind, Kind::Onnx { .. }));
     let first = networks.clone().next();
-    networks.find(|network| network.model == model).or(first)
+    networks.find(|network| Some(network.model.as_str()) == model).or(first)
 }
 
 /// The first of the libraries whose device answers; the last without being asked, since nothing is left behind it.
@@ -197,8 +200,8 @@ mod tests {
         let onnx = || Kind::Onnx { path: "x".into(), sha256: String::new(), range: 1.0 };
         let registry =
             Registry::new(vec![network("a", onnx()), network("b", onnx()), network("bicubic", Kind::Bicubic)]);
-        let found = |model| any_network(&registry, model).map(|network| network.model.as_str());
-        assert_eq!([found("b"), found("bicubic")], [Some("b"), Some("a")]);
-        assert!(any_network(&Registry::new(registry.networks()[2..].to_vec()), "bicubic").is_none());
+        let found = |model: &str| any_network(&registry, &model.into()).map(|network| network.model.as_str());
+        assert_eq!([found("b"), found("bicubic"), found("auto")], [Some("b"), Some("a"), Some("a")]);
+        assert!(any_network(&Registry::new(registry.networks()[2..].to_vec()), &"bicubic".into()).is_none());
     }
 }

@@ -28,6 +28,8 @@ use crate::http::connections::Connections;
 use crate::http::front::Front;
 use crate::http::{App, Phase, auth, router};
 use crate::pipeline::Pipeline;
+use crate::pipeline::selection::candidates;
+use crate::registry::ModelChoice;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -193,14 +195,27 @@ async fn listen(flag: &str, wanted: SocketAddr) -> Result<(TcpListener, SocketAd
 }
 
 /// What is printed once work is taken. The first line is for programs: it has the real port where 0 was asked for.
-fn banner(address: SocketAddr, model: &str, pipeline: &Pipeline, sample: bool) -> String {
-    let networks: Vec<_> = pipeline.registry.networks().iter().filter(|network| network.model == model).collect();
-    let scales: Vec<_> = networks.iter().map(|network| format!("x{}", network.scale)).collect();
+fn banner(address: SocketAddr, model: &ModelChoice, pipeline: &Pipeline, sample: bool) -> String {
+    let chosen: Vec<_> = match model {
+        ModelChoice::Named(name) => vec![name.as_str()],
+        ModelChoice::Auto => candidates(&pipeline.registry).iter().map(|info| info.name.as_str()).collect(),
+    };
+    let networks: Vec<_> =
+        pipeline.registry.networks().iter().filter(|network| chosen.contains(&network.model.as_str())).collect();
+    let about: Vec<_> = match model {
+        ModelChoice::Named(_) => networks.iter().map(|network| format!("x{}", network.scale)).collect(),
+        ModelChoice::Auto => chosen.iter().map(|&name| name.to_owned()).collect(),
+    };
     let largest = networks.iter().map(|network| network.scale.factor()).filter(|&scale| scale <= 4).max().unwrap_or(1);
     let execution = networks.first().map(|network| &pipeline.executions[network.id.0]);
     let runs = execution.map(|e| format!(" on {}, {}", e.provider, e.precision)).unwrap_or_default();
-    let others: Vec<_> =
-        pipeline.registry.models().iter().map(|model| model.name.as_str()).filter(|name| *name != model).collect();
+    let others: Vec<_> = pipeline
+        .registry
+        .models()
+        .iter()
+        .map(|info| info.name.as_str())
+        .filter(|name| !chosen.contains(name))
+        .collect();
     let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
     let photo = if sample { SAMPLE } else { "photo.jpg" };
     let here = reachable(address);
@@ -208,6 +223,6 @@ fn banner(address: SocketAddr, model: &str, pipeline: &Pipeline, sample: bool) -
         "listening on http://{address}\n\
          model {model} ({}){runs}{others}\n\
          try: curl --data-binary @{photo} 'http://{here}/v1/upscale?scale={largest}' -o large.png\n",
-        scales.join(", ")
+        about.join(", ")
     )
 }

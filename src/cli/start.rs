@@ -11,7 +11,8 @@ use crate::config::EngineSettings;
 use crate::engine::fill::Fill;
 use crate::engine::{self, EngineSet, Execution};
 use crate::pipeline::Pipeline;
-use crate::registry::{Kind, LookupError, Network, Registry, RegistryError};
+use crate::pipeline::selection::candidates;
+use crate::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
 use crate::scheduler::{Lane, Scheduler};
 use crate::telemetry::Metrics;
 
@@ -21,6 +22,12 @@ pub enum StartError {
     /// Models are there, but broken; one problem a line.
     #[error("the models cannot be served:\n{0}")]
     Registry(#[from] RegistryError),
+    /// There is nothing to choose a model of.
+    #[error(
+        "--model (UPSCALER_MODEL) is auto, but {} (--models, UPSCALER_MODELS) holds no model to choose; put one into it, or \
+         say --model bicubic for the built-in one alone", .0.display()
+    )]
+    NoModels(std::path::PathBuf),
     /// The default model is none of them.
     #[error("--model (UPSCALER_MODEL) is wrong: {0}; name one of them, or put the model's folder into --models")]
     Model(#[from] LookupError),
@@ -55,7 +62,7 @@ pub enum StartError {
 pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pipeline>, StartError> {
     let begun = Instant::now();
     let registry = Arc::new(Registry::load(&settings.models, &settings.only)?);
-    registry.model(&settings.model)?;
+    check_model(settings, &registry)?;
     let settings = &EngineSettings { runtime: probe::library(settings, &registry), ..settings.clone() };
 
     let Warm { workers, rates } = warm(&registry, settings)?;
@@ -91,6 +98,28 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
         // engine waiting for tiles while one big picture is encoded.
         compute: Arc::new(Semaphore::new(settings.workers * settings.threads)),
     }))
+}
+
+/// The default model is there; where it is chosen by the file, there is one to choose, or the operator wants none.
+fn check_model(settings: &EngineSettings, registry: &Registry) -> Result<(), StartError> {
+    match &settings.model {
+        ModelChoice::Named(name) => registry.model(name).map(|_| ()).map_err(StartError::from),
+        ModelChoice::Auto if registry.has_networks() || settings.only.iter().any(|name| name == BICUBIC) => Ok(()),
+        ModelChoice::Auto => Err(StartError::NoModels(settings.models.clone())),
+    }
+}
+
+/// The models that a command can need which asks for the default alone; nothing else need be loaded.
+pub(super) fn only_needed(settings: &EngineSettings) -> Result<Vec<String>, StartError> {
+    match &settings.model {
+        ModelChoice::Named(name) => Ok(vec![name.clone()]),
+        ModelChoice::Auto if settings.only.is_empty() => {
+            let registry = Registry::load(&settings.models, &[])?;
+            let all = if registry.has_networks() { candidates(&registry) } else { Vec::new() };
+            Ok(all.iter().map(|info| info.name.clone()).collect())
+        }
+        ModelChoice::Auto => Ok(settings.only.clone()),
+    }
 }
 
 /// Engines that have run.

@@ -85,10 +85,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut settings = args.engine.settings(&Machine::here())?;
     let (format, jobs) = jobs::plan(&args.inputs, &args.output, args.format).map_err(Failure::Other)?;
-    // Nothing else can be asked for here, so nothing else need be loaded.
-    settings.only = vec![settings.model.clone()];
+    settings.only = start::only_needed(&settings)?;
     let pipeline = start::start(&settings, Arc::new(Metrics::new()))?;
-    pipeline.registry.model(&settings.model).map_err(|error| Failure::Other(error.to_string()))?;
     if args.quality.is_some() && !format.is_lossy() {
         return Err(Failure::Other("--quality goes with jpeg; add --format jpeg, or leave it out".into()));
     }
@@ -181,6 +179,9 @@ impl Batch {
             }
         };
         drop(bytes);
+        if let Some(reason) = &answer.plan.reason {
+            self.bar.suspend(|| eprintln!("{name}: by {} ({reason})", answer.plan.model));
+        }
         for warning in &answer.plan.warnings {
             // Above the bar, where there is one.
             self.bar.suspend(|| eprintln!("{name}: {}", warning.text()));
@@ -198,8 +199,9 @@ fn bar() -> ProgressBar {
 
 /// Moves the bar by the count of tiles that the workers keep.
 async fn follow(batch: Batch) {
-    let networks = batch.pipeline.registry.networks().iter().filter(|network| network.model == batch.options.model);
+    let networks = batch.pipeline.registry.networks();
     let done: Vec<_> = networks
+        .iter()
         .map(|network| {
             let labels = [&network.model, &network.scale.to_string(), "done"];
             batch.pipeline.metrics.tiles.with_label_values(&labels)

@@ -7,6 +7,7 @@ mod container;
 pub mod decode;
 pub mod encode;
 pub mod limits;
+mod loss;
 pub mod notes;
 pub mod orientation;
 pub mod probe;
@@ -16,6 +17,7 @@ mod sniff;
 use serde::Serialize;
 
 pub use limits::InputLimits;
+pub use loss::Loss;
 pub use probe::{Probe, probe, probe_frame};
 pub use remark::Warning;
 
@@ -37,6 +39,21 @@ pub enum InputFormat {
     Gif,
     /// JPEG XL.
     Jxl,
+}
+
+impl InputFormat {
+    /// As people write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Png => "PNG",
+            Self::Jpeg => "JPEG",
+            Self::WebP => "WebP",
+            Self::Tiff => "TIFF",
+            Self::Bmp => "BMP",
+            Self::Gif => "GIF",
+            Self::Jxl => "JPEG XL",
+        }
+    }
 }
 
 /// File formats that can be written.

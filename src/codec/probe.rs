@@ -5,7 +5,7 @@ use crate::codec::colour::{Press, Profile};
 use crate::codec::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, InputFormat, InputLimits, Warning, sniff};
+use crate::codec::{CodecError, InputFormat, InputLimits, Loss, Warning, sniff};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -36,6 +36,8 @@ pub struct Probe {
     pub frame: u32,
     /// Bytes that `decode` holds at most beside the decoded pixels.
     pub working_bytes: u64,
+    /// What its compression has cost it.
+    pub loss: Loss,
 }
 
 impl Probe {
@@ -82,7 +84,7 @@ pub fn probe_frame(bytes: &[u8], limits: &InputLimits, frame: Option<u32>) -> Re
 
 fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
     let Header { stored, channels, depth, orientation, icc, icc_made, inks, .. } = header;
-    let Header { mut warnings, mut notes, working_bytes, frames, .. } = header;
+    let Header { mut warnings, mut notes, working_bytes, frames, loss, .. } = header;
     notes.settle(orientation.swaps_sides());
     let mut fit = |unfit| {
         warnings.push(match unfit {
@@ -120,6 +122,7 @@ fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
         orientation,
         frame: frames.chosen,
         working_bytes,
+        loss,
     };
     // Turning by a quarter needs a second picture, when the decoder has let go of what it held.
     if orientation.swaps_sides() {

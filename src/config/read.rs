@@ -17,6 +17,7 @@ use super::{
 };
 use crate::codec::InputLimits;
 use crate::engine::fill::BATCH_MAX;
+use crate::registry::ModelChoice;
 use crate::scheduler;
 
 /// A worker that waits longer for a fuller batch than this only adds latency.
@@ -59,20 +60,20 @@ impl EngineArgs {
         let models = problems.read("--models", &self.models, path);
         let model = problems.read("--model", &self.model, |text| {
             if text.trim().is_empty() {
-                Err("a name is needed, like san-light or bicubic".into())
+                Err("a name is needed, like san-light or bicubic, or auto".into())
             } else {
-                Ok(text.trim().to_owned())
+                Ok(ModelChoice::from(text.trim()))
             }
         });
         let only = problems.read("--only", self.only.as_deref().unwrap_or_default(), |text| Ok(list(text)));
-        if let (Some(model), Some(only)) = (&model, &only)
+        if let (Some(ModelChoice::Named(model)), Some(only)) = (&model, &only)
             && !only.is_empty()
             && !only.contains(model)
         {
             problems.add(
                 "--only",
                 only.join(","),
-                format!("the default model '{model}' is not among them; add it or set --model"),
+                format!("the default model '{model}' is not among them; add it, or set --model"),
             );
         }
         let provider = problems.read("--provider", &self.provider, named);

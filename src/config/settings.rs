@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ApiKeys, TraceSettings};
 use crate::codec::InputLimits;
+use crate::registry::ModelChoice;
 use crate::scheduler;
 
 /// Which execution provider is wanted.
@@ -97,7 +98,7 @@ pub struct EngineSettings {
     /// Folder of models.
     pub models: PathBuf,
     /// Default model.
-    pub model: String,
+    pub model: ModelChoice,
     /// Only these models are loaded; empty: all.
     pub only: Vec<String>,
     /// Provider wanted.

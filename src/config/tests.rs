@@ -7,6 +7,7 @@ use clap::Parser;
 use proptest::prelude::*;
 
 use super::*;
+use crate::registry::ModelChoice;
 
 #[derive(Parser)]
 struct Serve {
@@ -40,10 +41,7 @@ fn defaults_are_as_documented() {
     assert_eq!(settings.drain_cap, Duration::from_secs(305), "every accepted request can finish");
     assert!(settings.cors_origins.is_empty() && settings.metrics_listen.is_none());
     let engine = settings.engine;
-    assert_eq!(
-        (engine.model.as_str(), engine.provider, engine.precision),
-        ("san-light", Provider::Auto, Precision::Auto)
-    );
+    assert_eq!((engine.model, engine.provider, engine.precision), (ModelChoice::Auto, Provider::Auto, Precision::Auto));
     assert_eq!((engine.workers, engine.threads), (1, 4));
     assert_eq!(engine.input.input_pixels, 4096 * 4096);
     assert_eq!(engine.input.output_pixels, 16384 * 16384);
@@ -154,8 +152,8 @@ fn uploads_have_an_eighth_of_the_memory_and_always_room_for_one() {
 #[test]
 fn the_default_model_is_among_those_loaded() {
     assert_eq!(serve("--model bicubic --only bicubic").expect("the same").engine.only, ["bicubic"]);
-    assert_eq!(serve("--only san,san-light").expect("a list").engine.only, ["san", "san-light"]);
-    assert_eq!(wrong("--only bicubic"), ["--only"], "san-light is the default");
+    assert_eq!(serve("--only san,san-light").expect("a list").engine.only, ["san", "san-light"], "auto is no model");
+    assert_eq!(wrong("--model san-light --only bicubic"), ["--only"]);
     assert!(Serve::try_parse_from(["serve", "--model", ""]).expect("text").serve.settings(&MACHINE).is_err());
 }
 

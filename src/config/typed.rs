@@ -15,8 +15,10 @@ pub struct EngineArgs {
     /// Folder of models: NAME/model.toml and the ONNX files that it names
     #[arg(long, env = "UPSCALER_MODELS", value_name = "DIR", default_value = "models")]
     pub models: String,
-    /// Model that is used where none is asked for
-    #[arg(long, env = "UPSCALER_MODEL", value_name = "NAME", default_value = "san-light")]
+    /// Model that is used where none is asked for: a name, or auto (by what each file is)
+    ///
+    /// auto takes the model whose model.toml says that it suits the file: lossless, lossy, or a JPEG of that quality.
+    #[arg(long, env = "UPSCALER_MODEL", value_name = "NAME", default_value = "auto")]
     pub model: String,
     /// Load only these models, separated by commas [default: all of the folder]
     ///

@@ -11,12 +11,12 @@ use super::upload::Budget;
 use crate::codec::encode::{JPEG_SIDE, PNG_SIDE, TIFF_SIDE, WEBP_SIDE};
 use crate::codec::limits::{ANIMATION_PIXELS, INPUT_SIDE};
 use crate::engine::Execution;
-use crate::registry::{ModelInfo, Network, Registry, ScaleInfo};
+use crate::registry::{ModelChoice, ModelInfo, Network, Registry, ScaleInfo};
 
 /// The answer of `GET /v1/models`.
 #[derive(Debug, Serialize)]
 pub struct Models {
-    /// Name of the model that runs where none is asked for.
+    /// What runs where no model is asked for: a name, or `auto`.
     pub default: String,
     /// Every model, by name, the built-in bicubic last.
     pub models: Vec<Model>,
@@ -51,7 +51,7 @@ pub async fn models(State(app): State<App>) -> Json<Models> {
 
 impl Models {
     /// The models of a registry; `run_by` says what runs a network, if anything does.
-    pub fn of(default: &str, registry: &Registry, run_by: impl Fn(&Network) -> Option<Execution>) -> Self {
+    pub fn of(default: &ModelChoice, registry: &Registry, run_by: impl Fn(&Network) -> Option<Execution>) -> Self {
         let model = |info: &ModelInfo| {
             let scales = info.scales.iter().map(|scale| {
                 let execution = registry.find(&info.name, scale.scale).ok().and_then(&run_by);
@@ -59,7 +59,7 @@ impl Models {
             });
             Model { scales: scales.collect(), info: info.clone() }
         };
-        Self { default: default.to_owned(), models: registry.models().iter().map(model).collect() }
+        Self { default: default.to_string(), models: registry.models().iter().map(model).collect() }
     }
 }
 

@@ -23,6 +23,8 @@ use super::App;
 use super::problem::Problem;
 use super::router::route_label;
 use crate::geometry::Resize;
+use crate::pipeline::Plan;
+use crate::registry::ModelChoice;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{Fact, TRACEPARENT, Trace};
 
@@ -45,7 +47,8 @@ pub struct Record {
     method: Method,
     started: Instant,
     bytes_in: AtomicU64,
-    asked: OnceLock<(String, Resize)>,
+    asked: OnceLock<(ModelChoice, Resize)>,
+    chosen: OnceLock<(String, Option<String>)>,
     tiles: OnceLock<usize>,
     client: OnceLock<String>,
     code: OnceLock<&'static str>,
@@ -61,6 +64,7 @@ impl Record {
             started: Instant::now(),
             bytes_in: AtomicU64::new(0),
             asked: OnceLock::new(),
+            chosen: OnceLock::new(),
             tiles: OnceLock::new(),
             client: OnceLock::new(),
             code: OnceLock::new(),
@@ -78,13 +82,21 @@ impl Record {
     }
 
     /// Notes for the log line what is asked for; the first call counts.
-    pub fn asks_for(&self, model: &str, resize: Resize) {
-        let _ = self.asked.set((model.to_owned(), resize));
+    pub fn asks_for(&self, model: &ModelChoice, resize: Resize) {
+        let _ = self.asked.set((model.clone(), resize));
     }
 
-    /// Notes for the log line how many tiles that takes; the first call counts.
-    pub fn takes_tiles(&self, tiles: usize) {
-        let _ = self.tiles.set(tiles);
+    /// Notes for the log line which model runs, why, and how many tiles that takes; the first call counts.
+    pub fn goes_by(&self, plan: &Plan) {
+        let _ = self.chosen.set((plan.model.clone(), plan.reason.clone()));
+        let _ = self.tiles.set(plan.tiles);
+    }
+
+    /// The model that runs, or would by its name; one that the registry has, since what is asked for is noted once it
+    /// is found there. `None` also where the file was not read far enough to choose one.
+    fn model(&self) -> Option<&str> {
+        let named = || self.asked.get().and_then(|(choice, _)| choice.name());
+        self.chosen.get().map(|(model, _)| model.as_str()).or_else(named)
     }
 
     /// Notes for the log line whose key it came with, if that has a name; the first call counts.
@@ -176,9 +188,10 @@ impl End {
             self.metrics.inflight_requests.dec();
         }
         self.metrics.requests.with_label_values(&[record.route, &status.to_string()]).inc();
-        // One that the registry has: what is asked for is noted once it is found there.
-        let model = record.asked.get().map_or("", |(model, _)| model.as_str());
-        self.metrics.request_duration.with_label_values(&[record.route, model]).observe(took.as_secs_f64());
+        self.metrics
+            .request_duration
+            .with_label_values(&[record.route, record.model().unwrap_or_default()])
+            .observe(took.as_secs_f64());
         if record.route == PICTURES {
             let received = record.bytes_in.load(Ordering::Relaxed);
             self.metrics.body_bytes.with_label_values(&["input"]).inc_by(received);
@@ -201,7 +214,8 @@ impl End {
                     duration_ms = took.as_secs_f64() * 1e3,
                     bytes_in = record.bytes_in.load(Ordering::Relaxed),
                     bytes_out = self.bytes_out,
-                    model = asked.map(|(model, _)| model.as_str()),
+                    model = record.model(),
+                    reason = record.chosen.get().and_then(|(_, reason)| reason.as_deref()),
                     scale = asked.and_then(|(_, resize)| resize.factor()),
                     size = asked.filter(|(_, resize)| resize.factor().is_none()).map(|(_, resize)| tracing::field::display(resize)),
                     tiles = record.tiles.get(),
@@ -225,10 +239,9 @@ impl End {
             Fact::Number("http.request.body.size", record.bytes_in.load(Ordering::Relaxed)),
             Fact::Number("http.response.body.size", self.bytes_out),
         ];
-        let asked = record.asked.get().map(|(model, resize)| (model, resize.to_string()));
-        if let Some((model, resize)) = &asked {
-            facts.extend([Fact::Text("upscaler.model", model), Fact::Text("upscaler.scale", resize)]);
-        }
+        let resize = record.asked.get().map(|(_, resize)| resize.to_string());
+        facts.extend(record.model().map(|model| Fact::Text("upscaler.model", model)));
+        facts.extend(resize.as_ref().map(|resize| Fact::Text("upscaler.scale", resize)));
         facts.extend(record.tiles.get().map(|tiles| Fact::Number("upscaler.tiles", *tiles as u64)));
         record.trace.end(status, record.code.get().copied(), &facts);
     }

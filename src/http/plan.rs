@@ -21,6 +21,6 @@ pub async fn plan(
 ) -> Result<Json<Plan>, Problem> {
     let Order { bytes, options, held: _held } = request::receive(&app, &budget, &record, request, Wants::Plan).await?;
     let plan = app.pipeline.plan(bytes, &options).await?;
-    record.takes_tiles(plan.tiles);
+    record.goes_by(&plan);
     Ok(Json(plan))
 }

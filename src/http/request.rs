@@ -23,7 +23,7 @@ use super::refuse;
 use super::upload::{Budget, Held, Upload, Wrapping};
 use crate::codec::OutputFormat;
 use crate::pipeline::Options;
-use crate::registry::Registry;
+use crate::registry::{ModelChoice, Registry};
 
 /// Every parameter there is.
 pub const PARAMETERS: [&str; 15] = [
@@ -106,8 +106,8 @@ fn head(app: &App, record: &Record, parts: &Parts, wants: Wants) -> Result<(Opti
 /// What holds where a client chooses nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults<'a> {
-    /// Model name.
-    pub model: &'a str,
+    /// Model.
+    pub model: &'a ModelChoice,
     /// Deadline, and the most that may be asked for.
     pub deadline: Duration,
 }
@@ -123,8 +123,8 @@ pub fn options(
     let mut faults = Faults::default();
     let query = Given::read(uri, &mut faults);
 
-    let model = query.get("model").unwrap_or(defaults.model);
-    if let Err(error) = registry.model(model) {
+    let model = query.get("model").map_or_else(|| defaults.model.clone(), ModelChoice::from);
+    if let Some(Err(error)) = model.name().map(|name| registry.model(name)) {
         faults.push(refuse::fault(&error));
     }
     let resize = resize::resize(&query, &mut faults);
@@ -165,7 +165,7 @@ pub fn options(
         return Err(Problem::parameters(vec![fault]));
     }
     Ok(Options {
-        model: model.to_owned(),
+        model,
         resize,
         ensemble,
         format,
@@ -314,7 +314,7 @@ mod tests {
         let uri: Uri = format!("/v1/upscale?{query}").parse().expect("a URI");
         let mut headers = HeaderMap::new();
         headers.extend(accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
-        let defaults = Defaults { model: "big", deadline: Duration::from_mins(5) };
+        let defaults = Defaults { model: &"big".into(), deadline: Duration::from_mins(5) };
         options(&uri, &headers, wants, &defaults, &registry())
     }
 
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn nothing_asked_for_is_the_default_of_everything() {
         let options = asked("", None, Wants::Picture).expect("options");
-        assert_eq!((options.model.as_str(), options.resize.to_string(), options.ensemble), ("big", "4".into(), false));
+        assert_eq!((options.model, options.resize.to_string(), options.ensemble), ("big".into(), "4".into(), false));
         assert_eq!((options.format, options.deadline), (OutputFormat::Png, Duration::from_mins(5)));
     }
 
@@ -335,10 +335,7 @@ mod tests {
     fn everything_asked_for_is_heard() {
         let query = "scale=2.5&model=small&ensemble=true&format=jpeg&quality=70&frame=4&deadline=0.5";
         let options = asked(query, None, Wants::Picture).expect("options");
-        assert_eq!(
-            (options.model.as_str(), options.resize.to_string(), options.ensemble),
-            ("small", "2.5".into(), true)
-        );
+        assert_eq!((options.model, options.resize.to_string(), options.ensemble), ("small".into(), "2.5".into(), true));
         assert_eq!((options.format, options.deadline), (OutputFormat::Jpeg, Duration::from_millis(500)));
         assert_eq!((options.quality, options.frame), (Some(70), Some(4)));
     }

@@ -45,10 +45,9 @@ pub async fn upscale(
     request: Request,
 ) -> Result<Response, Problem> {
     let Order { bytes, options, held } = request::receive(&app, &budget, &record, request, Wants::Picture).await?;
-    let answer = app.pipeline.upscale(bytes, options).await?;
+    let answer = app.pipeline.upscale_as_planned(bytes, options, |plan| record.goes_by(plan)).await?;
     // From here on the pipeline's own budget counts the picture.
     drop(held);
-    record.takes_tiles(answer.plan.tiles);
     respond(answer).await
 }
 
@@ -117,12 +116,14 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     }
 }
 
-/// `san-light-x4; sha256=…; provider=cpu; precision=fp32`, one after the other where several ran; `none` if none did.
+/// `san-light-x4; sha256=…; provider=cpu; precision=fp32; reason="PNG, lossless"`, one after the other where several ran;
+/// `none` if none did. The reason is there if the model was chosen by the file.
 fn model(plan: &Plan) -> String {
     let pass = |pass: &Pass| {
         let sha256 = pass.model_sha256.as_ref().map(|sha256| format!("; sha256={sha256}")).unwrap_or_default();
         let Execution { provider, precision } = &pass.execution;
-        format!("{}-x{}{sha256}; provider={provider}; precision={precision}", plan.model, pass.scale)
+        let reason = plan.reason.as_ref().map(|reason| format!("; reason=\"{reason}\"")).unwrap_or_default();
+        format!("{}-x{}{sha256}; provider={provider}; precision={precision}{reason}", plan.model, pass.scale)
     };
     if plan.passes.is_empty() {
         return "none".into();

@@ -17,6 +17,7 @@ mod flat;
 mod memory;
 mod order;
 pub mod plan;
+pub mod selection;
 mod shrink;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,7 @@ use crate::codec::{self, CodecError, InputLimits, OutputFormat};
 use crate::engine::Execution;
 use crate::geometry::{GeometryError, Resize};
 use crate::raster::Raster;
-use crate::registry::{LookupError, Registry};
+use crate::registry::{LookupError, ModelChoice, Registry};
 use crate::scheduler::{Hold, Refusal, Scheduler, Ticket};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Stage;
@@ -56,8 +57,8 @@ use turn::{Stopped, Turn};
 /// What a client may choose; everything else is the server's.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Model name.
-    pub model: String,
+    /// Which model.
+    pub model: ModelChoice,
     /// How large the answer is to be.
     pub resize: Resize,
     /// x8 self-ensemble (Timofte et al. 2016; SAN+ in Dai et al. 2019).
@@ -156,9 +157,20 @@ impl Pipeline {
     /// Enlarges one file. Returns when the whole answer is ready or its first [`walk::THRESHOLD`] bytes are; until
     /// then a failure is an error, after it the body breaks off. Dropping the future cancels the work.
     pub async fn upscale(self: &Arc<Self>, bytes: Bytes, options: Options) -> Result<Answer, PipelineError> {
+        self.upscale_as_planned(bytes, options, |_| ()).await
+    }
+
+    /// As [`Self::upscale`]; `planned` sees the plan before it is admitted, so also where the work then fails.
+    pub async fn upscale_as_planned(
+        self: &Arc<Self>,
+        bytes: Bytes,
+        options: Options,
+        planned: impl FnOnce(&Plan),
+    ) -> Result<Answer, PipelineError> {
         let deadline = Instant::now() + options.deadline;
         let work = async {
             let prepared = self.examine(bytes.clone(), &options, deadline).await?;
+            planned(&prepared.plan);
             let tickets = self.scheduler.admit_all(&prepared.demands)?;
             self.answer(bytes, prepared, tickets, &options, deadline).await
         };
@@ -189,7 +201,7 @@ impl Pipeline {
     /// short and a refusal should not wait for pictures.
     async fn examine(&self, bytes: Bytes, options: &Options, deadline: Instant) -> Result<Prepared, PipelineError> {
         // A wrong parameter is told before a wrong picture: it is the cheaper one to put right.
-        self.registry.model(&options.model)?;
+        options.model.name().map(|name| self.registry.model(name)).transpose()?;
         let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
         let probe = aside(&self.metrics, move || codec::probe_frame(&bytes, &limits, frame)).await??;
         let depth = depth_of(&probe, options.format);

@@ -4,12 +4,13 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::fidelity::{Conversion, Fidelity, Treatment};
+use super::selection::{Selection, select};
 use super::walk::Step;
 use super::{Options, Pipeline, PipelineError, ensemble, memory};
 use crate::codec::encode::{QUALITY, Target};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, InputFormat, OutputFormat, Probe, Warning};
+use crate::codec::{CodecError, InputFormat, Loss, OutputFormat, Probe, Warning};
 use crate::engine::Execution;
 use crate::geometry::passes::{passes, product};
 use crate::geometry::{Factor, Resize, View};
@@ -23,8 +24,10 @@ use crate::units::{Scale, Size};
 /// The answer of `POST /v1/plan`, and what `upscale` goes by.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    /// Model name.
+    /// Name of the model that runs.
     pub model: String,
+    /// Why it was chosen; absent where it was named.
+    pub reason: Option<String>,
     /// Magnification, if one was asked for and not sides.
     pub scale: Option<Factor>,
     /// Whether the x8 self-ensemble runs.
@@ -126,7 +129,9 @@ impl Pipeline {
                 remedy: "ask for a smaller scale, or send a smaller image",
             }));
         }
-        let networks = self.networks(&options.model, &view)?;
+        let kind = (probe.format, probe.loss);
+        let Selection { model, reason } = select(&self.registry, &options.model, kind, view.times())?;
+        let networks = self.networks(&model, &view)?;
         let treatment = Treatment::of(&probe, options.format, depth, options.fidelity, &view);
         let treatment = if networks.is_empty() { treatment.without_network() } else { treatment };
         let Treatment { channels, depth, icc, notes, .. } = treatment.clone();
@@ -146,14 +151,15 @@ impl Pipeline {
             steps.push(step);
         }
         if demands.is_empty() {
-            demands.push(self.memory_alone(&options.model, deadline)?);
+            demands.push(self.memory_alone(&model, deadline)?);
         }
         let reduction = view.reduction(product(&steps.iter().map(|step| step.scale).collect::<Vec<_>>()));
         if let Some(last) = demands.last_mut() {
             last.bytes = memory::bytes_held(&probe, upload, &view, &steps, reduction.as_ref(), (&target, &treatment));
         }
         let plan = Plan {
-            model: options.model.clone(),
+            model,
+            reason,
             scale: match options.resize {
                 Resize::By(factor) => Some(factor),
                 Resize::To { .. } => None,
@@ -234,5 +240,6 @@ pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
         orientation,
         frame: 0,
         working_bytes: 0,
+        loss: Loss::Lossless,
     }
 }

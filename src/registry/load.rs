@@ -86,6 +86,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::registry::Suits;
     use crate::units::Scale;
 
     const ONNX: &[u8] = b"not a network, but a file with a hash";
@@ -160,6 +161,26 @@ parameters = 11
     }
 
     #[test]
+    fn what_a_model_suits_is_in_its_manifest() {
+        let suits = |text: &str| {
+            let dir = models(|m| m.replacen("[[tile]]", &format!("{text}\n[[tile]]"), 1));
+            Registry::load(dir.path(), &[]).expect("the model is good").models()[0].suits.clone()
+        };
+        assert_eq!(suits(""), None);
+        let told = suits("[suits]\nlossless = true\njpeg_quality = [96, 100]");
+        let expected = Suits { lossless: true, lossy: false, jpeg_quality: Some((96, 100)), priority: 0 };
+        assert_eq!(told, Some(expected));
+        let lossy = suits("[suits]\nlossy = true\npriority = 7").expect("it is there");
+        assert_eq!((lossy.to_string().as_str(), lossy.priority), ("lossy", 7));
+    }
+
+    #[test]
+    fn no_model_may_be_called_auto() {
+        let found = problems(|m| m.replace("name = \"net\"", "name = \"auto\""));
+        assert!(found.iter().any(|p| p.contains("name = 'auto' means that a model is chosen")), "{found:#?}");
+    }
+
+    #[test]
     fn a_whole_number_may_stand_for_the_range() {
         assert!(Registry::load(models(|m| m.replace("range = 255.0", "range = 255")).path(), &[]).is_ok());
         assert!(Registry::load(models(|m| m.replace("range = 255.0", "range = 1")).path(), &[]).is_ok());
@@ -199,6 +220,11 @@ parameters = 11
             ("file = \"x4.onnx\"", "file = \"\"", "without a path"),
             ("file = \"x4.onnx\"", "file = \"x8.onnx\"", "x8.onnx cannot be read"),
             ("Set5 = 30.5", "Set5 = nan", "psnr_y.Set5"),
+            ("[[tile]]", "[suits]\njpeg_quality = [0, 50]\n[[tile]]", "jpeg_quality = [0, 50] must be"),
+            ("[[tile]]", "[suits]\njpeg_quality = [90, 101]\n[[tile]]", "from 1 to 100"),
+            ("[[tile]]", "[suits]\njpeg_quality = [51, 50]\n[[tile]]", "the lower one first"),
+            ("[[tile]]", "[suits]\npriority = 3\n[[tile]]", "[suits] suits nothing"),
+            ("[[tile]]", "[suits]\nscans = true\n[[tile]]", "unknown field `scans`"),
         ];
         for (from, to, says) in cases {
             let found = problems(|m| {
@@ -212,9 +238,13 @@ parameters = 11
     #[test]
     fn limits_of_the_rules_are_inside() {
         let side = |to| ("width = 64\nheight = 64", to);
-        for (from, to) in
-            [("halo = 4", "halo = 16"), side("width = 1024\nheight = 1024"), side("width = 68\nheight = 68")]
-        {
+        for (from, to) in [
+            ("halo = 4", "halo = 16"),
+            side("width = 1024\nheight = 1024"),
+            side("width = 68\nheight = 68"),
+            ("[[tile]]", "[suits]\njpeg_quality = [1, 100]\n[[tile]]"),
+            ("[[tile]]", "[suits]\njpeg_quality = [96, 96]\npriority = -1\n[[tile]]"),
+        ] {
             let dir = models(|m| m.replacen(from, to, 1));
             assert!(Registry::load(dir.path(), &[]).is_ok(), "{to}");
         }

@@ -11,7 +11,7 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::registry::{BICUBIC, Kind, ModelInfo, Network, NetworkId, ScaleInfo};
+use crate::registry::{AUTO, BICUBIC, Kind, ModelInfo, Network, NetworkId, ScaleInfo, Suits};
 use crate::tiling::TileSpec;
 use crate::units::{Scale, TileShape};
 
@@ -38,6 +38,7 @@ struct Manifest {
     mean_inside: bool,
     trained_on: String,
     training: String,
+    suits: Option<Suits>,
     tile: Vec<TileEntry>,
     scale: Vec<ScaleEntry>,
 }
@@ -115,6 +116,9 @@ fn check_head(manifest: &Manifest, folder: &Path, problems: &mut Problems<'_>) {
             "name = '{name}' must be 1 to 64 of a-z, 0-9, '-' and '.', and begin with a letter or digit"
         ));
     }
+    if name == AUTO {
+        problems.add(format_args!("name = '{AUTO}' means that a model is chosen by the file; choose another"));
+    }
     if name == BICUBIC {
         problems.add(format_args!("name = '{BICUBIC}' is taken by the built-in model; choose another"));
     }
@@ -122,6 +126,9 @@ fn check_head(manifest: &Manifest, folder: &Path, problems: &mut Problems<'_>) {
         if text.trim().is_empty() {
             problems.add(format_args!("{key} is empty; /v1/models shows it, so say it"));
         }
+    }
+    if let Some(fault) = manifest.suits.as_ref().and_then(Suits::fault) {
+        problems.add(fault);
     }
     if as_range(manifest.range).is_none() {
         problems.add(format_args!("range = {} must be 1.0 or 255.0, the value that stands for white", manifest.range));
@@ -239,6 +246,7 @@ fn describe(manifest: Manifest, tiles: Vec<TileSpec>, networks: &[Network]) -> M
         paper: manifest.paper,
         trained_on: manifest.trained_on,
         training: manifest.training,
+        suits: manifest.suits,
         tiles,
         scales,
     }

@@ -5,6 +5,7 @@
 
 pub mod load;
 pub mod manifest;
+pub mod suits;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use load::RegistryError;
+pub use suits::{AUTO, ModelChoice, Suits};
 
 use crate::tiling::TileSpec;
 use crate::units::{Scale, TileShape};
@@ -77,6 +79,8 @@ pub struct ModelInfo {
     pub trained_on: String,
     /// How it was trained.
     pub training: String,
+    /// Which files it suits; absent where it runs only by name.
+    pub suits: Option<Suits>,
     /// Tile shapes, largest first.
     pub tiles: Vec<TileSpec>,
     /// Its scales, smallest first. Shown by `http::models`, each with what runs it.
@@ -110,7 +114,7 @@ pub struct Registry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// No model of that name.
-    #[error("unknown model '{name}'; the models here are {}", known.join(", "))]
+    #[error("unknown model '{name}'; the models here are {}, or {AUTO}", known.join(", "))]
     UnknownModel {
         /// What was asked for.
         name: String,
@@ -146,6 +150,7 @@ impl Registry {
                     paper: String::new(),
                     trained_on: String::new(),
                     training: String::new(),
+                    suits: None,
                     tiles: network.tiles.clone(),
                     scales: vec![scale],
                 }),
@@ -160,6 +165,13 @@ impl Registry {
     fn assemble(networks: Vec<Network>, models: Vec<ModelInfo>) -> Self {
         let networks = networks.into_iter().enumerate().map(|(i, n)| Network { id: NetworkId(i), ..n }).collect();
         Self { networks, models }
+    }
+
+    /// The same with what each model suits, in order.
+    #[cfg(test)]
+    pub fn suiting(mut self, suits: impl Iterator<Item = Option<Suits>>) -> Self {
+        self.models.iter_mut().zip(suits).for_each(|(model, suits)| model.suits = suits);
+        self
     }
 
     /// All networks, by id.
@@ -183,6 +195,11 @@ impl Registry {
             name: name.to_owned(),
             known: self.models.iter().map(|m| m.name.clone()).collect(),
         })
+    }
+
+    /// Whether any of them needs ONNX Runtime.
+    pub fn has_networks(&self) -> bool {
+        self.networks.iter().any(|network| matches!(network.kind, Kind::Onnx { .. }))
     }
 
     /// A model at a scale.
@@ -229,6 +246,7 @@ fn bicubic() -> (ModelInfo, Vec<Network>) {
         paper: "Keys, Cubic convolution interpolation for digital image processing, IEEE TASSP 1981".to_owned(),
         trained_on: String::new(),
         training: String::new(),
+        suits: None,
         tiles: vec![BICUBIC_TILE],
         scales: networks.iter().map(ScaleInfo::of).collect(),
     };
@@ -279,7 +297,7 @@ mod tests {
     fn errors_say_what_there_is() {
         let registry = Registry::new(vec![network("a", 4), network("a", 2), network("b", 3)]);
         let unknown = registry.find("c", scale(2)).expect_err("there is no c");
-        assert_eq!(unknown.to_string(), "unknown model 'c'; the models here are a, b");
+        assert_eq!(unknown.to_string(), "unknown model 'c'; the models here are a, b, or auto");
         let missing = registry.find("a", scale(3)).expect_err("a has no 3");
         assert_eq!(missing.to_string(), "model 'a' has no scale 3; it has 2, 4");
     }

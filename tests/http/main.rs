@@ -1,10 +1,11 @@
 //! The service through its port: the real binary, real connections, and bicubic, so that no ONNX Runtime is needed, but
-//! for one test that says so.
+//! for tests that say so.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod any;
+mod auto;
 mod contract;
 mod drain;
 mod fidelity;

@@ -42,9 +42,14 @@ impl Server {
 
     /// Starts one of a network that is shipped and waits until it takes work; its log if it ends before.
     pub async fn of_network(model: &str) -> Result<Self, String> {
-        let folder = tempfile::tempdir().expect("a temporary folder");
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        let mut server = Self::launch(folder, &models, model, &["--only", model])?;
+        Self::of_models(&models, model, &["--only", model]).await
+    }
+
+    /// Starts one of the models in a folder and waits until it takes work; its log if it ends before.
+    pub async fn of_models(models: &Path, model: &str, flags: &[&str]) -> Result<Self, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut server = Self::launch(folder, models, model, flags)?;
         let poll = async {
             while server.child.try_wait().expect("it is our child").is_none() {
                 let answer = server.client.get(server.url("/health/ready")).send().await;

@@ -30,7 +30,7 @@ def problems(folder):
     with open(folder / "model.toml", "rb") as file:
         model = tomllib.load(file)
     found = [f"{key} is missing or empty" for key in TEXTS if not model.get(key)]
-    unknown = set(model) - {*TEXTS, "range", "mean_inside", "tile", "scale"}
+    unknown = set(model) - {*TEXTS, "range", "mean_inside", "suits", "tile", "scale"}
     found += [f"unknown key {key}" for key in sorted(unknown)]
     if model.get("name") != folder.resolve().name:
         found.append(f"name {model.get('name')!r} is not the folder's")

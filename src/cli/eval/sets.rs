@@ -88,13 +88,17 @@ pub(super) fn images(folder: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// A file as 8-bit RGB: gray three times over, as the papers feed it, and no alpha.
 pub(super) fn rgb(path: &Path) -> Result<Raster, String> {
-    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let bytes = std::fs::read(path).map_err(|error| named(&error))?;
-    let header = probe(&bytes, &LIMITS).map_err(|error| named(&error))?;
-    let picture = decode::decode(&bytes, &header).map_err(|error| named(&error))?;
+    let bytes = std::fs::read(path).map_err(|error| error.to_string());
+    bytes.and_then(|bytes| decoded(&bytes)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The same of a file's bytes.
+pub(super) fn decoded(bytes: &[u8]) -> Result<Raster, String> {
+    let header = probe(bytes, &LIMITS).map_err(|error| error.to_string())?;
+    let picture = decode::decode(bytes, &header).map_err(|error| error.to_string())?;
     let (size, step, colours) = (picture.size(), picture.channels().count(), picture.channels().colours());
     let Samples::U8(samples) = picture.into_samples() else {
-        return Err(named(&"a test picture must have 8 bits"));
+        return Err("a test picture must have 8 bits".into());
     };
     let pixel = |pixel: &[u8]| if colours == 3 { [pixel[0], pixel[1], pixel[2]] } else { [pixel[0]; 3] };
     Ok(Raster::new(size, Channels::Rgb, Samples::U8(samples.chunks_exact(step).flat_map(pixel).collect())))

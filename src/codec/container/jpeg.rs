@@ -1,10 +1,12 @@
 //! JPEG (ITU-T T.81): its marker segments, and what those before the first scan say.
 
+pub mod quality;
+
 use super::{Frames, Header};
 use crate::codec::colour::profile;
 use crate::codec::notes::{Density, Notes};
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, Warning};
+use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -179,6 +181,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         notes,
         working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan) + inks,
         frames: Frames::choose("JPEG", "frame", 1, asked)?,
+        loss: Loss::Jpeg { quality: quality::estimate([file]) },
     })
 }
 

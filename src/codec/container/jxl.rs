@@ -11,9 +11,9 @@ use jxl_oxide::{AllocTracker, EnumColourEncoding, HdrType, InitializeResult, Jxl
 use jxl_oxide_common::Bundle as _;
 
 use super::{Frames, Header};
-use crate::codec::CodecError;
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
+use crate::codec::{CodecError, Loss};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -131,10 +131,18 @@ pub fn is_premultiplied(image: &JxlImage) -> bool {
     extra.iter().find_map(jxl_oxide::image::ExtraChannelInfo::alpha_associated).unwrap_or(false)
 }
 
+/// By the image header and the first byte of the first frame (ISO 18181-1, F.2): whether all is by default, which is
+/// VarDCT, else two bits of its type, and whether it is modular. XYB is made of floats, and comes back only nearly.
+/// Modular frames may be quantized, too; encoders do that in XYB.
+fn loss(image: &JxlImage, frame: Option<u8>) -> Loss {
+    let is_modular = frame.is_none_or(|bits| bits & 0b1001 == 0b1000);
+    if image.image_header().metadata.xyb_encoded || !is_modular { Loss::Lossy } else { Loss::Lossless }
+}
+
 /// What the header says.
 pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let stream = codestream(file);
-    let (image, _) = open(&stream, u64::MAX)?;
+    let (image, head) = open(&stream, u64::MAX)?;
     let (channels, depth) = layout(&image)?;
     // As shown: the decoder turns the picture upright by itself.
     let stored = Size::new(image.width(), image.height());
@@ -158,5 +166,6 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         // codestream twice; and what groups take beside them.
         working_bytes: 16 * planes * stored.pixels() + 2 * stream.len() as u64 + (32 << 20),
         frames: Frames::choose("JPEG XL", "frame", 1, frame)?,
+        loss: loss(&image, stream.get(head).copied()),
     })
 }

@@ -10,9 +10,9 @@ pub mod png;
 pub mod tiff;
 pub mod webp;
 
-use crate::codec::Warning;
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
+use crate::codec::{Loss, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 pub use frames::Frames;
@@ -42,10 +42,12 @@ pub struct Header {
     pub working_bytes: u64,
     /// Which of its frames or pages is meant.
     pub frames: Frames,
+    /// What its compression has cost it.
+    pub loss: Loss,
 }
 
 impl Header {
-    /// Of a format that has 8 bits, lies upright and says nothing beside its pixels.
+    /// Of a format that has 8 bits, loses nothing, lies upright and says nothing beside its pixels.
     pub fn plain(stored: Size, channels: Channels, working_bytes: u64, frames: Frames) -> Self {
         Self {
             stored,
@@ -59,6 +61,7 @@ impl Header {
             notes: Notes::default(),
             working_bytes,
             frames,
+            loss: Loss::Lossless,
         }
     }
 }

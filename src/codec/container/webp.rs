@@ -4,7 +4,7 @@ use super::Header;
 use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, check_work, is_opaque};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, Warning};
+use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -221,6 +221,12 @@ impl<'a> Image<'a> {
     }
 }
 
+/// An image is lossy if any of those that it is drawn of is.
+fn loss<'a>(images: impl IntoIterator<Item = Image<'a>>) -> Loss {
+    let is_lossy = |image| matches!(image, Image::Lossy { .. });
+    if images.into_iter().any(is_lossy) { Loss::Lossy } else { Loss::Lossless }
+}
+
 /// Whether the header claims more than is there.
 fn breaks_off(file: &[u8]) -> bool {
     let claimed = file.get(4..).and_then(<[u8]>::first_chunk).map(|n| u32::from_le_bytes(*n) as usize);
@@ -267,6 +273,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         notes: parsed.notes,
         working_bytes: parsed.image.map_or(0, |image| image.working_bytes(size, has_alpha)),
         frames: Frames::choose("WebP", "frame", 1, frame)?,
+        loss: loss(parsed.image),
     })
 }
 
@@ -295,6 +302,7 @@ impl File<'_> {
             notes: self.notes,
             working_bytes: 4 * canvas.pixels() + frames_drawn.iter().map(of_frame).max().unwrap_or(0),
             frames,
+            loss: loss(frames_drawn.iter().filter_map(|frame| frame.image)),
         })
     }
 }

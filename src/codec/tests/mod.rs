@@ -5,6 +5,7 @@ mod encoding;
 mod frames;
 mod jpeg;
 mod kinds;
+mod loss;
 mod png;
 pub(crate) mod png_maker;
 mod webp;

@@ -9,6 +9,9 @@ const PREVIEW_PIXELS = 120e6;
 // A header of a picture (profile and EXIF included) is well within this; a plan needs no more.
 const HEADER_BYTES = 1 << 20;
 
+// Has the server choose a model by the file.
+const AUTO = "auto";
+
 class KeyNeeded extends Error {}
 
 // ---- words
@@ -42,10 +45,13 @@ function authorization() {
 }
 
 function modelChanged() {
-  const model = state.models.find((m) => m.name === $("model").value);
-  if (!model) return;
-  const run = model.scales[0]?.execution;
-  const parts = [model.description || model.title, run && `Runs on ${run.provider}, ${run.precision}.`];
+  const name = $("model").value;
+  const model = state.models.find((m) => m.name === name);
+  if (!model && name !== AUTO) return;
+  const run = model?.scales[0]?.execution;
+  const parts = model
+    ? [model.description || model.title, run && `Runs on ${run.provider}, ${run.precision}.`]
+    : ["The model that suits the file: whether its compression lost anything, and how much."];
   $("about").textContent = parts.filter(Boolean).join(" ");
   optionsChanged();
 }
@@ -74,7 +80,7 @@ async function plan() {
     const said = await answer.json();
     line.classList.toggle("bad", !answer.ok);
     line.textContent = answer.ok
-      ? `${size(said.input)} becomes ${size(said.output)}: ${said.tiles} ${said.tiles === 1 ? "tile" : "tiles"}, about ${seconds(said.estimated_seconds)}.`
+      ? `${size(said.input)} becomes ${size(said.output)}: ${said.tiles} ${said.tiles === 1 ? "tile" : "tiles"}, about ${seconds(said.estimated_seconds)}${said.reason ? `, by ${said.model} (${said.reason})` : ""}.`
       : sentence(said.detail);
     state.plan = answer.ok ? said : null;
     // What may pass later (a full queue) is worth trying; what cannot is not.
@@ -215,9 +221,13 @@ function show(xhr, took) {
   const timing = Object.fromEntries((xhr.getResponseHeader("Server-Timing") ?? "").split(",")
     .map((entry) => entry.trim().split(";dur=")).filter((entry) => entry.length === 2)
     .map(([stage, ms]) => [stage, Number(ms) / 1000]));
+  const model = xhr.getResponseHeader("X-Upscale-Model") ?? "";
+  // A reason is the one parameter in quotes, and may hold what parameters are split at.
+  const reason = / *; *reason="([^"]*)"/g;
   const facts = {
     Size: output && size(output),
-    Model: xhr.getResponseHeader("X-Upscale-Model")?.split(";").filter((part) => !part.includes("sha256")).map((part) => part.replace(/.*=/, "").trim()).join(", "),
+    Model: model.replaceAll(reason, "").split(";").filter((part) => !part.includes("sha256")).map((part) => part.replace(/.*=/, "").trim()).join(", "),
+    "Chosen for": [...model.matchAll(reason)][0]?.[1],
     Tiles: xhr.getResponseHeader("X-Upscale-Tiles"),
     Decoding: "decode" in timing && seconds(timing.decode),
     Waiting: "queue" in timing && seconds(timing.queue),
@@ -298,7 +308,8 @@ async function load() {
       return answer.json();
     }));
     state.models = models.models;
-    $("model").replaceChildren(...state.models.map((model) => new Option(model.title || model.name, model.name, false, model.name === models.default)));
+    const choices = [["Automatic", AUTO], ...state.models.map((model) => [model.title || model.name, model.name])];
+    $("model").replaceChildren(...choices.map(([title, name]) => new Option(title, name, false, name === models.default)));
     $("model").disabled = false;
     $("most").textContent = `, up to ${bytes(limits.body_bytes)} and ${Math.floor(limits.input_pixels / 1024 ** 2)} megapixels`;
     modelChanged();

@@ -13,7 +13,7 @@ use crate::codec::colour::signals::{Signalled, Signals};
 use crate::codec::notes::texts::Texts;
 use crate::codec::notes::{Density, Notes};
 use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, Warning};
+use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 use apng::Animation;
@@ -237,6 +237,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         notes,
         working_bytes: working,
         frames,
+        loss: Loss::Lossless,
     })
 }
 

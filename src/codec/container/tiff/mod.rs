@@ -3,11 +3,11 @@
 mod directory;
 
 use self::directory::{Directory, File, Numbers};
-use super::{Frames, Header};
-use crate::codec::CodecError;
+use super::{Frames, Header, jpeg};
 use crate::codec::limits::{ANIMATION_PIXELS, INPUT_SIDE};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
+use crate::codec::{CodecError, Loss};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
@@ -333,6 +333,15 @@ impl<'a> Page<'a> {
         (0..count).map(|i| [level(i), level(count + i), level(2 * count + i)]).collect()
     }
 
+    /// Of JPEG data by the tables of the directory and of the first chunk, which may have its own.
+    fn loss(&self) -> Loss {
+        if self.compression != Compression::Jpeg {
+            return Loss::Lossless;
+        }
+        let parts = [self.jpeg_tables, self.chunk_bytes(0)];
+        Loss::Jpeg { quality: jpeg::quality::estimate(parts.into_iter().flatten()) }
+    }
+
     pub const fn channels(&self) -> Channels {
         let alpha = !matches!(self.extra, Extra::None);
         match (self.photometric, alpha) {
@@ -437,5 +446,6 @@ pub fn header(bytes: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         notes: Notes::of_tiff(bytes, page.directory.place()),
         working_bytes: page.working_bytes(),
         frames,
+        loss: page.loss(),
     })
 }
