@@ -213,6 +213,28 @@ fn bf16_is_really_bf16_and_near_fp32() {
     assert!(one[0] == two[0], "the same pixels, whatever shares the batch");
 }
 
+/// One entity tag, one answer: which tiles share a batch depends on the load.
+#[test]
+fn the_cpu_provider_gives_a_tile_the_same_bits_alone_and_in_batches() {
+    let Some(runtime) = testing::runtime() else { return };
+    for (name, side) in [("san-light/x4.onnx", 48), ("san-light/x2.onnx", 72), ("srcnn/x4.onnx", 48)] {
+        let scale = if name.contains("x2") { 2 } else { 4 };
+        let mut engine = committed(runtime, name, scale, Backend::CpuFp32);
+        let shape = TileShape::square(side as u32);
+        let tiles: Vec<_> = (0..4).map(|seed| scene(seed, side)).collect();
+        let bits = |levels: &[f32]| levels.iter().map(|level| level.to_bits()).collect::<Vec<_>>();
+        let alone: Vec<_> = tiles
+            .iter()
+            .map(|tile| bits(&engine.upscale(shape, std::slice::from_ref(tile)).expect("it runs")[0]))
+            .collect();
+        for batch in [2, 3, 4] {
+            let together = engine.upscale(shape, &tiles[..batch]).expect("it runs");
+            let same = together.iter().zip(&alone).all(|(levels, alone)| bits(levels) == *alone);
+            assert!(same && together.len() == batch, "{name}: other bits in a batch of {batch}");
+        }
+    }
+}
+
 /// What a card would run, on the CPU, whose provider computes such convolutions in fp32, but with weights in fp16.
 fn in_fp16(runtime: &Runtime, path: &Path) -> Session {
     let network = half::convolutions_in_fp16(&std::fs::read(path).expect("a file")).expect("a network");
