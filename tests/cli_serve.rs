@@ -180,8 +180,11 @@ fn a_request_makes_one_line_of_log_with_its_id() {
 #[test]
 fn metrics_move_to_their_own_port() {
     let server = Server::start(&["--metrics-listen", "127.0.0.1:0"]);
+    let said = |line: &serde_json::Value| line["message"] == "metrics have a port of their own";
+    // It is written by a thread of its own.
+    until(|| server.log().iter().any(said));
     let log = server.log();
-    let line = log.iter().find(|line| line["message"] == "metrics have a port of their own").expect("it is said");
+    let line = log.iter().find(|line| said(line)).expect("it is said");
     let scrape = line["address"].as_str().expect("an address");
     assert_eq!(server.get("/metrics").0, 404);
     let (status, text) = get(scrape, "/metrics").expect("an answer");
@@ -317,4 +320,40 @@ fn no_accepted_request_is_lost_under_load() {
     assert_eq!(server.wait().code(), Some(0));
     let cut = server.log().into_iter().filter(|line| line["outcome"] == "cut_off" || line["status"] == 499).count();
     assert_eq!(cut, 0);
+}
+
+#[test]
+fn a_log_that_is_full_closed_or_not_read_harms_nobody() {
+    for broken in ["full", "closed", "not read"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let reader = (broken == "not read").then_some(reader);
+        let stderr = if broken == "full" {
+            Stdio::from(File::options().write(true).open("/dev/full").expect("a device of Linux"))
+        } else {
+            Stdio::from(writer)
+        };
+        let mut command = upscaler("serve");
+        command.args(["--listen", "127.0.0.1:0", "--log-level", "trace"]).stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn().expect("the binary runs");
+        drop(command);
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("text");
+        let address = first.trim_end().strip_prefix("listening on http://").expect("it starts").to_owned();
+        // A pipe holds 64 KiB, and each of these makes a line.
+        for _ in 0..1000 {
+            assert_eq!(get(&address, "/health/live").expect("an answer").0, 200, "{broken}");
+        }
+        let (status, body) = get(&address, "/v1/models").expect("an answer");
+        assert!(status == 200 && !body.is_empty(), "{broken}");
+        if broken != "not read" {
+            until(|| {
+                let (_, text) = get(&address, "/metrics").expect("an answer");
+                !String::from_utf8_lossy(&text).contains("\nupscaler_log_lines_dropped_total 0\n")
+            });
+        }
+        let sent = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+        assert!(sent.expect("kill is there").success());
+        assert_eq!(child.wait().expect("it ends").code(), Some(0), "{broken}");
+        drop(reader);
+    }
 }

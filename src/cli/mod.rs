@@ -13,6 +13,7 @@ pub mod start;
 pub mod upscale;
 
 use std::future::Future;
+use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
@@ -94,7 +95,7 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     run(cli).unwrap_or_else(|failure| {
-        eprintln!("error: {failure}");
+        let _ = writeln!(std::io::stderr(), "error: {failure}");
         failure.code()
     })
 }
@@ -108,7 +109,7 @@ fn keep_to_itself() {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    logs::init(cli.log.settings()?);
+    let _last_lines = logs::init(cli.log.settings()?);
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Upscale(args) => upscale::run(&args),

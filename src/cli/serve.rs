@@ -66,7 +66,8 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode, Failure> {
     server.open(&pipeline);
     let banner = banner(server.address, &server.settings.engine.model, &pipeline, Path::new(SAMPLE).exists());
     // Who closed our output does not want to read it; the server runs all the same.
-    let _ = std::io::stdout().write_all(banner.as_bytes());
+    // Who does not read it holds up nothing but this thread.
+    drop(spawn_blocking(move || std::io::stdout().write_all(banner.as_bytes())));
 
     let signal = signals.next().await;
     let clean = server.end(signal, &mut signals).await;

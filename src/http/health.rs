@@ -11,6 +11,7 @@ use tracing::error;
 use super::App;
 use super::problem::Problem;
 use super::refuse;
+use crate::telemetry::logs;
 
 /// The body of both answers.
 #[derive(Serialize)]
@@ -40,6 +41,8 @@ fn ok(status: &'static str) -> Response {
 
 /// All metrics in the text format of Prometheus.
 pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+    let dropped = &app.metrics.log_lines_dropped;
+    dropped.inc_by(logs::dropped_lines().saturating_sub(dropped.get()));
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
     encoder.encode(&app.metrics.registry.gather(), &mut text).map_err(|cause| {

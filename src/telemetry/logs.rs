@@ -4,12 +4,17 @@
 //! other, beside those of the line: whoever searches for a request should not have to know which line came from where.
 
 use std::fmt;
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
@@ -18,15 +23,81 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, LogSettings};
 
-/// Starts logging for the whole process; a second call changes nothing.
-pub fn init(settings: LogSettings) {
-    let lines = tracing_subscriber::fmt().with_env_filter(settings.filter).with_writer(stderr);
+/// Lines that wait to be written, at most: a few MB.
+const WAITING_LINES: usize = 8192;
+/// At the end: time to write the last lines to whoever reads them.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Lines for which there was no room.
+static OVERFLOWED: OnceLock<ErrorCounter> = OnceLock::new();
+/// Lines that could not be written.
+static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// Starts logging for the whole process; a second call changes nothing. Drop what it gives at the end of the process.
+///
+/// A thread of its own writes, so that a log that nobody reads, or a full disk, neither holds up nor fails a request:
+/// its lines are dropped and counted ([`dropped_lines`]).
+pub fn init(settings: LogSettings) -> LastLines {
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).finish(Counted(stderr()));
+    let overflowed = writer.error_counter();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(settings.filter).log_internal_errors(false).with_writer(writer);
     let started = match settings.format {
         LogFormat::Human => lines.with_ansi(stderr().is_terminal()).finish().try_init(),
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).finish().try_init(),
     };
-    if started.is_err() {
+    if started.is_ok() {
+        let _ = OVERFLOWED.set(overflowed);
+        // The default hook writes to standard error itself, and waits there.
+        std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
+    } else {
         tracing::debug!("logging was already started");
+    }
+    LastLines(Some(guard))
+}
+
+/// Lines of log that were dropped since the process began.
+pub fn dropped_lines() -> u64 {
+    let overflowed = OVERFLOWED.get().map_or(0, |counter| counter.dropped_lines() as u64);
+    overflowed + UNWRITTEN.load(Ordering::Relaxed)
+}
+
+/// Writes the last lines as it is dropped, within a bounded time.
+#[derive(Debug)]
+pub struct LastLines(Option<WorkerGuard>);
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (done, over) = sync_channel(1);
+        // The guard itself prints where it gives up, which may wait for ever.
+        let ending = std::thread::Builder::new().spawn(move || {
+            drop(guard);
+            let _ = done.send(());
+        });
+        if ending.is_ok() {
+            let _ = over.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
+/// Counts what cannot be written.
+struct Counted<W>(W);
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.0.write_all(line).is_err() {
+            UNWRITTEN.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

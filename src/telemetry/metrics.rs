@@ -4,7 +4,9 @@
 //! problem codes, the models of the registry). docs/metrics.md is the list for operators; a test holds it to this file.
 
 use prometheus::core::{Collector, Desc};
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// Seconds, of whole requests. From what a probe takes to the default deadline, about twofold a step: the question
 /// asked of it is "has p99 doubled", and sixteen series a route are cheap. A bound stands at 300 s, the default
@@ -83,6 +85,8 @@ pub struct Metrics {
     pub rerun: IntCounterVec,
     /// `upscaler_panics_total{room}`: caught, and the process lives on; room is http, pipeline or engine.
     pub panics: IntCounterVec,
+    /// `upscaler_log_lines_dropped_total`; set as it is gathered.
+    pub log_lines_dropped: IntCounter,
     /// `upscaler_model_info{model,scale,provider,precision,sha256}` = 1.
     pub model_info: IntGaugeVec,
     /// `upscaler_build_info{version}` = 1.
@@ -172,6 +176,10 @@ impl Metrics {
                 "Panics caught, by room: http, pipeline, engine; any is a defect to report.",
                 &["room"],
             ),
+            log_lines_dropped: new.add(IntCounter::new(
+                "upscaler_log_lines_dropped_total",
+                "Lines of log that could not be written, or not in time.",
+            )),
             model_info: new.info(
                 "upscaler_model_info",
                 "Always 1; one series a network that is served, and what really runs it.",
