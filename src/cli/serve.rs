@@ -104,22 +104,22 @@ impl Server {
         tokio::spawn(gate.clone().follow());
         let traces = Traces::start(settings.traces.as_ref())
             .map_err(|what| Failure::Other(format!("traces cannot be sent: {what}; see the OTEL_* variables")))?;
+        let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
+        let connections =
+            || Connections::new(settings.header_timeout, settings.write_timeout, metrics.unread_answers.clone());
         let (listener, address) = listen("--listen", settings.listen).await?;
         let scrape = match settings.metrics_listen {
             Some(wanted) => {
                 let (listener, address) = listen("--metrics-listen", wanted).await?;
                 info!(%address, "metrics have a port of their own");
                 let front = Front::new();
-                tokio::spawn(
-                    Connections::new(settings.header_timeout, settings.deadline).accept(listener, front.clone()),
-                );
+                tokio::spawn(connections().accept(listener, front.clone()));
                 Some(front)
             }
             None => None,
         };
-        let (work, front) = (Connections::new(settings.header_timeout, settings.deadline), Front::new());
+        let (work, front) = (connections(), Front::new());
         tokio::spawn(work.clone().accept(listener, front.clone()));
-        let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
         Ok(Self { settings, metrics, traces, gate, phase, work, front, address, scrape })
     }
 

@@ -4,7 +4,7 @@
 //! problem codes, the models of the registry). docs/metrics.md is the list for operators; a test holds it to this file.
 
 use prometheus::core::{Collector, Desc};
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Seconds, of whole requests. From what a probe takes to the default deadline, about twofold a step: the question
 /// asked of it is "has p99 doubled", and sixteen series a route are cheap. A bound stands at 300 s, the default
@@ -81,6 +81,8 @@ pub struct Metrics {
     pub nonfinite: IntCounterVec,
     /// `upscaler_fp32_rerun_tiles_total{model,scale}`.
     pub rerun: IntCounterVec,
+    /// `upscaler_unread_answers_total`.
+    pub unread_answers: IntCounter,
     /// `upscaler_panics_total{room}`: caught, and the process lives on; room is http, pipeline or engine.
     pub panics: IntCounterVec,
     /// `upscaler_model_info{model,scale,provider,precision,sha256}` = 1.
@@ -167,6 +169,10 @@ impl Metrics {
                 "Tiles that came out non-finite at reduced precision and ran again in fp32.",
                 &["model", "scale"],
             ),
+            unread_answers: new.add(IntCounter::new(
+                "upscaler_unread_answers_total",
+                "Answers that were cut off because their client did not take them in time.",
+            )),
             panics: new.counter(
                 "upscaler_panics_total",
                 "Panics caught, by room: http, pipeline, engine; any is a defect to report.",
