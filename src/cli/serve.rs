@@ -1,6 +1,6 @@
 //! The HTTP server, from its first line of log to its drain.
 //!
-//! The port is bound first, then models load, then work is taken. A first SIGTERM (or Ctrl-C) ends it in steps:
+//! The port is bound first, then models load, then work is taken. A first SIGTERM (or Ctrl-C, or SIGHUP) ends it in steps:
 //! 1. not ready any more, but still serving, for `--drain-grace`: load balancers take notice;
 //! 2. new requests are answered 503; those under way go on, uploads included, until they are done or the cap is met;
 //! 3. the port closes, the workers stop.

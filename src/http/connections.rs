@@ -33,6 +33,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::front::Front;
+use super::log_limit::LogLimit;
 use super::peer::observed;
 use super::streams::StreamExecutor;
 use super::unread::Unread;
@@ -90,12 +91,15 @@ impl Connections {
     /// Accepts until [`Connections::close`], and then what waits in the port's queue: to the client it is connected.
     pub async fn accept(self, listener: TcpListener, front: Front) {
         let _accepting = self.late.token();
+        let mut refused = LogLimit::default();
         while let Some(accepted) = self.closed.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, _)) => self.spawn(stream, &front),
                 Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost before it began"),
                 Err(error) => {
-                    warn!(%error, "no connection can be accepted");
+                    if let Some(before) = refused.due() {
+                        warn!(%error, before, "no connection can be accepted");
+                    }
                     sleep(AFTER_ERROR).await;
                 }
             }
@@ -391,6 +395,30 @@ mod tests {
         assert!(ended.is_ok(), "the server closes");
         // A frame of type 1, HEADERS, on stream 1: there was an answer.
         assert!(answer.windows(7).any(|bytes| bytes[0] == 1 && bytes[2..6] == [0, 0, 0, 1]), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn who_closed_its_sending_side_is_answered() {
+        let (_connections, address, gate) = server(LONG).await;
+        let mut half = ask(address, "/slow").await;
+        half.shutdown().await.expect("it is open");
+        gate.entered.notified().await;
+        let mut asked = [0; 25];
+        half.read_exact(&mut asked).await.expect("the connection holds");
+        assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n", "whether somebody is there");
+        gate.open.notify_one();
+        let answer = rest(half).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn the_work_for_who_left_ends() {
+        let (connections, address, gate) = server(LONG).await;
+        let left = ask(address, "/slow").await;
+        gate.entered.notified().await;
+        drop(left);
+        let ended = tokio::time::timeout(PATIENCE, until_working(&connections, 0)).await;
+        assert!(ended.is_ok(), "nobody waits, and the answer is never ready");
     }
 
     #[tokio::test]

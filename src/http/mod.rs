@@ -12,6 +12,7 @@ pub mod fidelity;
 pub mod front;
 pub mod health;
 pub mod host;
+mod log_limit;
 pub mod models;
 pub mod observe;
 pub mod peer;
