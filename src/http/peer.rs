@@ -47,7 +47,8 @@ pub struct Computing(watch::Sender<bool>);
 /// Both sides of a new connection.
 pub fn observed(stream: TcpStream) -> (Stream, Peer) {
     let (stream, flushed) = (Arc::new(stream), Arc::new(AtomicBool::new(true)));
-    let peer = Peer { stream: Arc::clone(&stream), flushed: Arc::clone(&flushed), computing: watch::Sender::new(false) };
+    let peer =
+        Peer { stream: Arc::clone(&stream), flushed: Arc::clone(&flushed), computing: watch::Sender::new(false) };
     (Stream { stream, flushed }, peer)
 }
 
@@ -108,7 +109,11 @@ impl AsyncRead for Stream {
 }
 
 impl Stream {
-    fn poll_try(&self, cx: &mut Context<'_>, write: impl Fn(&TcpStream) -> io::Result<usize>) -> Poll<io::Result<usize>> {
+    fn poll_try(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         self.flushed.store(false, Ordering::Release);
         loop {
             ready!(self.stream.poll_write_ready(cx))?;

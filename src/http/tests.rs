@@ -62,7 +62,8 @@ fn picture() -> Vec<u8> {
 }
 
 async fn ask(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> Response {
-    let request = Request::builder().method(method).uri(path).header("host", "x").header("x-request-id", "r-1").body(body.into());
+    let request =
+        Request::builder().method(method).uri(path).header("host", "x").header("x-request-id", "r-1").body(body.into());
     router.clone().oneshot(request.expect("a request")).await.expect("a router never fails")
 }
 

@@ -4,7 +4,9 @@
 //! problem codes, the models of the registry). docs/metrics.md is the list for operators; a test holds it to this file.
 
 use prometheus::core::{Collector, Desc};
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// Seconds, of whole requests. From what a probe takes to the default deadline, about twofold a step: the question
 /// asked of it is "has p99 doubled", and sixteen series a route are cheap. A bound stands at 300 s, the default
