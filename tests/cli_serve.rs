@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -15,8 +16,14 @@ const PHOTO: &[u8] = include_bytes!("../docs/sample/astronaut.jpg");
 
 /// The binary with no settings but the built-in model.
 fn upscaler(command: &str) -> Command {
-    let mut upscaler = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
-    upscaler.env_clear().arg(command);
+    by_command(&[], command)
+}
+
+/// The same, started by another command.
+fn by_command(by: &[&str], command: &str) -> Command {
+    let words: Vec<_> = by.iter().copied().chain([env!("CARGO_BIN_EXE_san-upscaler")]).collect();
+    let mut upscaler = Command::new(words[0]);
+    upscaler.args(&words[1..]).env_clear().arg(command);
     if command != "health" {
         upscaler.args(["--model", "bicubic", "--only", "bicubic"]);
     }
@@ -42,9 +49,14 @@ struct Server {
 
 impl Server {
     fn start(args: &[&str]) -> Self {
+        Self::start_by(&[], args)
+    }
+
+    /// Started by another command, in front of it.
+    fn start_by(by: &[&str], args: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("log");
-        let mut command = upscaler("serve");
+        let mut command = by_command(by, "serve");
         command.args(["--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug"]).args(args);
         command.stdout(Stdio::piped()).stderr(File::create(&log).expect("a new file"));
         let mut child = command.spawn().expect("the binary runs");
@@ -58,7 +70,11 @@ impl Server {
     }
 
     fn signal(&self) {
-        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        self.send("TERM");
+    }
+
+    fn send(&self, signal: &str) {
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status();
         assert!(sent.expect("kill is there").success());
     }
 
@@ -252,6 +268,46 @@ fn a_drain_finishes_what_is_under_way_and_refuses_the_rest() {
     let (status, body) = answer(upload).expect("an answer");
     assert!(status == 200 && is_whole_png(&body));
     assert_eq!(server.wait().code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_drains_too() {
+    // Whatever the tests themselves were started by.
+    let mut server = Server::start_by(&["env", "--default-signal=HUP"], &[]);
+    let mut upload = server.half_an_upload();
+    server.send("HUP");
+    until(|| server.get("/health/ready").0 == 503);
+    upload.write_all(&PHOTO[PHOTO.len() - 1..]).expect("the server still reads");
+    let (status, body) = answer(upload).expect("an answer");
+    assert!(status == 200 && is_whole_png(&body));
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_that_is_ignored_stays_so() {
+    let mut server = Server::start_by(&["nohup"], &[]);
+    server.send("HUP");
+    assert_eq!(server.get("/health/ready").0, 200);
+    server.signal();
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log().iter().all(|line| line["signal"] != "SIGHUP"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_file_descriptors_it_logs_once_a_second_and_goes_on() {
+    let server = Server::start_by(&["prlimit", "--nofile=40"], &[]);
+    let began = Instant::now();
+    let connections: Vec<_> = (0..60).map(|_| server.connect()).collect();
+    let lines = || server.log().into_iter().filter(|line| line["message"] == "no connection can be accepted").count();
+    // The second line stands for all that came in the second before it.
+    until(|| lines() >= 2);
+    let (lines, seconds) = (lines() as u64, began.elapsed().as_secs());
+    assert!(lines <= seconds + 1, "{lines} lines in {seconds} s");
+    drop(connections);
+    assert_eq!(server.get("/health/ready").0, 200);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The HTTP server, from its first line of log to its drain.
 //!
-//! The port is bound first, then models load, then work is taken. A first SIGTERM (or Ctrl-C) ends it in steps:
+//! The port is bound first, then models load, then work is taken. A first SIGTERM (or Ctrl-C, or SIGHUP) ends it in steps:
 //! 1. not ready any more, but still serving, for `--drain-grace`: load balancers take notice;
 //! 2. new requests are answered 503; those under way go on, uploads included, until they are done or the cap is met;
 //! 3. the port closes, the workers stop.
@@ -107,22 +107,22 @@ impl Server {
         tokio::spawn(gate.clone().follow());
         let traces = Traces::start(settings.traces.as_ref())
             .map_err(|what| Failure::Other(format!("traces cannot be sent: {what}; see the OTEL_* variables")))?;
+        let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
+        let connections =
+            || Connections::new(settings.header_timeout, settings.write_timeout, metrics.unread_answers.clone());
         let (listener, address) = listen("--listen", settings.listen).await?;
         let scrape = match settings.metrics_listen {
             Some(wanted) => {
                 let (listener, address) = listen("--metrics-listen", wanted).await?;
                 info!(%address, "metrics have a port of their own");
                 let front = Front::new();
-                tokio::spawn(
-                    Connections::new(settings.header_timeout, settings.deadline).accept(listener, front.clone()),
-                );
+                tokio::spawn(connections().accept(listener, front.clone()));
                 Some(front)
             }
             None => None,
         };
-        let (work, front) = (Connections::new(settings.header_timeout, settings.deadline), Front::new());
+        let (work, front) = (connections(), Front::new());
         tokio::spawn(work.clone().accept(listener, front.clone()));
-        let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
         Ok(Self { settings, metrics, traces, gate, phase, work, front, address, scrape })
     }
 

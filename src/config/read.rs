@@ -226,6 +226,7 @@ impl ServeArgs {
         let deadline = problems.read("--deadline", &self.deadline, some_time);
         let header_timeout = problems.read("--header-timeout", &self.header_timeout, some_time);
         let body_timeout = problems.read("--body-timeout", &self.body_timeout, some_time);
+        let write_timeout = problems.read("--write-timeout", &self.write_timeout, some_time);
         let drain_grace = problems.read("--drain-grace", &self.drain_grace, duration);
         let drain_cap = match &self.drain_cap {
             Some(text) => problems.read("--drain-cap", text, duration),
@@ -269,6 +270,7 @@ impl ServeArgs {
             deadline: deadline?,
             header_timeout: header_timeout?,
             body_timeout: body_timeout?,
+            write_timeout: write_timeout?,
             drain_grace: drain_grace?,
             drain_cap: drain_cap?,
             cors_origins: cors_origins?,

@@ -138,6 +138,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// An upload must be in within this.
     pub body_timeout: Duration,
+    /// After its request's deadline, a client has this long to take the rest of an answer.
+    pub write_timeout: Duration,
     /// Between SIGTERM and refusing: still serving, but not ready.
     pub drain_grace: Duration,
     /// Between SIGTERM and the end at most.

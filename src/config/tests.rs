@@ -51,7 +51,7 @@ fn defaults_are_as_documented() {
 
 #[test]
 fn every_wrong_setting_is_told_at_once() {
-    let line = "--listen 8080 --max-body 25XB --deadline 0s --header-timeout 10 --body-timeout x --drain-grace never \
+    let line = "--listen 8080 --max-body 25XB --deadline 0s --header-timeout 10 --body-timeout x --write-timeout 0s --drain-grace never \
                 --cors-origins shop --provider fast --precision int3 --workers 0 --threads x --max-batch 0 \
                 --max-batch-delay 2s --queue-tiles 0 --memory 0 --max-input 0 --max-output big";
     let flags = wrong(line);

@@ -91,6 +91,9 @@ pub struct ServeArgs {
     /// An upload must be in within this
     #[arg(long, env = "UPSCALER_BODY_TIMEOUT", value_name = "TIME", default_value = "60s")]
     pub body_timeout: String,
+    /// After its request's deadline, a client has this long to take the rest of an answer
+    #[arg(long, env = "UPSCALER_WRITE_TIMEOUT", value_name = "TIME", default_value = "30s")]
+    pub write_timeout: String,
     /// After SIGTERM: go on serving for this long, though not ready, while load balancers take notice
     ///
     /// 0 suits a terminal. Behind a Kubernetes service 5s is usual: endpoints are removed while pods are told to end.

@@ -8,8 +8,8 @@
 //! know whether it was begun. So a connection is told first, by `Connection: close` on its next answer, and closed
 //! only once it has been silent for [`LINGER`]; and the port is closed only when its queue is empty.
 //!
-//! A client that does not take its answer is let go as well ([`Unread`]). hyper asks a body for more only once the
-//! client has taken what came before: a body cannot end itself while nobody reads.
+//! A client that does not take its answer is let go as well ([`Unread`]), and so is one that left while it is computed
+//! ([`Peer`](super::peer::Peer)).
 
 use std::future::Future;
 use std::io;
@@ -21,8 +21,9 @@ use axum::http::{HeaderValue, Version, header};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,9 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::front::Front;
+use super::log_limit::LogLimit;
+use super::peer::observed;
+use super::streams::StreamExecutor;
 use super::unread::Unread;
 
 /// Bytes of a header at most, all its lines together; hyper's own bound is 400 kB a connection.
@@ -54,7 +58,9 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Connections {
     header_timeout: Duration,
-    answer_timeout: Duration,
+    write_timeout: Duration,
+    /// Answers that were not taken in time.
+    unread_answers: IntCounter,
     linger: Duration,
     /// Cancelled: connections finish the request under way, then close.
     closing: CancellationToken,
@@ -68,11 +74,12 @@ pub struct Connections {
 
 impl Connections {
     /// None yet. The header of a connection's first request must be in within `header_timeout`, and every answer be
-    /// taken within `answer_timeout` of its head.
-    pub fn new(header_timeout: Duration, answer_timeout: Duration) -> Self {
+    /// taken within `write_timeout` of its request's deadline; those that are not count in `unread_answers`.
+    pub fn new(header_timeout: Duration, write_timeout: Duration, unread_answers: IntCounter) -> Self {
         Self {
             header_timeout,
-            answer_timeout,
+            write_timeout,
+            unread_answers,
             linger: LINGER,
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
@@ -84,12 +91,15 @@ impl Connections {
     /// Accepts until [`Connections::close`], and then what waits in the port's queue: to the client it is connected.
     pub async fn accept(self, listener: TcpListener, front: Front) {
         let _accepting = self.late.token();
+        let mut refused = LogLimit::default();
         while let Some(accepted) = self.closed.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, _)) => self.spawn(stream, &front),
                 Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost before it began"),
                 Err(error) => {
-                    warn!(%error, "no connection can be accepted");
+                    if let Some(before) = refused.due() {
+                        warn!(%error, before, "no connection can be accepted");
+                    }
                     sleep(AFTER_ERROR).await;
                 }
             }
@@ -117,7 +127,9 @@ impl Connections {
         let began = CancellationToken::new();
         let multiplexed = CancellationToken::new();
         let requests = TaskTracker::new();
-        let unread = Unread::new(self.answer_timeout);
+        let unread = Unread::new(self.write_timeout, self.unread_answers.clone());
+        let (stream, peer) = observed(stream);
+        let peer = &peer;
         let service = service_fn(|request: hyper::Request<Incoming>| {
             began.cancel();
             if request.version() == Version::HTTP_2 {
@@ -126,8 +138,11 @@ impl Connections {
             let (version, under_way) = (request.version(), requests.token());
             let (answer, answers, closing) =
                 (front.router().oneshot(request.map(Body::new)), unread.clone(), self.closing.clone());
+            let computing = (version == Version::HTTP_11).then(|| peer.computing());
             async move {
+                answers.room().await;
                 let answer = answer.await.map(|answer| answers.watch(answer, under_way));
+                drop(computing);
                 answer.map(|answer| if closing.is_cancelled() { last(answer, version) } else { answer })
             }
         });
@@ -137,6 +152,7 @@ impl Connections {
         // first bytes: a client that sends none would stay for good.
         let mut first = pin!(sleep(self.header_timeout));
         let mut silent = pin!(sleep(Duration::ZERO));
+        let mut gone = pin!(peer.gone());
         let (mut asked, mut told, mut idle) = (false, false, false);
         loop {
             tokio::select! {
@@ -169,6 +185,10 @@ impl Connections {
                     debug!("a connection was closed that sent no request");
                     return;
                 }
+                () = gone.as_mut() => {
+                    debug!("a connection was closed whose client left before its answer");
+                    return;
+                }
                 () = unread.overdue() => {
                     debug!("a connection was closed whose client did not take its answer");
                     return;
@@ -177,12 +197,13 @@ impl Connections {
         }
     }
 
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+    fn builder(&self) -> auto::Builder<StreamExecutor> {
+        let mut builder = auto::Builder::new(StreamExecutor);
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout.max(IDLE))
+            .half_close(true)
             .max_buf_size(HEADER_BYTES);
         builder
             .http2()
@@ -248,6 +269,11 @@ mod tests {
 
     const LONG: Duration = Duration::from_hours(1);
 
+    fn connections(header_timeout: Duration, write_timeout: Duration) -> Connections {
+        let unread = IntCounter::new("unread", "Answers that were not taken in time.").expect("a name");
+        Connections::new(header_timeout, write_timeout, unread)
+    }
+
     /// Of `/slow`: that a request is there, and that it is to be answered.
     #[derive(Default)]
     struct Gate {
@@ -261,11 +287,11 @@ mod tests {
     }
 
     async fn server_with(header_timeout: Duration, answer_timeout: Duration) -> (Connections, SocketAddr, Arc<Gate>) {
-        serve(Connections::new(header_timeout, answer_timeout)).await
+        serve(connections(header_timeout, answer_timeout)).await
     }
 
     async fn lingering(linger: Duration) -> (Connections, SocketAddr) {
-        let (connections, address, _) = serve(Connections { linger, ..Connections::new(LONG, LONG) }).await;
+        let (connections, address, _) = serve(Connections { linger, ..connections(LONG, LONG) }).await;
         (connections, address)
     }
 
@@ -369,6 +395,30 @@ mod tests {
         assert!(ended.is_ok(), "the server closes");
         // A frame of type 1, HEADERS, on stream 1: there was an answer.
         assert!(answer.windows(7).any(|bytes| bytes[0] == 1 && bytes[2..6] == [0, 0, 0, 1]), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn who_closed_its_sending_side_is_answered() {
+        let (_connections, address, gate) = server(LONG).await;
+        let mut half = ask(address, "/slow").await;
+        half.shutdown().await.expect("it is open");
+        gate.entered.notified().await;
+        let mut asked = [0; 25];
+        half.read_exact(&mut asked).await.expect("the connection holds");
+        assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n", "whether somebody is there");
+        gate.open.notify_one();
+        let answer = rest(half).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn the_work_for_who_left_ends() {
+        let (connections, address, gate) = server(LONG).await;
+        let left = ask(address, "/slow").await;
+        gate.entered.notified().await;
+        drop(left);
+        let ended = tokio::time::timeout(PATIENCE, until_working(&connections, 0)).await;
+        assert!(ended.is_ok(), "nobody waits, and the answer is never ready");
     }
 
     #[tokio::test]

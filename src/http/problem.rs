@@ -57,6 +57,8 @@ codes! {
     InvalidForm = "invalid_form", BAD_REQUEST, "the form does not hold exactly one image";
     /// The upload broke off or is not well-formed HTTP.
     BrokenUpload = "broken_upload", BAD_REQUEST, "the upload broke off";
+    /// The request names no host, or several.
+    InvalidHost = "invalid_host", BAD_REQUEST, "the request does not name one host";
     /// No API key came, or a wrong one.
     Unauthorized = "unauthorized", UNAUTHORIZED, "an API key is needed";
     /// No such path.

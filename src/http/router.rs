@@ -17,7 +17,7 @@ use super::auth::Gate;
 use super::observe::{self, REQUEST_ID};
 use super::problem::{Code, Problem};
 use super::upload::Budget;
-use super::{App, auth, docs, health, models, plan, playground, upscale};
+use super::{App, auth, docs, health, host, models, plan, playground, upscale};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::TRACEPARENT;
 
@@ -104,6 +104,8 @@ pub(super) fn layered(router: Router<App>, app: App) -> Router {
         None => router,
     };
     router
+        // Before anything acts on it.
+        .layer(middleware::from_fn(host::check))
         // Outermost: nothing may go unseen, and it writes the body of every problem made further in.
         .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)

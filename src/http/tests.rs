@@ -62,7 +62,8 @@ fn picture() -> Vec<u8> {
 }
 
 async fn ask(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> Response {
-    let request = Request::builder().method(method).uri(path).header("x-request-id", "r-1").body(body.into());
+    let request =
+        Request::builder().method(method).uri(path).header("host", "x").header("x-request-id", "r-1").body(body.into());
     router.clone().oneshot(request.expect("a request")).await.expect("a router never fails")
 }
 
@@ -213,7 +214,7 @@ async fn keys_are_asked_for_under_v1_alone() {
     let app = app(&["--api-keys", key]);
     let router = router::build(app.clone());
     let with = async |method: &str, path: &str, value: &str| {
-        let request = Request::builder().method(method).uri(path).header("x-request-id", "r-1");
+        let request = Request::builder().method(method).uri(path).header("host", "x").header("x-request-id", "r-1");
         let request = request.header(header::AUTHORIZATION, value).body(Body::from(picture()));
         router.clone().oneshot(request.expect("a request")).await.expect("a router never fails")
     };

@@ -8,7 +8,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
-use bytes::BytesMut;
 use futures::stream;
 use tokio::sync::mpsc;
 use tracing::{Span, error};
@@ -18,6 +17,7 @@ use super::fidelity::{CONVERSIONS, WARNINGS, conversions, warnings};
 use super::observe::Record;
 use super::problem::Problem;
 use super::request::{self, Order, Wants};
+use super::unread::Delivery;
 use super::upload::Budget;
 use crate::engine::Execution;
 use crate::pipeline::plan::Pass;
@@ -30,9 +30,6 @@ pub const MODEL: HeaderName = HeaderName::from_static("x-upscale-model");
 pub const TILES: HeaderName = HeaderName::from_static("x-upscale-tiles");
 /// Stages and how long they took (W3C Server Timing).
 pub const TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// Bytes of a ready file that are handed on at once.
-const PIECE: usize = 64 << 10;
 
 /// Bytes of the file, as they come.
 type Chunks = mpsc::Receiver<Result<Bytes, PipelineError>>;
@@ -52,16 +49,13 @@ pub async fn upscale(
 }
 
 async fn respond(answer: Answer) -> Result<Response, Problem> {
-    let Answer { plan, etag, timings, length, body: chunks } = answer;
+    let Answer { plan, etag, timings, length, deadline, unread, body: chunks } = answer;
     let (body, length) = match length {
-        Some(length) => {
-            let file = whole(chunks, length).await?;
-            let length = file.len();
-            (pieces(file), Some(length))
-        }
+        Some(length) => (whole(chunks).await?, Some(length)),
         None => (streamed(chunks), None),
     };
     let mut response = Response::new(body);
+    response.extensions_mut().insert(Delivery { deadline, unread });
     let headers = response.headers_mut();
     headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(plan.output_format.media_type()));
@@ -79,22 +73,14 @@ async fn respond(answer: Answer) -> Result<Response, Problem> {
 }
 
 /// A file that was ready before its first byte left, gathered until the pipeline has said its last word: sent as it
-/// comes, the server would be content with the announced bytes and go before that.
-async fn whole(mut chunks: Chunks, length: u64) -> Result<Bytes, PipelineError> {
-    let mut file = BytesMut::with_capacity(length as usize);
+/// comes, the server would be content with the announced bytes and go before that. It stays in its chunks: given as
+/// one, it would count as sent while all of it still waits for the client.
+async fn whole(mut chunks: Chunks) -> Result<Body, PipelineError> {
+    let mut file = Vec::new();
     while let Some(chunk) = chunks.recv().await {
-        file.extend_from_slice(&chunk?);
+        file.push(Ok::<_, Infallible>(chunk?));
     }
-    Ok(file.freeze())
-}
-
-/// Hands a file on in pieces: given as one, it would count as sent while all of it still waits for the client.
-fn pieces(file: Bytes) -> Body {
-    let pieces = stream::unfold(file, |mut rest| async {
-        let piece = rest.split_to(rest.len().min(PIECE));
-        (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), rest))
-    });
-    Body::from_stream(pieces)
+    Ok(Body::from_stream(stream::iter(file)))
 }
 
 /// A file that leaves while it is made.
@@ -154,12 +140,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_ready_file_is_handed_on_in_pieces() {
-        for (size, expected) in [(0, vec![]), (PIECE, vec![PIECE]), (PIECE * 2 + 1, vec![PIECE, PIECE, 1])] {
-            let stream = pieces(vec![7; size].into()).into_data_stream();
-            let sizes: Vec<usize> = stream.map(|piece| piece.expect("no error").len()).collect().await;
-            assert_eq!(sizes, expected);
+    async fn a_ready_file_is_handed_on_in_its_chunks() {
+        let (sender, chunks) = mpsc::channel(3);
+        for size in [2, 2, 1] {
+            sender.try_send(Ok(vec![7; size].into())).expect("there is room");
         }
+        drop(sender);
+        let stream = whole(chunks).await.expect("no failure").into_data_stream();
+        let sizes: Vec<usize> = stream.map(|piece| piece.expect("no error").len()).collect().await;
+        assert_eq!(sizes, [2, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_ready_file_that_fails_after_all_is_an_error() {
+        let (sender, chunks) = mpsc::channel(2);
+        sender.try_send(Ok(vec![7].into())).expect("there is room");
+        sender.try_send(Err(PipelineError::Internal("for the test".into()))).expect("there is room");
+        assert!(whole(chunks).await.is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
 use super::turn::{Stopped, Turn};
+use super::unread::UnreadBytes;
 use super::walk::{CHUNK, THRESHOLD};
 use super::{PipelineError, Timings};
 
@@ -50,8 +51,8 @@ pub(super) struct Answering {
     pub(super) body: mpsc::Receiver<Chunk>,
 }
 
-/// A new answer.
-pub(super) fn answering() -> Answering {
+/// A new answer whose bytes are counted by `unread`.
+pub(super) fn answering(unread: Arc<UnreadBytes>) -> Answering {
     // One place is kept for the error that may have to follow everything else.
     let (sender, body) = mpsc::channel(WAITING + 1);
     let (start_sender, start) = oneshot::channel();
@@ -63,7 +64,7 @@ pub(super) fn answering() -> Answering {
         watch: sender.clone(),
         result: Err(PipelineError::Internal("the work ended without a result".into())),
     };
-    Answering { writer: Outlet { gate, sender }, verdict, start, body }
+    Answering { writer: Outlet { gate, sender, unread }, verdict, start, body }
 }
 
 /// How the answer ended. Unless told that it ended well, dropping it tells the client that it did not: a channel that
@@ -105,6 +106,7 @@ impl Drop for Verdict {
 pub(super) struct Outlet {
     gate: Gate,
     sender: mpsc::Sender<Chunk>,
+    unread: Arc<UnreadBytes>,
 }
 
 impl Outlet {
@@ -133,12 +135,17 @@ impl Writer {
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.close_chunk()?;
         self.clock.encoded(self.turn.computed());
-        self.release(Some(self.length))
+        self.release(Some(self.length))?;
+        self.outlet.unread.complete();
+        Ok(())
     }
 
     fn close_chunk(&mut self) -> io::Result<()> {
-        let chunk = Bytes::from(std::mem::replace(&mut self.open, Vec::with_capacity(CHUNK)));
+        let mut chunk = std::mem::replace(&mut self.open, Vec::with_capacity(CHUNK));
+        // The last one may be short.
+        chunk.shrink_to_fit();
         self.length += chunk.len() as u64;
+        let chunk = self.outlet.unread.chunk(chunk);
         match &mut self.held {
             _ if chunk.is_empty() => Ok(()),
             None => self.send(chunk),
@@ -210,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_short_file_is_whole_before_it_leaves() {
-        let mut answer = answering();
+        let mut answer = answering(UnreadBytes::new(None));
         write(answer.writer, THRESHOLD - 1, true).await.expect("no panic").expect("written");
         answer.verdict.is(Ok(()));
         let start = answer.start.await.expect("said").expect("well");
@@ -224,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_before_the_threshold_is_the_answer() {
-        let mut answer = answering();
+        let mut answer = answering(UnreadBytes::new(None));
         write(answer.writer, THRESHOLD - 1, false).await.expect("no panic").expect("written");
         answer.verdict.is(Err(failure()));
         assert!(matches!(answer.start.await, Ok(Err(PipelineError::Internal(_)))));
@@ -233,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn from_the_threshold_on_a_failure_follows_the_bytes() {
-        let mut answer = answering();
+        let mut answer = answering(UnreadBytes::new(None));
         let thread = write(answer.writer, THRESHOLD, false);
         let start = answer.start.await.expect("said").expect("well");
         assert_eq!(start.length, None);
@@ -254,14 +261,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_verdict_that_is_lost_is_a_failure() {
-        let answer = answering();
+        let answer = answering(UnreadBytes::new(None));
         drop(answer.verdict);
         assert!(matches!(answer.start.await, Ok(Err(PipelineError::Internal(_)))));
     }
 
     #[tokio::test]
     async fn a_reader_that_leaves_ends_the_writer_and_is_seen() {
-        let answer = answering();
+        let answer = answering(UnreadBytes::new(None));
         drop(answer.body);
         answer.verdict.abandoned().await;
         let error = write(answer.writer, THRESHOLD, true).await.expect("no panic").expect_err("nobody reads");

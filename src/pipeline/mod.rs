@@ -22,6 +22,7 @@ mod shrink;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod unread;
 mod waits;
 pub mod walk;
 
@@ -37,6 +38,7 @@ use tracing::Instrument as _;
 
 pub use fidelity::Fidelity;
 pub use plan::Plan;
+pub use unread::UnreadBytes;
 
 use crate::codec::encode::Target;
 use crate::codec::{self, CodecError, InputLimits, OutputFormat};
@@ -99,6 +101,10 @@ pub struct Answer {
     pub timings: Timings,
     /// Length in bytes, if the whole file was ready before the first byte left.
     pub length: Option<u64>,
+    /// When the request's time is over.
+    pub deadline: Instant,
+    /// What of the file waits for the client; in the memory budget.
+    pub unread: Arc<UnreadBytes>,
     /// The file. Dropping the receiver cancels the rest of the work. An error cuts the file off.
     pub body: mpsc::Receiver<Result<Bytes, PipelineError>>,
 }
@@ -243,8 +249,9 @@ impl Pipeline {
         self.observe(Stage::Decode, &plan.model, clock.timings().decode);
 
         let target = prepared.target.clone();
+        let unread = UnreadBytes::new(tickets.last().map(|ticket| ticket.split_off(body::HELD_BYTES as u64)));
         let chain = self.chain(&prepared, surveyed, tickets, Arc::clone(&clock));
-        let body::Answering { writer, verdict, start, body } = body::answering();
+        let body::Answering { writer, verdict, start, body } = body::answering(Arc::clone(&unread));
         let (pipeline, counted, allowed) = (Arc::clone(self), plan.clone(), options.deadline);
         let run = async move {
             let encoded = chain.run(move |mut rows| {
@@ -265,7 +272,7 @@ impl Pipeline {
         tokio::spawn(run.in_current_span());
 
         let start = start.await.map_err(|_| PipelineError::Internal("the work ended without a word".into()))??;
-        Ok(Answer { plan, etag, timings: start.timings, length: start.length, body })
+        Ok(Answer { plan, etag, timings: start.timings, length: start.length, deadline, unread, body })
     }
 
     fn chain(

@@ -259,6 +259,23 @@ parameters = 11
         assert!(error.problems[0].contains("x4.onnx has SHA-256"), "{error}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_fifo_is_told_and_not_waited_for() {
+        for name in ["net/model.toml", "net/x4.onnx"] {
+            let dir = models(|m| m);
+            let path = dir.path().join(name);
+            fs::remove_file(&path).expect("it is there");
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo is there").success());
+            let error = Registry::load(dir.path(), &[]).expect_err("nothing can be read");
+            assert!(error.to_string().contains("no regular file"), "{error}");
+        }
+        let dir = models(|m| m);
+        let beside = dir.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&beside).status().expect("mkfifo is there").success());
+        assert!(Registry::load(dir.path(), &[]).is_ok(), "one beside the models is no model");
+    }
+
     #[test]
     fn a_hash_that_is_none_is_told_as_such() {
         let found = problems(|m| m.replace("sha256 = \"", "sha256 = \"F"));

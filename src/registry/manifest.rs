@@ -80,7 +80,7 @@ pub fn read(folder: &Path, problems: &mut Vec<String>) -> Option<(ModelInfo, Vec
     let path = folder.join(FILE);
     let before = problems.len();
     let mut problems = Problems { place: path.display().to_string(), all: problems };
-    let text = match std::fs::read_to_string(&path) {
+    let text = match open_regular(&path).and_then(io::read_to_string) {
         Ok(text) => text,
         Err(error) => {
             problems.add(format_args!("cannot be read: {error}; every model folder needs one"));
@@ -224,10 +224,18 @@ fn check_file(entry: &ScaleEntry, folder: &Path, problems: &mut Problems<'_>) {
     }
 }
 
+/// Opening a FIFO would wait for its writer, and a device may never end.
+fn open_regular(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file; put the file itself there, or a link to it"));
+    }
+    File::open(path)
+}
+
 /// Lower-case hexadecimal SHA-256 of a file.
 fn hash(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
+    io::copy(&mut open_regular(path)?, &mut hasher)?;
     Ok(format!("{:x}", hasher.finalize()))
 }
 

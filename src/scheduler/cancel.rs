@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout_at};
 
+use super::answer_memory::AnswerMemory;
 use super::ledger::{Effects, Tile};
 use super::queue::FlowId;
 use super::shared::Shared;
@@ -72,6 +73,12 @@ impl Ticket {
     pub fn hold(&self) -> Hold {
         self.shared.change(|ledger| (Effects::default(), ledger.hold(self.flow)));
         Hold { shared: Arc::clone(&self.shared), flow: self.flow }
+    }
+
+    /// Splits up to `bytes` off the request's own, for its answer: they may outlive the request.
+    pub fn split_off(&self, bytes: u64) -> AnswerMemory {
+        let bytes = self.shared.change(|ledger| (Effects::default(), ledger.split_off(self.flow, bytes)));
+        AnswerMemory::new(Arc::clone(&self.shared), bytes)
     }
 
     /// Queues one tile: planar RGB, 3 × side² levels in 0.0..=255.0. The caller bounds how many it has under way; the

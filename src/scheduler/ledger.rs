@@ -264,6 +264,19 @@ impl Ledger {
         self.close(flow);
     }
 
+    /// Splits up to `bytes` off a request's own: they stay in the budget until they are given back by themselves.
+    pub(super) fn split_off(&mut self, flow: FlowId, bytes: u64) -> u64 {
+        let Some(entry) = self.entries.get_mut(&flow) else { return 0 };
+        let bytes = bytes.min(entry.demand.bytes);
+        entry.demand.bytes -= bytes;
+        bytes
+    }
+
+    /// Takes back bytes that were split off.
+    pub(super) fn give_back(&mut self, bytes: u64) {
+        self.bytes -= bytes;
+    }
+
     /// Queues a tile. One of a request that has failed is dropped: its ticket has the error.
     pub(super) fn submit(&mut self, flow: FlowId, tile: Tile) -> Result<Effects, Overdrawn> {
         let Some(entry) = self.entries.get_mut(&flow).filter(|entry| entry.state == State::Live) else {

@@ -6,6 +6,7 @@
 //! ledger behind one lock ([`ledger`], [`shared`]), with a tally of what is to do ([`backlog`]).
 
 mod admission;
+mod answer_memory;
 mod backlog;
 mod batch;
 mod cancel;
@@ -27,6 +28,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
 pub use admission::{Demand, Refusal};
+pub use answer_memory::AnswerMemory;
 pub use cancel::{Finished, Hold, Ticket, TileError};
 
 use crate::engine::EngineSet;

@@ -83,6 +83,8 @@ pub struct Metrics {
     pub nonfinite: IntCounterVec,
     /// `upscaler_fp32_rerun_tiles_total{model,scale}`.
     pub rerun: IntCounterVec,
+    /// `upscaler_unread_answers_total`.
+    pub unread_answers: IntCounter,
     /// `upscaler_panics_total{room}`: caught, and the process lives on; room is http, pipeline or engine.
     pub panics: IntCounterVec,
     /// `upscaler_log_lines_dropped_total`; set as it is gathered.
@@ -171,6 +173,10 @@ impl Metrics {
                 "Tiles that came out non-finite at reduced precision and ran again in fp32.",
                 &["model", "scale"],
             ),
+            unread_answers: new.add(IntCounter::new(
+                "upscaler_unread_answers_total",
+                "Answers that were cut off because their client did not take them in time.",
+            )),
             panics: new.counter(
                 "upscaler_panics_total",
                 "Panics caught, by room: http, pipeline, engine; any is a defect to report.",
