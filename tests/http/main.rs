@@ -5,6 +5,7 @@
 mod support;
 
 mod any;
+mod attacks;
 mod contract;
 mod drain;
 mod fidelity;

@@ -154,6 +154,14 @@ mod tests {
         }
     }
 
+    /// Of a canvas of 16 megapixels it was all of it, for a frame of one pixel.
+    #[test]
+    fn only_the_area_of_a_frame_is_kept_to_come_back_to() {
+        let mut canvas = Canvas::<u8, 2>::new(Size::new(4, 4));
+        canvas.draw(&drawn(1, 3, (2, 2), Blend::Over, Disposal::Restore), &[[b'b', 255]; 4]);
+        assert_eq!(canvas.below.map(|below| below.len()), Some(2), "what sticks out is not there");
+    }
+
     #[test]
     fn what_sticks_out_is_cut_off() {
         let mut canvas = Canvas::new(Size::new(3, 2));

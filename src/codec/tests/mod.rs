@@ -8,6 +8,7 @@ mod kinds;
 mod png;
 pub(crate) mod png_maker;
 mod webp;
+mod work;
 
 use super::decode::decode;
 use super::{CodecError, InputLimits, Probe, probe};
