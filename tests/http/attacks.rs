@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{Server, drawing, picture, png, problem, refused};
 
-/// Frames of the whole canvas that no colour tables make small: about as many pixels as may be decoded for one.
+/// A small GIF of frames that each cover the whole canvas.
 fn full_frames(side: u16, frames: u32) -> Vec<u8> {
     let canvas = vec![0; usize::from(side) * usize::from(side)];
     let mut file = Vec::new();
@@ -85,7 +85,6 @@ async fn memory_does_not_follow_what_a_strip_claims() {
     still_serves(&server).await;
 }
 
-/// What waits for a decode is bounded, whatever the machine.
 #[tokio::test]
 async fn a_client_that_leaves_ends_its_decode() {
     let server = Server::start(&[]);
