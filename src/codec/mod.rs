@@ -6,6 +6,7 @@ pub mod colour;
 mod container;
 pub mod decode;
 pub mod encode;
+mod interrupt;
 pub mod limits;
 mod loss;
 pub mod notes;
@@ -16,6 +17,7 @@ mod sniff;
 
 use serde::Serialize;
 
+pub use interrupt::Interrupt;
 pub use limits::InputLimits;
 pub use loss::Loss;
 pub use probe::{Probe, probe, probe_frame};
@@ -121,6 +123,9 @@ pub enum CodecError {
     /// Known kind, but broken. 422.
     #[error("{0}")]
     Damaged(String),
+    /// The request ended first, so nobody reads this.
+    #[error("the request ended before its image was decoded")]
+    Interrupted,
     /// Over a limit that the header tells. 413.
     #[error("the image's {what} is {actual}, over the limit of {limit}; {remedy}")]
     TooLarge {

@@ -3,6 +3,7 @@
 use crate::codec::colour::profile::Unfit;
 use crate::codec::colour::{Press, Profile};
 use crate::codec::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
+use crate::codec::limits::check_work;
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, InputLimits, Loss, Warning, sniff};
@@ -79,6 +80,7 @@ pub fn probe_frame(bytes: &[u8], limits: &InputLimits, frame: Option<u32>) -> Re
         InputFormat::Jxl => jxl::header(bytes, frame)?,
     };
     limits.check_input(header.stored)?;
+    check_work(header.work, header.stored)?;
     judged(format, header)
 }
 

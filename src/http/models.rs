@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::App;
 use super::upload::Budget;
 use crate::codec::encode::{JPEG_SIDE, PNG_SIDE, TIFF_SIDE, WEBP_SIDE};
-use crate::codec::limits::{ANIMATION_PIXELS, INPUT_SIDE};
+use crate::codec::limits::{INPUT_SIDE, WORK_PIXELS};
 use crate::engine::Execution;
 use crate::registry::{ModelChoice, ModelInfo, Network, Registry, ScaleInfo};
 
@@ -74,8 +74,8 @@ pub struct Limits {
     pub input_pixels: u64,
     /// Pixels along the longest side of an upload.
     pub input_side: u32,
-    /// Pixels of all the frames that an animation's frame is drawn over.
-    pub animation_pixels: u64,
+    /// Pixels that a decoder may pass over to make one image, or 32 times those of the image where that is more.
+    pub decode_pixels: u64,
     /// Pixels of an answer.
     pub output_pixels: u64,
     /// Pixels along the longest side of an answer, by its format.
@@ -111,7 +111,7 @@ pub async fn limits(State(app): State<App>, Extension(budget): Extension<Arc<Bud
         body_timeout_seconds: settings.body_timeout.as_secs_f64(),
         input_pixels: app.pipeline.limits.input_pixels,
         input_side: INPUT_SIDE,
-        animation_pixels: ANIMATION_PIXELS,
+        decode_pixels: WORK_PIXELS,
         output_pixels: app.pipeline.limits.output_pixels,
         output_side: OutputSides { png: PNG_SIDE, jpeg: JPEG_SIDE, webp: WEBP_SIDE, tiff: TIFF_SIDE },
         deadline_seconds: settings.deadline.as_secs_f64(),

@@ -26,6 +26,7 @@ impl From<CodecError> for Problem {
             CodecError::HighDynamicRange(_) => Self::new(Code::HdrImage, detail),
             CodecError::NoFrame(_) => Self::parameters(vec![Fault { parameter: "frame".into(), detail }]),
             CodecError::Damaged(_) => Self::new(Code::DamagedImage, detail),
+            CodecError::Interrupted => Self::new(Code::DeadlineExceeded, detail),
             CodecError::TooLarge { name, limit, actual, .. } => {
                 Self::new(Code::ImageTooLarge, detail).exceeding(name, limit, actual)
             }

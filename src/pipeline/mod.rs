@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use prometheus::IntGauge;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -41,7 +42,7 @@ pub use plan::Plan;
 pub use unread::UnreadBytes;
 
 use crate::codec::encode::Target;
-use crate::codec::{self, CodecError, InputLimits, OutputFormat};
+use crate::codec::{self, CodecError, InputLimits, Interrupt, OutputFormat};
 use crate::engine::Execution;
 use crate::geometry::{GeometryError, Resize};
 use crate::raster::Raster;
@@ -225,17 +226,23 @@ impl Pipeline {
     ) -> Result<Answer, PipelineError> {
         let clock = Arc::new(Clock::default());
         let plan = prepared.plan.clone();
+        // Its request may end before it does.
+        let interrupt = Interrupt::default();
+        let _set_on_drop = interrupt.clone().set_on_drop();
         // The budget is not given back while a decoder that nobody waits for runs, nor before its picture is freed.
         let decode = {
             let (plan, clock, hold, trace) = (plan.clone(), Arc::clone(&clock), hold_of(&tickets), Trace::current());
+            let (interrupt, metrics) = (interrupt.clone(), Arc::clone(&self.metrics));
             move || {
+                let _counted = Decoding::new(&metrics);
                 let began = Instant::now();
                 let mut stage = trace.stage("decode");
                 stage.knows(&[
                     Fact::Number("upscaler.bytes", bytes.len() as u64),
                     Fact::Number("upscaler.pixels", plan.input.pixels()),
                 ]);
-                let picture = codec::decode::decode(&bytes, &plan.probe).inspect_err(|_| stage.failed("decode"))?;
+                let picture = codec::decode::decode_until(&bytes, &plan.probe, &interrupt);
+                let picture = picture.inspect_err(|_| stage.failed("decode"))?;
                 drop(stage);
                 clock.decoded(began.elapsed());
                 let etag = etag::etag(&bytes, &plan);
@@ -318,6 +325,22 @@ impl Pipeline {
         for (direction, size) in [("input", plan.input), ("output", plan.output)] {
             self.metrics.pixels.with_label_values(&[direction, &plan.model]).inc_by(size.pixels());
         }
+    }
+}
+
+/// Counts a decode while it runs.
+struct Decoding(IntGauge);
+
+impl Decoding {
+    fn new(metrics: &Metrics) -> Self {
+        metrics.decoding_requests.inc();
+        Self(metrics.decoding_requests.clone())
+    }
+}
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

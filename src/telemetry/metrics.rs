@@ -73,6 +73,8 @@ pub struct Metrics {
     pub inflight_requests: IntGauge,
     /// `upscaler_inflight_bytes`: memory that admitted requests may hold.
     pub inflight_bytes: IntGauge,
+    /// `upscaler_decoding_requests`: decodes that run now, whether their request goes on or has ended.
+    pub decoding_requests: IntGauge,
     /// `upscaler_refusals_total{reason}`: the problem's `code`.
     pub refusals: IntCounterVec,
     /// `upscaler_pixels_total{direction,model}`: direction is input or output.
@@ -147,6 +149,10 @@ impl Metrics {
             inflight_bytes: new.gauge(
                 "upscaler_inflight_bytes",
                 "Memory that the admitted requests may hold at most; bounded by --memory.",
+            ),
+            decoding_requests: new.gauge(
+                "upscaler_decoding_requests",
+                "Requests whose image is being decoded, those that have ended meanwhile included.",
             ),
             refusals: new.counter(
                 "upscaler_refusals_total",

@@ -5,6 +5,7 @@
 mod support;
 
 mod any;
+mod attacks;
 mod auto;
 mod contract;
 mod drain;

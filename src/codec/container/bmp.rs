@@ -1,23 +1,22 @@
 //! Windows bitmaps: the header by the decoder's own reading of it, which touches no pixel.
 
-use std::io::Cursor;
-
 use image::codecs::bmp::BmpDecoder;
 use image::{ColorType, ImageDecoder as _, ImageError};
 
 use super::{Frames, Header};
-use crate::codec::CodecError;
+use crate::codec::interrupt::Source;
 use crate::codec::limits::check_side;
 use crate::codec::notes::Density;
+use crate::codec::{CodecError, Interrupt};
 use crate::raster::Channels;
 use crate::units::Size;
 
-pub type Decoder<'a> = BmpDecoder<Cursor<&'a [u8]>>;
+pub type Decoder<'a> = BmpDecoder<Source<'a>>;
 
 /// The decoder after its header, and what is in the file.
-pub fn open(file: &[u8]) -> Result<(Decoder<'_>, Size, Channels), CodecError> {
+pub fn open<'a>(file: &'a [u8], interrupt: &'a Interrupt) -> Result<(Decoder<'a>, Size, Channels), CodecError> {
     check_sides(file)?;
-    let decoder = BmpDecoder::new(Cursor::new(file)).map_err(|error| {
+    let decoder = BmpDecoder::new(Source::new(file, interrupt)).map_err(|error| {
         tracing::debug!(%error, "a bmp's header does not hold together");
         match error {
             ImageError::Unsupported(_) => {
@@ -63,7 +62,8 @@ pub fn is_whole(file: &[u8]) -> bool {
 
 /// What the header says.
 pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
-    let (_, stored, channels) = open(file)?;
+    let never = Interrupt::default();
+    let (_, stored, channels) = open(file, &never)?;
     // A row as it is stored, at most four bytes a pixel, and the palette.
     let working_bytes = 4 * u64::from(stored.width) + (64 << 10);
     let mut header = Header::plain(stored, channels, working_bytes, Frames::choose("BMP", "frame", 1, frame)?);

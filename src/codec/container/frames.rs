@@ -2,7 +2,7 @@
 //! without a word.
 
 use crate::codec::CodecError;
-use crate::codec::limits::ANIMATION_PIXELS;
+use crate::codec::limits::{STREAM_PIXELS, check_work};
 use crate::units::Size;
 
 /// One of the pictures of a file.
@@ -96,9 +96,9 @@ pub fn is_opaque(canvas: Size, frames: &[Drawn]) -> bool {
     shown.covers(canvas) || (opaque && !(shown.transparent && shown.blend == Blend::Replace))
 }
 
-/// Refuses an animation of which more pixels would have to be decoded than is sane, to draw the frame asked for over
-/// those before it.
-pub fn check_work(canvas: Size, frames: &[Drawn]) -> Result<(), CodecError> {
+/// Pixels that are passed over to draw the last of these frames over those before it; of those that give up their
+/// area again, twice.
+pub fn work_of(canvas: Size, frames: &[Drawn]) -> Result<u64, CodecError> {
     // Such a frame would be decoded in full to be cut, and might be of any size.
     let too_large = |size: Size| size.width > canvas.width || size.height > canvas.height;
     if frames.iter().any(|frame| too_large(frame.area.size)) {
@@ -106,20 +106,24 @@ pub fn check_work(canvas: Size, frames: &[Drawn]) -> Result<(), CodecError> {
             "the animation has a frame larger than its canvas; send the file again".into(),
         ));
     }
-    check_pixels(frames.iter().map(|frame| frame.area.size.pixels()).fold(0, u64::saturating_add))
+    let of_frame = |frame: &Drawn| {
+        let passes = if frame.disposal == Disposal::Keep { 1 } else { 2 };
+        passes * frame.area.size.pixels() + STREAM_PIXELS
+    };
+    Ok(frames.iter().map(of_frame).fold(canvas.pixels(), u64::saturating_add))
 }
 
 /// Layers of one picture at most. The decoder of JPEG XL goes into them one within the other, on the stack.
 const MAX_LAYERS: u64 = 16;
 
-/// As [`check_work`], of so many layers of full size in one picture.
+/// Refuses a picture of too many layers of full size.
 pub fn check_layers(size: Size, layers: u64) -> Result<(), CodecError> {
     if layers > MAX_LAYERS {
         return Err(CodecError::Unsupported(format!(
             "the picture has more than {MAX_LAYERS} layers; send it in one layer, as a PNG"
         )));
     }
-    check_pixels(size.pixels().saturating_mul(layers))
+    check_work(size.pixels().saturating_mul(layers), size)
 }
 
 /// Frames of one animation at most: each is noted before anything is admitted, and a small file can hold millions.
@@ -133,19 +137,6 @@ pub fn check_count(noted: usize) -> Result<(), CodecError> {
     Err(CodecError::Unsupported(format!(
         "the animation has more than {MAX_FRAMES} frames; send the one that is meant as a still image"
     )))
-}
-
-fn check_pixels(pixels: u64) -> Result<(), CodecError> {
-    if pixels <= ANIMATION_PIXELS {
-        return Ok(());
-    }
-    Err(CodecError::TooLarge {
-        name: "animation_pixels",
-        what: "number of pixels in the frames up to the one asked for",
-        limit: ANIMATION_PIXELS,
-        actual: pixels,
-        remedy: "ask for an earlier frame, or send that frame as a still image",
-    })
 }
 
 #[cfg(test)]
@@ -187,14 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn work_has_two_sides() {
-        let canvas = whole(false, Blend::Over, Disposal::Keep);
-        assert_eq!(canvas.area.size.pixels(), ANIMATION_PIXELS);
-        assert_eq!(check_work(CANVAS, &[canvas]), Ok(()));
-        let one_more = [canvas, part(false, Blend::Over, Disposal::Keep)];
-        assert!(matches!(check_work(CANVAS, &one_more), Err(CodecError::TooLarge { name: "animation_pixels", .. })));
+    fn work_is_what_is_drawn_and_taken_back() {
+        let kept = whole(false, Blend::Over, Disposal::Keep);
+        let one = CANVAS.pixels();
+        assert_eq!(work_of(CANVAS, &[kept]), Ok(2 * one + STREAM_PIXELS));
+        for disposal in [Disposal::Clear, Disposal::Restore] {
+            let frames = [whole(false, Blend::Over, disposal), part(false, Blend::Over, disposal)];
+            assert_eq!(work_of(CANVAS, &frames), Ok(one + 2 * (one + 1 + STREAM_PIXELS)));
+        }
         let narrower = Size::new(CANVAS.width - 1, CANVAS.height);
-        assert!(matches!(check_work(narrower, &[canvas]), Err(CodecError::Damaged(_))));
+        assert!(matches!(work_of(narrower, &[kept]), Err(CodecError::Damaged(_))));
     }
 
     #[test]
@@ -202,8 +195,6 @@ mod tests {
         let dot = Size::new(1, 1);
         assert_eq!(check_layers(dot, MAX_LAYERS), Ok(()));
         assert!(matches!(check_layers(dot, MAX_LAYERS + 1), Err(CodecError::Unsupported(_))));
-        assert_eq!(check_layers(CANVAS, 1), Ok(()));
-        assert!(matches!(check_layers(CANVAS, 2), Err(CodecError::TooLarge { .. })));
         assert_eq!(check_count(MAX_FRAMES - 1), Ok(()));
         assert!(matches!(check_count(MAX_FRAMES), Err(CodecError::Unsupported(_))));
     }

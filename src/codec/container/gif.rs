@@ -1,7 +1,7 @@
 //! GIF (GIF89a): its blocks, how many frames there are, and what the one asked for is drawn over.
 
 use super::Header;
-use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, check_work, is_opaque};
+use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque, work_of};
 use crate::codec::CodecError;
 use crate::raster::Channels;
 use crate::units::Size;
@@ -101,11 +101,11 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     }
     let frames = Frames::choose("GIF", "frame", blocks.frames.len() as u64, frame)?;
     let drawn = &blocks.frames[..=frames.chosen as usize];
-    check_work(blocks.canvas, drawn)?;
+    let work = work_of(blocks.canvas, drawn)?;
     let largest = drawn.iter().map(|f| f.area.size.pixels()).max().unwrap_or(0);
     let channels = if is_opaque(blocks.canvas, drawn) { Channels::Rgb } else { Channels::Rgba };
     let canvas = blocks.canvas.pixels();
     // Beside the result: the canvas in four channels, a copy to come back to, the frame's numbers, its colours.
     let working_bytes = 2 * 4 * canvas + (1 + 4) * largest + (256 << 10);
-    Ok(Header::plain(blocks.canvas, channels, working_bytes, frames))
+    Ok(Header { work, ..Header::plain(blocks.canvas, channels, working_bytes, frames) })
 }

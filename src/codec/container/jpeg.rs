@@ -10,10 +10,9 @@ use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
 
-pub const DHT: u8 = 0xc4;
 pub const EOI: u8 = 0xd9;
-pub const SOS: u8 = 0xda;
-pub const DRI: u8 = 0xdd;
+const SOS: u8 = 0xda;
+const DRI: u8 = 0xdd;
 const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
@@ -25,7 +24,7 @@ const COM: u8 = 0xfe;
 pub const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// Whether a marker begins a frame, of whatever kind: `SOF0` to `SOF15` without DHT, JPG and DAC.
-pub const fn is_frame(marker: u8) -> bool {
+const fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf)
 }
 
@@ -37,8 +36,7 @@ pub struct Segment<'a> {
     pub data: &'a [u8],
 }
 
-/// Walks marker by marker, over whatever stands between them. Entropy-coded data after a scan's header is for the
-/// caller to step over: [`Segments::rest`], [`Segments::resume`].
+/// Walks marker by marker, over whatever is between them, entropy-coded data too.
 pub struct Segments<'a> {
     rest: &'a [u8],
 }
@@ -47,16 +45,6 @@ impl<'a> Segments<'a> {
     /// Begins after the start-of-image marker.
     pub fn new(file: &'a [u8]) -> Self {
         Self { rest: file.get(2..).unwrap_or_default() }
-    }
-
-    /// What follows the latest segment.
-    pub const fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
-    /// Goes on from here.
-    pub const fn resume(&mut self, rest: &'a [u8]) {
-        self.rest = rest;
     }
 }
 
@@ -79,18 +67,38 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
+/// The scans of a file up to its end marker.
+pub struct Scans {
+    pub count: usize,
+    /// Whether the distance of restart markers changes after the first.
+    late_restarts: bool,
+}
+
+impl Scans {
+    pub fn of(file: &[u8]) -> Self {
+        let mut scans = Self { count: 0, late_restarts: false };
+        for segment in Segments::new(file).take_while(|segment| segment.marker != EOI) {
+            match segment.marker {
+                SOS => scans.count += 1,
+                DRI => scans.late_restarts |= scans.count > 0,
+                _ => {}
+            }
+        }
+        scans
+    }
+}
+
 /// The frame header.
-pub struct Frame {
-    pub size: Size,
-    pub components: Vec<Component>,
-    pub progressive: bool,
+struct Frame {
+    size: Size,
+    components: Vec<Component>,
+    progressive: bool,
 }
 
 /// A colour channel: its sampling factors, 1 to 4, tell how many blocks of it an MCU holds each way.
-pub struct Component {
-    pub id: u8,
-    pub horizontal: u64,
-    pub vertical: u64,
+struct Component {
+    horizontal: u64,
+    vertical: u64,
 }
 
 /// How four inks are stored.
@@ -154,6 +162,8 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     };
     let channels = if frame.components.len() == 1 { Channels::Gray } else { Channels::Rgb };
     let all_in_one_scan = scan_components.is_none_or(|n| usize::from(n) == frame.components.len());
+    let scans = Scans::of(file);
+    let restarts = restarts || scans.late_restarts;
     if !frame.progressive && !all_in_one_scan && (frame.max_sampling() != (1, 1) || restarts) {
         // zune-jpeg 0.5.15 decodes these without a complaint to colours that are far off.
         return Err(CodecError::Unsupported(
@@ -180,6 +190,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         warnings,
         notes,
         working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan) + inks,
+        work: frame.size.pixels().saturating_mul(scans.count.max(1) as u64),
         frames: Frames::choose("JPEG", "frame", 1, asked)?,
         loss: Loss::Jpeg { quality: quality::estimate([file]) },
     })
@@ -187,7 +198,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
 
 impl Frame {
     /// Refuses what is not decoded: other depths, rare codings.
-    pub fn read(segment: &Segment) -> Result<Self, CodecError> {
+    fn read(segment: &Segment) -> Result<Self, CodecError> {
         let [precision, h1, h0, w1, w0, count, components @ ..] = segment.data else {
             return Err(CodecError::Damaged("the JPEG's frame header is cut off; send the whole file".into()));
         };
@@ -219,7 +230,7 @@ impl Frame {
         let components: Vec<_> = components
             .chunks_exact(3)
             .take(usize::from(*count))
-            .map(|c| Component { id: c[0], horizontal: u64::from(c[1] >> 4), vertical: u64::from(c[1] & 15) })
+            .map(|c| Component { horizontal: u64::from(c[1] >> 4), vertical: u64::from(c[1] & 15) })
             .collect();
         if components.len() < usize::from(*count)
             || components.iter().any(|c| !(1..=4).contains(&c.horizontal) || !(1..=4).contains(&c.vertical))
@@ -230,16 +241,9 @@ impl Frame {
     }
 
     /// Columns and rows of MCUs, the groups of blocks of all components.
-    pub fn mcus(&self) -> (u64, u64) {
+    fn mcus(&self) -> (u64, u64) {
         let (h_max, v_max) = self.max_sampling();
         (u64::from(self.size.width).div_ceil(8 * h_max), u64::from(self.size.height).div_ceil(8 * v_max))
-    }
-
-    /// Columns and rows of blocks of a component that has a scan of its own.
-    pub fn blocks(&self, component: &Component) -> (u64, u64) {
-        let (h_max, v_max) = self.max_sampling();
-        let blocks = |side: u32, factor: u64, max: u64| (u64::from(side) * factor).div_ceil(max).div_ceil(8);
-        (blocks(self.size.width, component.horizontal, h_max), blocks(self.size.height, component.vertical, v_max))
     }
 
     fn max_sampling(&self) -> (u64, u64) {

@@ -60,8 +60,8 @@ fn next_box(bytes: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
     Some((kind, bytes.get(head..end)?, &bytes[end..]))
 }
 
-/// The decoder after the header, and how many bytes of the codestream that was. It will hold no more than `memory`.
-pub fn open(stream: &[u8], memory: u64) -> Result<(JxlImage, usize), CodecError> {
+/// The decoder after the header, and how many bytes of the codestream that was. It will hold no more than `memory` has.
+pub fn open(stream: &[u8], memory: AllocTracker) -> Result<(JxlImage, usize), CodecError> {
     let mut bits = Bitstream::new(stream);
     let header = ImageHeader::parse(&mut bits, ()).map_err(|error| {
         tracing::debug!(%error, "a jpeg xl header does not parse");
@@ -84,8 +84,7 @@ pub fn open(stream: &[u8], memory: u64) -> Result<(JxlImage, usize), CodecError>
         return Err(CodecError::Unsupported("the JPEG XL is animated; send a single frame as a still image".into()));
     }
     let length = bits.num_read_bits().div_ceil(8);
-    let tracker = AllocTracker::with_limit(usize::try_from(memory).unwrap_or(usize::MAX));
-    let mut empty = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(tracker).build_uninit();
+    let mut empty = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(memory).build_uninit();
     let head = stream.get(..length).ok_or_else(|| damaged("breaks off within its header"))?;
     match empty.feed_bytes(head).and_then(|_| empty.try_init()) {
         Ok(InitializeResult::Initialized(image)) => Ok((image, length)),
@@ -142,7 +141,7 @@ fn loss(image: &JxlImage, frame: Option<u8>) -> Loss {
 /// What the header says.
 pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let stream = codestream(file);
-    let (image, head) = open(&stream, u64::MAX)?;
+    let (image, head) = open(&stream, AllocTracker::with_limit(usize::MAX))?;
     let (channels, depth) = layout(&image)?;
     // As shown: the decoder turns the picture upright by itself.
     let stored = Size::new(image.width(), image.height());
@@ -165,6 +164,8 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         // A whole-frame decoder in 32-bit floats: some four copies of each plane, held to it by its own count; the
         // codestream twice; and what groups take beside them.
         working_bytes: 16 * planes * stored.pixels() + 2 * stream.len() as u64 + (32 << 20),
+        // Its layers are counted as they come.
+        work: stored.pixels(),
         frames: Frames::choose("JPEG XL", "frame", 1, frame)?,
         loss: loss(&image, stream.get(head).copied()),
     })

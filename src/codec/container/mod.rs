@@ -40,6 +40,8 @@ pub struct Header {
     pub notes: Notes,
     /// Bytes that the decoder holds at most beside the decoded pixels.
     pub working_bytes: u64,
+    /// Pixels that the decoder passes over, as far as the header tells: see `limits::check_work`.
+    pub work: u64,
     /// Which of its frames or pages is meant.
     pub frames: Frames,
     /// What its compression has cost it.
@@ -60,6 +62,7 @@ impl Header {
             warnings: Vec::new(),
             notes: Notes::default(),
             working_bytes,
+            work: stored.pixels(),
             frames,
             loss: Loss::Lossless,
         }

@@ -1,7 +1,7 @@
 //! WebP (RFC 9649): the chunks of its RIFF container, and of them those that pixels depend on.
 
 use super::Header;
-use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, check_work, is_opaque};
+use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque, work_of};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Loss, Warning};
@@ -271,6 +271,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         inks: false,
         warnings: parsed.warnings,
         notes: parsed.notes,
+        work: size.pixels(),
         working_bytes: parsed.image.map_or(0, |image| image.working_bytes(size, has_alpha)),
         frames: Frames::choose("WebP", "frame", 1, frame)?,
         loss: loss(parsed.image),
@@ -283,7 +284,7 @@ impl File<'_> {
         let frames = Frames::choose("WebP", "frame", self.frames.len() as u64, frame)?;
         let frames_drawn = &self.frames[..=frames.chosen as usize];
         let drawn: Vec<_> = frames_drawn.iter().map(|frame| frame.drawn).collect();
-        check_work(canvas, &drawn)?;
+        let work = work_of(canvas, &drawn)?;
         let channels = if is_opaque(canvas, &drawn) { Channels::Rgb } else { Channels::Rgba };
         let of_frame = |frame: &Frame| {
             let Drawn { area, transparent, .. } = frame.drawn;
@@ -300,6 +301,7 @@ impl File<'_> {
             inks: false,
             warnings: self.warnings,
             notes: self.notes,
+            work,
             working_bytes: 4 * canvas.pixels() + frames_drawn.iter().map(of_frame).max().unwrap_or(0),
             frames,
             loss: loss(frames_drawn.iter().filter_map(|frame| frame.image)),

@@ -4,12 +4,12 @@ use image::ImageDecoder as _;
 
 use super::{damaged, sample_count};
 use crate::codec::container::bmp;
-use crate::codec::{CodecError, Probe};
+use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::Samples;
 use crate::units::Size;
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
-    let (decoder, size, channels) = bmp::open(bytes)?;
+pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
+    let (decoder, size, channels) = bmp::open(bytes, interrupt)?;
     if !bmp::is_whole(bytes) || size != stored || channels != probe.channels {
         return Err(damaged("BMP"));
     }

@@ -21,7 +21,7 @@ impl Level for u16 {
 pub struct Canvas<T, const C: usize> {
     size: Size,
     pixels: Vec<[T; C]>,
-    /// To come back to once the latest frame was shown.
+    /// What was in the area of the latest frame, to come back to once that was shown.
     below: Option<Vec<[T; C]>>,
 }
 
@@ -33,7 +33,10 @@ impl<T: Level, const C: usize> Canvas<T, C> {
     /// Draws the pixels of a frame, all of its area; what sticks out of the canvas is cut off.
     pub fn draw(&mut self, frame: &Drawn, pixels: &[[T; C]]) {
         if frame.disposal == Disposal::Restore {
-            self.below = Some(self.pixels.clone());
+            // Its area alone: a frame of one pixel would cost a whole canvas.
+            let mut below = Vec::new();
+            self.rows(frame.area).for_each(|line| below.extend_from_slice(&self.pixels[line]));
+            self.below = Some(below);
         }
         for (line, source) in self.rows(frame.area).zip(pixels.chunks_exact(frame.area.size.width.max(1) as usize)) {
             let row = &mut self.pixels[line];
@@ -54,7 +57,12 @@ impl<T: Level, const C: usize> Canvas<T, C> {
             }
             Disposal::Restore => {
                 if let Some(below) = self.below.take() {
-                    self.pixels = below;
+                    let mut below = &below[..];
+                    for line in self.rows(frame.area) {
+                        let (row, rest) = below.split_at(line.len());
+                        self.pixels[line].copy_from_slice(row);
+                        below = rest;
+                    }
                 }
             }
         }
@@ -144,6 +152,14 @@ mod tests {
             canvas.draw(&kept(3, 0, (1, 1)), &[[b'c', 255]]);
             assert_eq!(letters(canvas), expected, "{disposal:?}");
         }
+    }
+
+    /// Of a canvas of 16 megapixels it was all of it, for a frame of one pixel.
+    #[test]
+    fn only_the_area_of_a_frame_is_kept_to_come_back_to() {
+        let mut canvas = Canvas::<u8, 2>::new(Size::new(4, 4));
+        canvas.draw(&drawn(1, 3, (2, 2), Blend::Over, Disposal::Restore), &[[b'b', 255]; 4]);
+        assert_eq!(canvas.below.map(|below| below.len()), Some(2), "what sticks out is not there");
     }
 
     #[test]

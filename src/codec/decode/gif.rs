@@ -1,17 +1,16 @@
 //! GIF to samples: every frame up to the one asked for, drawn over the canvas.
 
-use std::io::Cursor;
-
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 
 use super::canvas::Canvas;
 use super::damaged;
 use crate::codec::container::gif::blocks;
-use crate::codec::{CodecError, Probe};
+use crate::codec::interrupt::Source;
+use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::Samples;
 use crate::units::Size;
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
+pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     let told = blocks(bytes)?;
     if !told.whole || told.canvas != stored {
         return Err(damaged("GIF"));
@@ -24,11 +23,12 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, Code
     options.set_color_output(ColorOutput::Indexed);
     // Frames are bounded by the probe, before a buffer is made for one.
     options.set_memory_limit(MemoryLimit::Unlimited);
-    let mut decoder = options.read_info(Cursor::new(bytes)).map_err(broken)?;
+    let mut decoder = options.read_info(Source::new(bytes, interrupt)).map_err(broken)?;
     let mut canvas = Canvas::<u8, 4>::new(stored);
     let (mut numbers, mut pixels) = (Vec::new(), Vec::new());
     let last = probe.frame as usize;
     for (number, told) in told.frames.iter().enumerate().take(last + 1) {
+        interrupt.check()?;
         let Some(frame) = decoder.next_frame_info().map_err(broken)? else { return Err(damaged("GIF")) };
         // The decoder walks the blocks for itself.
         let size = Size::new(u32::from(frame.width), u32::from(frame.height));

@@ -10,25 +10,38 @@ mod png;
 mod tiff;
 mod webp;
 
-use crate::codec::{CodecError, InputFormat, Probe};
+use crate::codec::{CodecError, InputFormat, Interrupt, Probe};
 use crate::raster::Raster;
 use crate::units::Size;
 
 /// Decodes the whole upload. The result has the size, channels and depth that `probe` promised; a file that breaks
 /// off or lies is [`CodecError::Damaged`], never a gray rest.
 pub fn decode(bytes: &[u8], probe: &Probe) -> Result<Raster, CodecError> {
+    decode_until(bytes, probe, &Interrupt::default())
+}
+
+/// As [`decode()`], but fails with [`CodecError::Interrupted`] soon after `interrupt` is set.
+pub fn decode_until(bytes: &[u8], probe: &Probe, interrupt: &Interrupt) -> Result<Raster, CodecError> {
+    let decoded = stored(bytes, probe, interrupt);
+    // Whatever a library made of a file that it could read no further.
+    interrupt.check()?;
+    decoded.map(|raster| probe.orientation.apply(raster))
+}
+
+/// The image as it is stored, not yet upright.
+fn stored(bytes: &[u8], probe: &Probe, interrupt: &Interrupt) -> Result<Raster, CodecError> {
     let stored =
         if probe.orientation.swaps_sides() { Size::new(probe.size.height, probe.size.width) } else { probe.size };
     let samples = match probe.format {
-        InputFormat::Png => png::decode(bytes, stored, probe)?,
-        InputFormat::Jpeg => jpeg::decode(bytes, stored, probe)?,
-        InputFormat::WebP => webp::decode(bytes, stored, probe)?,
-        InputFormat::Tiff => tiff::decode(bytes, stored, probe)?,
-        InputFormat::Bmp => bmp::decode(bytes, stored, probe)?,
-        InputFormat::Gif => gif::decode(bytes, stored, probe)?,
-        InputFormat::Jxl => jxl::decode(bytes, stored, probe)?,
+        InputFormat::Png => png::decode(bytes, stored, probe, interrupt)?,
+        InputFormat::Jpeg => jpeg::decode(bytes, stored, probe, interrupt)?,
+        InputFormat::WebP => webp::decode(bytes, stored, probe, interrupt)?,
+        InputFormat::Tiff => tiff::decode(bytes, stored, probe, interrupt)?,
+        InputFormat::Bmp => bmp::decode(bytes, stored, probe, interrupt)?,
+        InputFormat::Gif => gif::decode(bytes, stored, probe, interrupt)?,
+        InputFormat::Jxl => jxl::decode(bytes, stored, probe, interrupt)?,
     };
-    Ok(probe.orientation.apply(Raster::new(stored, probe.channels, samples)))
+    Ok(Raster::new(stored, probe.channels, samples))
 }
 
 /// Number of samples of the stored picture.

@@ -7,13 +7,13 @@ use super::damaged;
 use crate::codec::container::frames::Drawn;
 use crate::codec::container::png::apng::Animation;
 use crate::codec::container::png::{Essential, is_animated};
-use crate::codec::{CodecError, Probe};
+use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::{Channels, Depth, Samples};
 use crate::units::Size;
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
+pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     if !is_animated(bytes) {
-        return still(bytes, stored, probe.channels, probe.depth);
+        return still(bytes, stored, probe.channels, probe.depth, interrupt);
     }
     let animation = Animation::read(bytes)?;
     animation.check_whole()?;
@@ -22,10 +22,10 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, Code
         return Err(damaged("PNG"));
     }
     Ok(match (probe.channels.colours(), probe.depth) {
-        (1, Depth::Eight) => Samples::U8(shown::<u8, 2>(&animation, &drawn, probe, eight)?),
-        (1, Depth::Sixteen) => Samples::U16(shown::<u16, 2>(&animation, &drawn, probe, sixteen)?),
-        (_, Depth::Eight) => Samples::U8(shown::<u8, 4>(&animation, &drawn, probe, eight)?),
-        (_, Depth::Sixteen) => Samples::U16(shown::<u16, 4>(&animation, &drawn, probe, sixteen)?),
+        (1, Depth::Eight) => Samples::U8(shown::<u8, 2>(&animation, &drawn, probe, eight, interrupt)?),
+        (1, Depth::Sixteen) => Samples::U16(shown::<u16, 2>(&animation, &drawn, probe, sixteen, interrupt)?),
+        (_, Depth::Eight) => Samples::U8(shown::<u8, 4>(&animation, &drawn, probe, eight, interrupt)?),
+        (_, Depth::Sixteen) => Samples::U16(shown::<u16, 4>(&animation, &drawn, probe, sixteen, interrupt)?),
     })
 }
 
@@ -43,11 +43,12 @@ fn shown<T: Level, const C: usize>(
     drawn: &[Drawn],
     probe: &Probe,
     of_depth: impl Fn(Samples) -> Option<Vec<T>>,
+    interrupt: &Interrupt,
 ) -> Result<Vec<T>, CodecError> {
     let mut canvas = Canvas::<T, C>::new(animation.canvas);
     for (number, frame) in (0..).zip(drawn) {
         let file = animation.still(number)?;
-        let samples = still(&file, frame.area.size, animation.channels, probe.depth)?;
+        let samples = still(&file, frame.area.size, animation.channels, probe.depth, interrupt)?;
         let samples = of_depth(samples).ok_or_else(|| damaged("PNG"))?;
         canvas.draw(frame, &with_alpha(&samples, animation.channels.has_alpha()));
         if number < probe.frame {
@@ -57,8 +58,14 @@ fn shown<T: Level, const C: usize>(
     Ok(canvas.into_samples(probe.channels))
 }
 
-fn still(bytes: &[u8], size: Size, channels: Channels, depth: Depth) -> Result<Samples, CodecError> {
-    let essential = Essential::new(bytes)?;
+fn still(
+    bytes: &[u8],
+    size: Size,
+    channels: Channels,
+    depth: Depth,
+    interrupt: &Interrupt,
+) -> Result<Samples, CodecError> {
+    let essential = Essential::new(bytes, interrupt)?;
     let broken = |error: png::DecodingError| {
         tracing::debug!(%error, "png does not decode");
         damaged("PNG")

@@ -9,6 +9,7 @@ mod loss;
 mod png;
 pub(crate) mod png_maker;
 mod webp;
+mod work;
 
 use super::decode::decode;
 use super::{CodecError, InputLimits, Probe, probe};

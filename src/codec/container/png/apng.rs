@@ -98,8 +98,12 @@ impl<'a> Animation<'a> {
 
     /// Bytes of the largest file that [`Self::still`] makes.
     pub fn largest_still(&self) -> u64 {
-        let shared: usize = self.shared.iter().map(|chunk| chunk.len()).sum();
-        self.frames.iter().map(|frame| frame.bytes).max().unwrap_or(0) as u64 + shared as u64 + 100
+        self.frames.iter().map(|frame| frame.bytes).max().unwrap_or(0) as u64 + self.shared_bytes() + 100
+    }
+
+    /// Bytes that every such file has of the chunks that all frames share.
+    pub fn shared_bytes(&self) -> u64 {
+        self.shared.iter().map(|chunk| chunk.len() as u64).sum()
     }
 
     /// A file of one frame alone.

@@ -7,9 +7,11 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use flate2::read::ZlibDecoder;
 
 use super::Header;
-use super::frames::{Frames, check_work, is_opaque};
+use super::frames::{Frames, is_opaque, work_of};
+use crate::codec::Interrupt;
 use crate::codec::colour::profile;
 use crate::codec::colour::signals::{Signalled, Signals};
+use crate::codec::interrupt::SLICE;
 use crate::codec::notes::texts::Texts;
 use crate::codec::notes::{Density, Notes};
 use crate::codec::orientation::Orientation;
@@ -216,10 +218,12 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let frames = Frames::choose("PNG", "frame", u64::from(count), frame)?;
     let mut channels = colour.channels(selection.transparency);
     let mut working = working_bytes(size, channels, depth);
+    let mut work = size.pixels();
     if count > 1 {
         let animation = Animation::read(file)?;
         let drawn = animation.up_to(frames.chosen)?;
-        check_work(size, &drawn)?;
+        // Each frame's file has the chunks that all share.
+        work = work_of(size, &drawn)?.saturating_add(drawn.len() as u64 * animation.shared_bytes());
         channels = shown_channels(channels, is_opaque(size, &drawn));
         // Beside the result: the canvas and a copy to come back to, a frame as it is and in the canvas's channels.
         let canvas = size.pixels().saturating_mul(4 * (channels.count().max(4) * depth.bytes()) as u64);
@@ -236,6 +240,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         warnings: told.warnings,
         notes,
         working_bytes: working,
+        work,
         frames,
         loss: Loss::Lossless,
     })
@@ -340,14 +345,15 @@ pub struct Essential<'a> {
     chunks: Chunks<'a>,
     selection: Selection,
     current: &'a [u8],
+    interrupt: &'a Interrupt,
 }
 
 impl<'a> Essential<'a> {
     /// Fails where [`header`] would.
-    pub fn new(file: &'a [u8]) -> Result<Self, CodecError> {
+    pub fn new(file: &'a [u8], interrupt: &'a Interrupt) -> Result<Self, CodecError> {
         let ImageHeader { colour, .. } = image_header(&mut Chunks::new(file))?;
         let current = file.get(..SIGNATURE).unwrap_or_default();
-        Ok(Self { chunks: Chunks::new(file), selection: Selection::new(colour), current })
+        Ok(Self { chunks: Chunks::new(file), selection: Selection::new(colour), current, interrupt })
     }
 }
 
@@ -361,6 +367,7 @@ impl Read for Essential<'_> {
 
 impl BufRead for Essential<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.interrupt.check().map_err(io::Error::other)?;
         while self.current.is_empty() {
             match self.chunks.next() {
                 Some(chunk) if self.selection.takes(&chunk) => self.current = chunk.raw,
@@ -368,7 +375,7 @@ impl BufRead for Essential<'_> {
                 None => break,
             }
         }
-        Ok(self.current)
+        Ok(&self.current[..self.current.len().min(SLICE)])
     }
 
     fn consume(&mut self, n: usize) {

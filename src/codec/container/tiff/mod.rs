@@ -4,7 +4,7 @@ mod directory;
 
 use self::directory::{Directory, File, Numbers};
 use super::{Frames, Header, jpeg};
-use crate::codec::limits::{ANIMATION_PIXELS, INPUT_SIDE};
+use crate::codec::limits::{INPUT_SIDE, STREAM_PIXELS, TABLE_BYTE_PIXELS};
 use crate::codec::notes::Notes;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Loss};
@@ -267,17 +267,9 @@ impl<'a> Page<'a> {
 
     /// One place in the file for each chunk, and not many for the same bytes: those would be unpacked over and over.
     fn check_chunks(&self) -> Result<(), CodecError> {
-        let count = self.chunks_across() * self.chunks_down() * self.planes();
+        let count = self.chunk_count();
         if self.offsets.len() < count || self.lengths.len() < count {
             return Err(damaged("has too few strips or tiles for its size"));
-        }
-        // Tiles reach over the edges of their page, and are unpacked whole.
-        let unpacked = (count as u64).saturating_mul(self.chunk.pixels());
-        if unpacked > ANIMATION_PIXELS {
-            return Err(unsupported(&format!(
-                "unpacks to {unpacked} pixels, of which the picture has {}",
-                self.size.pixels()
-            )));
         }
         let claimed = self.lengths.iter().take(count).fold(0_u64, u64::saturating_add);
         if claimed > 4 * self.file.bytes.len() as u64 + 64 * count as u64 {
@@ -305,6 +297,17 @@ impl<'a> Page<'a> {
 
     pub const fn chunks_down(&self) -> usize {
         self.size.height.div_ceil(self.chunk.height) as usize
+    }
+
+    const fn chunk_count(&self) -> usize {
+        self.chunks_across() * self.chunks_down() * self.planes()
+    }
+
+    /// Tiles reach over the edges of their page and are unpacked whole, and each JPEG reads the shared tables anew.
+    fn work(&self) -> u64 {
+        let tables = self.jpeg_tables.map_or(0, <[u8]>::len) as u64;
+        let of_chunk = self.chunk.pixels().saturating_add(STREAM_PIXELS + TABLE_BYTE_PIXELS * tables);
+        of_chunk.saturating_mul(self.chunk_count() as u64)
     }
 
     /// Samples of one pixel within a chunk.
@@ -445,6 +448,7 @@ pub fn header(bytes: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         warnings: Vec::new(),
         notes: Notes::of_tiff(bytes, page.directory.place()),
         working_bytes: page.working_bytes(),
+        work: page.work(),
         frames,
         loss: page.loss(),
     })

@@ -1,24 +1,17 @@
-//! JPEG to samples, once it is known to be all there.
+//! JPEG to samples, by zune-jpeg's strict mode.
 
-mod bits;
 mod inks;
-mod whole;
 
 use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{cmyk, damaged};
-use crate::codec::container::jpeg::inks_of;
-use crate::codec::limits::INPUT_SIDE;
-use crate::codec::{CodecError, Probe};
+use crate::codec::container::jpeg::{EOI, Scans, inks_of};
+use crate::codec::interrupt::Source;
+use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::{Channels, Samples};
 use crate::units::Size;
-
-/// Scans of a progressive file at most. Encoders write some ten; each one is a pass over the whole picture, so a file
-/// of thousands of tiny scans would cost minutes.
-const MAX_SCANS: usize = 64;
 
 /// What is wanted of the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,26 +24,39 @@ pub enum Colours {
     AsStored,
 }
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
+pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
+    // How many scans there may be, the probe bounds by the work that they are.
+    let read = |colours| pixels(bytes, &[stored], colours, usize::MAX, interrupt);
     if let Some(coding) = inks_of(bytes) {
-        let mut stored = pixels(bytes, stored, Colours::AsStored)?;
+        let mut stored = read(Colours::AsStored)?;
         inks::amounts(&mut stored, coding);
         return Ok(Samples::U8(cmyk::to_rgb(&stored, probe.press.as_ref())));
     }
-    let colours = if probe.channels == Channels::Gray { Colours::Gray } else { Colours::Rgb };
-    pixels(bytes, stored, colours).map(Samples::U8)
+    read(if probe.channels == Channels::Gray { Colours::Gray } else { Colours::Rgb }).map(Samples::U8)
 }
 
-/// The samples of a file that is known to have this size.
-pub fn pixels(bytes: &[u8], size: Size, colours: Colours) -> Result<Vec<u8>, CodecError> {
-    whole::check(bytes).map_err(|_| damaged("JPEG"))?;
+/// The samples of a file that has one of these sizes. Of another, nothing is allocated.
+pub fn pixels(
+    bytes: &[u8],
+    sizes: &[Size],
+    colours: Colours,
+    max_scans: usize,
+    interrupt: &Interrupt,
+) -> Result<Vec<u8>, CodecError> {
+    // Every scan is a pass over the whole image, and of a sequential file's the decoder counts none.
+    let scans = Scans::of(bytes).count;
+    if scans > max_scans {
+        return Err(damaged("JPEG"));
+    }
+    let longest = |side: fn(&Size) -> u32| sizes.iter().map(side).max().unwrap_or(0) as usize;
     let mut options = DecoderOptions::default()
         .set_strict_mode(true)
-        .set_max_width(INPUT_SIDE as usize)
-        .set_max_height(INPUT_SIDE as usize)
-        .jpeg_set_max_scans(MAX_SCANS)
+        .set_max_width(longest(|size| size.width))
+        .set_max_height(longest(|size| size.height))
+        .jpeg_set_max_scans(scans)
         .jpeg_set_out_colorspace(if colours == Colours::Gray { ColorSpace::Luma } else { ColorSpace::RGB });
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let mut source = Source::new(bytes, interrupt);
+    let mut decoder = JpegDecoder::new_with_options(&mut source, options);
     let broken = |error: zune_jpeg::errors::DecodeErrors| {
         tracing::debug!(%error, "jpeg does not decode");
         damaged("JPEG")
@@ -60,10 +66,17 @@ pub fn pixels(bytes: &[u8], size: Size, colours: Colours) -> Result<Vec<u8>, Cod
         options = options.jpeg_set_out_colorspace(decoder.input_colorspace().ok_or_else(|| damaged("JPEG"))?);
         decoder.set_options(options);
     }
-    let sides = Some((size.width as usize, size.height as usize));
+    let fits = |size: &Size| decoder.dimensions() == Some((size.width as usize, size.height as usize));
     // Before anything is allocated by it.
-    let length = decoder.output_buffer_size().filter(|_| decoder.dimensions() == sides);
+    let length = decoder.output_buffer_size().filter(|_| sizes.iter().any(fits));
     let mut samples = vec![0; length.ok_or_else(|| damaged("JPEG"))?];
     decoder.decode_into(&mut samples).map_err(broken)?;
-    Ok(samples)
+    drop(decoder);
+    if has_end(bytes, source.position()) { Ok(samples) } else { Err(damaged("JPEG")) }
+}
+
+/// Whether there is an end marker from where the decoder stopped reading on. It takes the end of a file that breaks off
+/// within its last rows for the end of the image, and fills up what is missing.
+fn has_end(bytes: &[u8], stopped: usize) -> bool {
+    bytes.get(stopped.saturating_sub(2)..).unwrap_or_default().windows(2).any(|pair| *pair == [0xff, EOI])
 }

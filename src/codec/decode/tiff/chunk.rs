@@ -8,11 +8,12 @@ use flate2::read::ZlibDecoder;
 use weezl::{BitOrder, LzwStatus};
 
 use super::super::jpeg::{self, Colours};
+use crate::codec::Interrupt;
 use crate::codec::container::tiff::{Compression, Cut, Page, Photometric};
 use crate::units::Size;
 
 /// Rows of [`Page::row_bytes`] each, by `read_exact`; it fails where the chunk breaks off. `rows` of them will be read.
-pub fn open<'a>(page: &Page<'a>, packed: &'a [u8], rows: u32) -> io::Result<Box<dyn Read + 'a>> {
+pub fn open<'a>(page: &Page<'a>, packed: &'a [u8], rows: u32, interrupt: &Interrupt) -> io::Result<Box<dyn Read + 'a>> {
     let bytes = if page.reversed {
         Cow::Owned(packed.iter().map(|byte| byte.reverse_bits()).collect())
     } else {
@@ -24,7 +25,7 @@ pub fn open<'a>(page: &Page<'a>, packed: &'a [u8], rows: u32) -> io::Result<Box<
         Compression::Deflate => Box::new(ZlibDecoder::new(packed)),
         Compression::PackBits => Box::new(PackBits { packed, run: Run::Literal(0) }),
         Compression::Group4 => Box::new(Fax::new(bytes, page.chunk.width)?),
-        Compression::Jpeg => Box::new(Cursor::new(photo(page, packed, rows)?)),
+        Compression::Jpeg => Box::new(Cursor::new(photo(page, packed, rows, interrupt)?)),
     })
 }
 
@@ -163,8 +164,11 @@ impl Read for Fax<'_> {
     }
 }
 
+/// Scans of such a JPEG at most. Writers of TIFF use one, or one a component.
+const MAX_SCANS: usize = 8;
+
 /// The pixels of a chunk that is a JPEG of its own, without the tables that it shares with the others.
-fn photo(page: &Page, packed: &[u8], rows: u32) -> io::Result<Vec<u8>> {
+fn photo(page: &Page, packed: &[u8], rows: u32, interrupt: &Interrupt) -> io::Result<Vec<u8>> {
     const START: [u8; 2] = [0xff, 0xd8];
     let tables = match page.jpeg_tables {
         Some([0xff, 0xd8, tables @ .., 0xff, 0xd9]) => tables,
@@ -182,11 +186,7 @@ fn photo(page: &Page, packed: &[u8], rows: u32) -> io::Result<Vec<u8>> {
     // The last strip may be a picture of its own height, or be padded as tiles are.
     let whole = Size::new(page.chunk.width, page.chunk.height);
     let size = if page.cut == Cut::Tiles { whole } else { Size::new(page.chunk.width, rows) };
-    let decoded = match jpeg::pixels(&file, size, colours) {
-        Err(_) if size != whole => jpeg::pixels(&file, whole, colours),
-        other => other,
-    };
-    let samples = decoded.map_err(|_| broken())?;
+    let samples = jpeg::pixels(&file, &[size, whole], colours, MAX_SCANS, interrupt).map_err(|_| broken())?;
     let expected = page.row_bytes() * rows as usize;
     if samples.len() < expected { Err(broken()) } else { Ok(samples) }
 }

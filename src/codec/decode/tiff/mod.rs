@@ -10,23 +10,23 @@ use std::io::Read;
 use super::{Sample, cmyk, damaged, unpremultiply};
 use crate::codec::colour::Press;
 use crate::codec::container::tiff::{self, Extra, Page, Photometric};
-use crate::codec::{CodecError, Probe};
+use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::{Depth, Samples};
 use crate::units::Size;
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
+pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     let (page, _) = tiff::page(bytes, Some(probe.frame))?;
     if !page.is_whole() || page.size != stored || page.channels() != probe.channels || page.depth() != probe.depth {
         return Err(damaged("TIFF"));
     }
     Ok(match page.depth() {
         Depth::Eight => {
-            let mut samples = gather::<u8>(&page, probe.press.as_ref())?;
+            let mut samples = gather::<u8>(&page, probe.press.as_ref(), interrupt)?;
             finish(&page, &mut samples);
             Samples::U8(samples)
         }
         Depth::Sixteen => {
-            let mut samples = gather::<u16>(&page, None)?;
+            let mut samples = gather::<u16>(&page, None, interrupt)?;
             finish(&page, &mut samples);
             Samples::U16(samples)
         }
@@ -62,7 +62,7 @@ impl Stored for u16 {
 }
 
 /// All chunks at their places. Inks have 8 bits.
-fn gather<T: Stored>(page: &Page, press: Option<&Press>) -> Result<Vec<T>, CodecError> {
+fn gather<T: Stored>(page: &Page, press: Option<&Press>, interrupt: &Interrupt) -> Result<Vec<T>, CodecError> {
     let channels = page.channels().count();
     let width = page.size.width as usize;
     let mut samples = vec![T::default(); page.size.pixels() as usize * channels];
@@ -81,8 +81,9 @@ fn gather<T: Stored>(page: &Page, press: Option<&Press>) -> Result<Vec<T>, Codec
             tracing::debug!(%error, number, "a chunk of a tiff does not decode");
             damaged("TIFF")
         };
-        let mut chunk = chunk::open(page, packed, rows).map_err(broken)?;
+        let mut chunk = chunk::open(page, packed, rows, interrupt).map_err(broken)?;
         for line in 0..rows as usize {
+            interrupt.check()?;
             chunk.read_exact(&mut row).map_err(broken)?;
             let out = &mut samples[((y + line) * width + x) * channels..][..columns * channels];
             let wanted = columns * page.samples_together();

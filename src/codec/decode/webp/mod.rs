@@ -2,28 +2,27 @@
 
 mod lossless;
 
-use std::io::Cursor;
-
 use image_webp::WebPDecoder;
 
 use super::canvas::{Canvas, with_alpha};
 use super::damaged;
 use crate::codec::container::webp::{Picture, Streams, lossless_tables, picture};
-use crate::codec::{CodecError, Probe};
+use crate::codec::interrupt::Source;
+use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::Samples;
 use crate::units::Size;
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, CodecError> {
+pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     let frames = match picture(bytes, probe.frame)? {
         Picture::Still(streams) => {
-            return still(&streams, stored, probe.channels.has_alpha()).map(Samples::U8);
+            return still(&streams, stored, probe.channels.has_alpha(), interrupt).map(Samples::U8);
         }
         Picture::Animated(frames) => frames,
     };
     // The colour of the background that a file may name is for nobody: browsers leave it out.
     let mut canvas = Canvas::<u8, 4>::new(stored);
     for (number, (frame, streams)) in (0..).zip(&frames) {
-        let samples = still(streams, frame.area.size, frame.transparent)?;
+        let samples = still(streams, frame.area.size, frame.transparent, interrupt)?;
         canvas.draw(frame, &with_alpha(&samples, frame.transparent));
         if number < probe.frame {
             canvas.dispose(frame);
@@ -32,14 +31,15 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe) -> Result<Samples, Code
     Ok(Samples::U8(canvas.into_samples(probe.channels)))
 }
 
-fn still(streams: &Streams, size: Size, has_alpha: bool) -> Result<Vec<u8>, CodecError> {
+fn still(streams: &Streams, size: Size, has_alpha: bool, interrupt: &Interrupt) -> Result<Vec<u8>, CodecError> {
+    interrupt.check()?;
     check_tables(streams, size)?;
     let file = streams.container(size);
     let broken = |error: image_webp::DecodingError| {
         tracing::debug!(%error, "webp does not decode");
         damaged("WebP")
     };
-    let mut decoder = WebPDecoder::new(Cursor::new(file)).map_err(broken)?;
+    let mut decoder = WebPDecoder::new(Source::new(&file, interrupt)).map_err(broken)?;
     if decoder.dimensions() != (size.width, size.height) || decoder.has_alpha() != has_alpha {
         return Err(damaged("WebP"));
     }
