@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use san_upscaler::config::{EngineArgs, Machine};
-use san_upscaler::registry::Registry;
+use san_upscaler::registry::{ModelChoice, Registry};
 use san_upscaler::units::Scale;
 
 use crate::clients::{Load, Outcome};
@@ -57,10 +57,13 @@ type Failure = Box<dyn Error + Send + Sync>;
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     let mut settings = arguments.engine.settings(&Machine::here())?;
-    settings.only = vec![settings.model.clone()];
+    // The bare session beside it runs one network, so the server does, too.
+    let model = settings.model.name().unwrap_or("san-light").to_owned();
+    settings.model = ModelChoice::Named(model.clone());
+    settings.only = vec![model.clone()];
     let registry = Registry::load(&settings.models, &settings.only)?;
     let scale = Scale::new(arguments.scale).ok_or("--scale must be 1 to 8")?;
-    let network = registry.find(&settings.model, scale)?;
+    let network = registry.find(&model, scale)?;
     let photos = Arc::new(photos::mixed(&network.tiles)?);
     let seconds = Duration::from_secs_f64(arguments.bare_seconds);
 

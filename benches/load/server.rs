@@ -24,7 +24,7 @@ impl Server {
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--deadline", "24h", "--only"])
             .arg(settings.only.join(","));
-        command.arg("--models").arg(&settings.models).args(["--model", &settings.model]);
+        command.arg("--models").arg(&settings.models).args(["--model", &settings.model.to_string()]);
         command.args(["--workers", &settings.workers.to_string(), "--threads", &settings.threads.to_string()]);
         command.args(["--max-batch", &settings.scheduler.batch_max.to_string()]);
         command.arg("--max-batch-delay").arg(format!("{}us", settings.scheduler.batch_delay.as_micros()));

@@ -179,7 +179,7 @@ impl Maker {
             None => (InputFormat::Png, Loss::Lossless),
         };
         let selected = |registry: &Registry| {
-            let selection = select(registry, &settings.model, file, u32::from(scale.factor()));
+            let selection = select(registry, &settings.model, file, scale.factor());
             selection.map_err(|error| Failure::Other(error.to_string()))
         };
         if args.whole {

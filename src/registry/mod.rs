@@ -169,6 +169,7 @@ impl Registry {
 
     /// The same with what each model suits, in order.
     #[cfg(test)]
+    #[must_use]
     pub fn suiting(mut self, suits: impl Iterator<Item = Option<Suits>>) -> Self {
         self.models.iter_mut().zip(suits).for_each(|(model, suits)| model.suits = suits);
         self

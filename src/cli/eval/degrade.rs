@@ -3,7 +3,8 @@
 //!
 //! JPEGs are made by `jpeg-encoder`, whose quantization tables are libjpeg's at the same quality (the tests of
 //! `codec::container::jpeg::quality` hold it to that), as is the averaging of chroma. It rounds its cosine transform
-//! otherwise: PSNR-Y through the service differs by at most 0.02 dB from that of files saved by Pillow.
+//! otherwise: PSNR-Y through the service differs by at most 0.03 dB from that of files saved by Pillow (Set5 at x4,
+//! bicubic and san-light, qualities 95, 75 and 30).
 
 use std::f64::consts::TAU;
 use std::fmt;
@@ -85,7 +86,9 @@ impl Degradation {
         }
         if let Some(deviation) = self.noise {
             let mut normal = Normal(seed);
-            levels.iter_mut().for_each(|level| *level += deviation * normal.draw());
+            for level in &mut levels {
+                *level += deviation * normal.draw();
+            }
         }
         let samples = levels.into_iter().map(|level| (level + 0.5).clamp(0.0, 255.0) as u8).collect();
         Raster::new(size, channels, Samples::U8(samples))
@@ -131,7 +134,7 @@ fn blurred(levels: &[f64], size: Size, channels: usize, sigma: f64) -> Vec<f64> 
     pass(&rows, &|x, y, tap| mirror(y as i64 + tap, size.height) * width + x)
 }
 
-/// Normal numbers by Box and Muller of SplitMix64, written out because figures must be repeatable: generators of
+/// Normal numbers by Box and Muller of `SplitMix64`, written out because figures must be repeatable: generators of
 /// libraries change with their versions.
 struct Normal(u64);
 

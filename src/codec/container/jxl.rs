@@ -131,7 +131,7 @@ pub fn is_premultiplied(image: &JxlImage) -> bool {
 }
 
 /// By the image header and the first byte of the first frame (ISO 18181-1, F.2): whether all is by default, which is
-/// VarDCT, else two bits of its type, and whether it is modular. XYB is made of floats, and comes back only nearly.
+/// `VarDCT`, else two bits of its type, and whether it is modular. XYB is made of floats, and comes back only nearly.
 /// Modular frames may be quantized, too; encoders do that in XYB.
 fn loss(image: &JxlImage, frame: Option<u8>) -> Loss {
     let is_modular = frame.is_none_or(|bits| bits & 0b1001 == 0b1000);
