@@ -86,7 +86,7 @@ impl Peer {
 
     fn sends_no_more(&self) -> bool {
         let ready = self.stream.ready(Interest::READABLE).now_or_never();
-        ready.and_then(Result::ok).is_some_and(|ready| ready.is_read_closed())
+        ready.and_then(Result::ok).is_some_and(tokio::io::Ready::is_read_closed)
     }
 }
 

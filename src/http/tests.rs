@@ -189,7 +189,7 @@ async fn a_client_that_leaves_is_status_499() {
 async fn cors_is_for_those_named_and_reaches_problems() {
     let router = router::build(app(&["--cors-origins", "https://shop.example"]));
     let from = async |origin: &str, method: &str, path: &str| {
-        let request = Request::builder().method(method).uri(path).header(header::ORIGIN, origin);
+        let request = Request::builder().method(method).uri(path).header("host", "x").header(header::ORIGIN, origin);
         let request = request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST").body(Body::empty());
         router.clone().oneshot(request.expect("a request")).await.expect("a router never fails")
     };
@@ -203,7 +203,10 @@ async fn cors_is_for_those_named_and_reaches_problems() {
     assert!(allowed(&from("https://other.example", "POST", "/v1/upscale").await).is_none());
 
     let closed = router::build(app(&[]));
-    let request = Request::get("/v1/models").header(header::ORIGIN, "https://shop.example").body(Body::empty());
+    let request = Request::get("/v1/models")
+        .header("host", "x")
+        .header(header::ORIGIN, "https://shop.example")
+        .body(Body::empty());
     let response = closed.oneshot(request.expect("a request")).await.expect("a router never fails");
     assert!(allowed(&response).is_none(), "no CORS unless configured");
 }
@@ -244,7 +247,7 @@ async fn keys_are_asked_for_under_v1_alone() {
 #[tokio::test]
 async fn a_page_from_elsewhere_may_send_a_key_and_read_the_refusal() {
     let router = router::build(app(&["--api-keys", "0123456789abcdef", "--cors-origins", "https://shop.example"]));
-    let preflight = Request::builder().method("OPTIONS").uri("/v1/upscale");
+    let preflight = Request::builder().method("OPTIONS").uri("/v1/upscale").header("host", "x");
     let preflight = preflight.header(header::ORIGIN, "https://shop.example");
     let preflight = preflight.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
     let preflight = preflight.header(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization").body(Body::empty());
@@ -252,7 +255,10 @@ async fn a_page_from_elsewhere_may_send_a_key_and_read_the_refusal() {
     assert_eq!(response.status(), StatusCode::OK, "it carries no key, and needs none");
     let allowed = response.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS].to_str().expect("text").to_owned();
     assert!(allowed.contains("authorization"), "{allowed}");
-    let request = Request::get("/v1/models").header(header::ORIGIN, "https://shop.example").body(Body::empty());
+    let request = Request::get("/v1/models")
+        .header("host", "x")
+        .header(header::ORIGIN, "https://shop.example")
+        .body(Body::empty());
     let response = router.oneshot(request.expect("a request")).await.expect("a router never fails");
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert!(response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));

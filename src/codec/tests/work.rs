@@ -54,20 +54,20 @@ fn restoring_apng(side: u32, frames: u32, shared: usize) -> Vec<u8> {
 
 /// Full frames of one lossless stream; `stream` has the size that it says.
 fn animated_webp(side: u32, frames: u32, stream: &[u8]) -> Vec<u8> {
-    fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
         let mut chunk = [&kind[..], &(data.len() as u32).to_le_bytes(), data].concat();
         chunk.resize(chunk.len().next_multiple_of(2), 0);
         chunk
     }
     let [s0, s1, s2, _] = (side - 1).to_le_bytes();
     let mut body = b"WEBP".to_vec();
-    body.extend(chunk(b"VP8X", &[0x02, 0, 0, 0, s0, s1, s2, s0, s1, s2]));
-    body.extend(chunk(b"ANIM", &[0; 6]));
+    body.extend(chunk(*b"VP8X", &[0x02, 0, 0, 0, s0, s1, s2, s0, s1, s2]));
+    body.extend(chunk(*b"ANIM", &[0; 6]));
     for _ in 0..frames {
         let head = [0, 0, 0, 0, 0, 0, s0, s1, s2, s0, s1, s2, 10, 0, 0, 0];
-        body.extend(chunk(b"ANMF", &[&head[..], &chunk(b"VP8L", stream)].concat()));
+        body.extend(chunk(*b"ANMF", &[&head[..], &chunk(*b"VP8L", stream)].concat()));
     }
-    chunk(b"RIFF", &body)
+    chunk(*b"RIFF", &body)
 }
 
 /// What begins a lossless stream of a square.
