@@ -1,22 +1,36 @@
-//! `GET /openapi.yaml` and `GET /docs`: the contract, as a file and to read.
+//! `GET /openapi.yaml` and `GET /docs`: the contract, as a file and to read and try.
 //!
-//! The page is made from the file by [`render`], so that there is one text and not two.
-
-mod render;
+//! The page is Swagger UI from the binary. It reads the file, so that there is one text and not two.
 
 use std::sync::LazyLock;
 
-use axum::body::Bytes;
-use axum::http::header;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use swagger_ui_dist::{ApiDefinition, OpenApiSource};
+use tower::ServiceExt;
 
 use super::playground;
+use super::problem::Problem;
+use super::router;
 
 /// The contract: the file at the root of the repository.
 pub const OPENAPI: &str = include_str!("../../openapi.yaml");
 
-/// Made once, when first asked for.
-static PAGE: LazyLock<Bytes> = LazyLock::new(|| render::page(OPENAPI).into());
+/// Files of Swagger UI that the page refers to. The crate has more, among them a page with a script that the policy
+/// forbids.
+const SWAGGER_UI: [&str; 2] = ["swagger-ui.css", "swagger-ui-bundle.js"];
+
+/// Swagger UI's files, below `/assets`.
+static FILES: LazyLock<Router> = LazyLock::new(|| {
+    swagger_ui_dist::generate_routes(ApiDefinition {
+        uri_prefix: "/assets",
+        api_definition: OpenApiSource::Uri("/openapi.yaml"),
+        title: None,
+    })
+});
 
 /// The file.
 pub async fn openapi() -> Response {
@@ -26,7 +40,17 @@ pub async fn openapi() -> Response {
 
 /// The page.
 pub async fn page() -> Response {
-    playground::page(PAGE.clone())
+    playground::page(include_str!("assets/docs.html").into())
+}
+
+/// A file of Swagger UI.
+pub async fn swagger_ui(name: &str) -> Result<Response, Problem> {
+    let path = SWAGGER_UI.iter().find(|known| **known == name).map(|known| format!("/assets/{known}"));
+    let request = path.and_then(|path| Request::get(path).body(Body::empty()).ok()).ok_or_else(router::no_such_path)?;
+    let Ok(mut response) = FILES.clone().oneshot(request).await;
+    // Nearly two megabytes; they change with a version of the crate.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
+    Ok(response)
 }
 
 #[cfg(test)]

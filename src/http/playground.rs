@@ -6,17 +6,19 @@ use axum::extract::Path;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 
+use super::docs;
 use super::problem::Problem;
-use super::router;
 
 /// Scripts and styles from here alone; pictures also from the page's own memory, for previews of uploads and answers.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Files that pages refer to: name, media type, content.
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 5] = [
     ("style.css", "text/css; charset=utf-8", include_str!("assets/style.css")),
     ("playground.js", "text/javascript; charset=utf-8", include_str!("assets/playground.js")),
+    ("docs.css", "text/css; charset=utf-8", include_str!("assets/docs.css")),
+    ("docs.js", "text/javascript; charset=utf-8", include_str!("assets/docs.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];
 
@@ -39,7 +41,8 @@ pub fn page(html: axum::body::Bytes) -> Response {
 
 /// `GET /assets/{name}`.
 pub async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
-    let (_, media_type, content) =
-        ASSETS.iter().find(|(known, _, _)| *known == name).ok_or_else(router::no_such_path)?;
+    let Some((_, media_type, content)) = ASSETS.iter().find(|(known, _, _)| *known == name) else {
+        return docs::swagger_ui(&name).await;
+    };
     Ok(([(header::CONTENT_TYPE, *media_type), (header::CACHE_CONTROL, "no-cache")], *content).into_response())
 }

@@ -100,5 +100,20 @@ async fn pages_need_nothing_from_elsewhere() {
             }
         }
         assert!(!html.contains("style=") && !html.contains("onclick="), "the policy forbids what stands in the page");
+        assert!(!html.contains("<script>"), "so it does with a script within the page");
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_swagger_ui_are_those_that_the_page_needs() {
+    let server = Server::start(&[]);
+    for (name, media_type) in [("swagger-ui-bundle.js", "text/javascript"), ("swagger-ui.css", "text/css")] {
+        let response = server.get(&format!("/assets/{name}")).await;
+        assert_eq!(response.status(), 200, "{name}");
+        assert_eq!(response.headers()["content-type"], media_type, "{name}");
+        assert!(response.text().await.expect("text").contains("swagger"), "{name}");
+    }
+    for name in ["oauth2-redirect.html", "swagger-ui.css.map", "", "..%2fopenapi.yaml"] {
+        assert_eq!(server.get(&format!("/assets/{name}")).await.status(), 404, "{name}");
     }
 }
