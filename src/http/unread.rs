@@ -3,7 +3,7 @@
 //! A client that never reads, or opens no window in HTTP/2, would keep what its answers hold. hyper asks a body for more
 //! only once the client has taken what came before, and its buffers keep bytes whose body is gone: so a timer that
 //! nobody polls watches each answer until its last byte is dropped. An overdue answer of HTTP/2 ends its stream alone
-//! ([`streams`](super::streams)); where that frees nothing, and in HTTP/1, the connection ends.
+//! ([`streams`]); where that frees nothing, and in HTTP/1, the connection ends.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
