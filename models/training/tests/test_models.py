@@ -10,7 +10,7 @@ from conftest import MODELS, drawn_picture
 from sr.evaluate import evaluate, to_planes
 from sr.export import run, session
 from sr.manifest import problems, stamp
-from sr.tiling import tiled
+from sr.tiling import served
 from sr.upsample import BicubicUpsample
 
 FOLDERS = sorted(p.parent for p in MODELS.glob("*/model.toml"))
@@ -55,8 +55,8 @@ def test_the_stated_figure_of_set5_is_reached(folder, scale, data):
     if stated is None:
         pytest.skip(f"{folder.name} x{scale['factor']} states no figure")
     made = session(folder / scale["file"], 2)
-    tile = tomllib.loads((folder / "model.toml").read_text())["tile"][0]
-    upscale = tiled(lambda x: run(made, x), scale["factor"], tile["width"], tile["halo"])
+    tiles = tomllib.loads((folder / "model.toml").read_text())["tile"]
+    upscale = served(lambda x: run(made, x), scale["factor"], [tile["width"] for tile in tiles], tiles[0]["halo"])
     psnr, _ = evaluate(upscale, "Set5", scale["factor"], root=data)
     assert abs(psnr - stated) < 0.01
 
