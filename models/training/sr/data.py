@@ -89,6 +89,11 @@ class Crops:
         s = self.sums[i]
         return s[y + size, x + size] - s[y, x + size] - s[y + size, x] + s[y, x]
 
+    @staticmethod
+    def _patch(image, y, x, size, scale):
+        """The square of `size` at (y, x), both in LR pixels, of an image `scale` times as large as LR."""
+        return image[y * scale : (y + size) * scale, x * scale : (x + size) * scale]
+
     def _photograph(self, rng, size, candidates):
         """The (LR, HR) uint8 patch of a training crop."""
         best = None
@@ -102,8 +107,7 @@ class Crops:
         _, i, y, x = best
         if self.real:
             return self._real(rng, self.hr[i], y, x, size)
-        s = self.scale
-        return self.lr[i][y : y + size, x : x + size], self.hr[i][y * s : (y + size) * s, x * s : (x + size) * s]
+        return self._patch(self.lr[i], y, x, size, 1), self._patch(self.hr[i], y, x, size, self.scale)
 
     def _real(self, rng, hr, y, x, size):
         """The patch at (y, x) in LR pixels, degraded together with up to MARGIN pixels around it."""
@@ -111,8 +115,7 @@ class Crops:
         top, left = (max(0, p - int(rng.integers(MARGIN + 1))) for p in (y, x))
         bottom, right = (min(n, p + size + int(rng.integers(MARGIN + 1))) for p, n in ((y, h), (x, w)))
         lr = degrade_real(hr[top * s : bottom * s, left * s : right * s], s, rng)
-        y0, x0 = y - top, x - left
-        return lr[y0 : y0 + size, x0 : x0 + size], hr[y * s : (y + size) * s, x * s : (x + size) * s]
+        return self._patch(lr, y - top, x - left, size, 1), self._patch(hr, y, x, size, s)
 
     def _drawing(self, rng, size):
         """The (LR, HR) uint8 patch of an image drawn by code (sr/drawing.py)."""
@@ -124,7 +127,7 @@ class Crops:
         lr = degrade(hr, s, "BI")
         if bilevel:
             lr = np.where(lr.mean(2, keepdims=True) < rng.integers(96, 161), 0, 255).astype(np.uint8).repeat(3, 2)
-        return lr[y : y + size, x : x + size], hr[y * s : (y + size) * s, x * s : (x + size) * s]
+        return self._patch(lr, y, x, size, 1), self._patch(hr, y, x, size, s)
 
     def batch(self, rng, count, size, candidates, flat=0.0, drawn=0.0):
         """(LR, HR) float32 tensors (count, 3, size, size) and (count, 3, s*size, s*size) in 0..255. A share `flat` of

@@ -28,7 +28,6 @@ def blur_down(hr, scale):
 
 
 FIXED = {"BI": bicubic, "BD": blur_down}
-KINDS = (*FIXED, "REAL")
 
 
 def degrade(hr, scale, kind):
