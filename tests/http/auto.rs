@@ -134,7 +134,7 @@ async fn logs_metrics_and_the_list_name_the_model_that_ran() {
     server.upscale("", b"nonsense".to_vec()).await.bytes().await.expect("a body");
     server.until_metric("upscaler_requests_total", "status=\"415\"", |count| count == 1.0).await;
 
-    let log = server.log();
+    let log = server.log_until(|line| line["request_id"] == "find-me").await;
     let line = log.iter().find(|line| line["request_id"] == "find-me").expect("a line");
     assert_eq!((&line["model"], &line["reason"]), (&json!("real"), &json!("JPEG, quality about 75")), "{line}");
     let requests = async |model: &str| {

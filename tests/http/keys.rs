@@ -42,9 +42,10 @@ async fn keys_are_changed_while_it_runs_and_no_line_shows_one() {
     std::fs::write(&file, NEXT).expect("a file");
     until("the API keys changed").await;
     documents.push(refused(ask(KEY).await, 401, "unauthorized").await);
-    assert_eq!(ask(NEXT).await.status(), 200);
+    let last = server.post("/v1/upscale?scale=2", body.clone()).bearer_auth(NEXT).header("x-request-id", "last");
+    assert_eq!(last.send().await.expect("an answer").status(), 200);
 
-    let lines = server.log();
+    let lines = server.log_until(|line| line["request_id"] == "last").await;
     let named = lines.iter().filter(|line| line["message"] == "request" && line["client"] == "shop").count();
     assert_eq!(named, 2, "the name of the key is told");
     server.signal("TERM");

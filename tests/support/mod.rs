@@ -177,6 +177,20 @@ impl Server {
     pub fn log(&self) -> Vec<Value> {
         self.log_text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
+
+    /// Waits for a line of the log, and gives all so far: a thread of its own writes them, after the answers.
+    pub async fn log_until(&self, is: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let poll = async {
+            loop {
+                let lines = self.log();
+                if lines.iter().any(&is) {
+                    return lines;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, poll).await.unwrap_or_else(|_| panic!("no such line in {:?}", self.log()))
+    }
 }
 
 impl Drop for Server {

@@ -190,7 +190,8 @@ fn by_tables_there_is_a_way_to_srgb() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Every colour of a wide space comes back from sRGB, to a step of 8 bits and nearly to one of 16.
+    /// Every colour of a wide space comes back from sRGB, far below a step of 8 bits. Near black half a step is allowed:
+    /// a pure gamma curve is flat there, so the least error of linear light becomes a large one.
     #[test]
     fn there_and_back(colour in prop::array::uniform3(any::<u16>()), which in 0..5_usize) {
         let profile = [
@@ -203,7 +204,8 @@ proptest! {
         shaper.to_srgb(&mut planes);
         shaper.from_srgb(&mut planes);
         for (back, given) in planes.into_iter().zip(given) {
-            prop_assert!((back - given).abs() < 0.1, "{given} became {back}");
+            let allowed = if given < 1.0 { 0.5 } else { 0.1 };
+            prop_assert!((back - given).abs() < allowed, "{given} became {back}");
         }
     }
 
