@@ -3,7 +3,7 @@
 # For NVIDIA cards: `docker build --target cuda -t san-upscaler:0.1.0-cuda .`
 #
 # The last stage is built from nothing: the binary, ONNX Runtime, the few shared libraries that both link, the models,
-# and the licences. No shell, no package manager, nothing to patch but what is listed in sbom.cdx.json.
+# and the licenses. No shell, no package manager, nothing to patch but what is listed in sbom.cdx.json.
 
 # ORT_DISABLE_TELEMETRY, in both: ONNX Runtime from 1.29 on reports to its maker over HTTPS, and keeps an identifier of the
 # machine, unless that is set before it is loaded; what can be switched off later comes after the first report.
@@ -30,12 +30,12 @@ COPY src src
 # The empty program is newer than the real sources; without this cargo would keep it.
 RUN touch src/lib.rs src/main.rs \
     && cargo build --release --locked --bin san-upscaler
-# What is linked, and the licence texts that go with it.
+# What is linked, and the license texts that go with it.
 RUN cargo tree --locked --edges normal,no-proc-macro --target x86_64-unknown-linux-gnu --prefix none \
         --format '{p}|{l}|{r}' > crates.txt \
     && sed -n 's/^\([^ ]*\) v\([^ |]*\).*/\1-\2/p' crates.txt | sort -u | while read -r crate; do \
         for text in "${CARGO_HOME}"/registry/src/*/"${crate}"/LICEN[CS]E* "${CARGO_HOME}"/registry/src/*/"${crate}"/COPYING*; do \
-            if [ -f "${text}" ]; then mkdir -p "licences/${crate}" && cp "${text}" "licences/${crate}/"; fi; \
+            if [ -f "${text}" ]; then mkdir -p "licenses/${crate}" && cp "${text}" "licenses/${crate}/"; fi; \
         done; \
     done
 
@@ -57,7 +57,7 @@ FROM ${DEBIAN} AS root
 COPY --from=build /build/target/release/san-upscaler /root-fs/usr/bin/
 COPY --from=runtime /onnxruntime/*.so* /root-fs/usr/lib/
 COPY --from=runtime /onnxruntime/LICENSE /onnxruntime/ThirdPartyNotices.txt /root-fs/usr/share/doc/san-upscaler/onnxruntime/
-COPY --from=build /build/licences /root-fs/usr/share/doc/san-upscaler/crates
+COPY --from=build /build/licenses /root-fs/usr/share/doc/san-upscaler/crates
 COPY LICENSE THIRD_PARTY.md /root-fs/usr/share/doc/san-upscaler/
 COPY models /root-fs/usr/share/san-upscaler/models
 RUN set -e; \
@@ -95,7 +95,7 @@ FROM ${CUDA} AS cuda
 COPY --from=build /build/target/release/san-upscaler /usr/bin/
 COPY --from=runtime-cuda /onnxruntime/*.so /usr/lib/
 COPY --from=runtime-cuda /onnxruntime/LICENSE /onnxruntime/ThirdPartyNotices.txt /usr/share/doc/san-upscaler/onnxruntime/
-COPY --from=build /build/licences /usr/share/doc/san-upscaler/crates
+COPY --from=build /build/licenses /usr/share/doc/san-upscaler/crates
 COPY --from=inventory-cuda /sbom.cdx.json /usr/share/doc/san-upscaler/
 COPY LICENSE THIRD_PARTY.md /usr/share/doc/san-upscaler/
 COPY models /usr/share/san-upscaler/models

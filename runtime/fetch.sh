@@ -69,7 +69,7 @@ printf 'fetching %s %s for %s\n' "$name" "$version" "$platform" >&2
 folder on this machine and run PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER make runtime, or name a library that is here with
 --runtime (UPSCALER_RUNTIME)"
 
-# The library under the name that the loader asks for, what it loads from beside it, and the licences that it may be
+# The library under the name that the loader asks for, what it loads from beside it, and the licenses that it may be
 # passed on with; in place in one step, so that a fetch that was cut off leaves nothing that looks like a library.
 python3 - "$work" "$library" "$target" <<'PYTHON'
 import pathlib

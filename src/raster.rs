@@ -29,7 +29,7 @@ impl Channels {
     }
 
     /// Samples per pixel without alpha: 1 or 3.
-    pub const fn colours(self) -> usize {
+    pub const fn colors(self) -> usize {
         match self {
             Self::Gray | Self::GrayAlpha => 1,
             Self::Rgb | Self::Rgba => 3,

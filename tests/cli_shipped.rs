@@ -29,41 +29,41 @@ fn enlarged(folder: &Path, model: &str, scale: u32) -> bool {
 
 /// A network pads with zeros, which a flat picture would show at its border and most of all in its corners.
 #[test]
-fn a_flat_picture_keeps_its_colour_within_one_level_up_to_its_corners() {
-    let colours = [[0, 0, 0], [255, 255, 255], [128, 128, 128], [250, 240, 10], [0, 0, 192], [64, 255, 64]];
+fn a_flat_picture_keeps_its_color_within_one_level_up_to_its_corners() {
+    let colors = [[0, 0, 0], [255, 255, 255], [128, 128, 128], [250, 240, 10], [0, 0, 192], [64, 255, 64]];
     for scale in [2, 3, 4] {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("in")).expect("a folder");
         // One tile with room to spare for each, and for the last several of the larger kind.
-        for (i, colour) in colours.into_iter().enumerate() {
-            let (width, height) = if i + 1 == colours.len() { (130, 70) } else { (23, 5) };
+        for (i, color) in colors.into_iter().enumerate() {
+            let (width, height) = if i + 1 == colors.len() { (130, 70) } else { (23, 5) };
             let path = folder.path().join(format!("in/{i}.png"));
-            RgbImage::from_pixel(width, height, Rgb(colour)).save(path).expect("written");
+            RgbImage::from_pixel(width, height, Rgb(color)).save(path).expect("written");
         }
         if !enlarged(folder.path(), "san-light", scale) {
             return;
         }
-        for (i, colour) in colours.into_iter().enumerate() {
+        for (i, color) in colors.into_iter().enumerate() {
             let out = image::open(folder.path().join(format!("out/{i}.png"))).expect("a picture").into_rgb8();
-            let (off, x, y) = furthest(&out, colour);
-            assert!(off <= 1, "{colour:?} at x{scale}: {off} levels off at {x}, {y}");
+            let (off, x, y) = furthest(&out, color);
+            assert!(off <= 1, "{color:?} at x{scale}: {off} levels off at {x}, {y}");
         }
     }
 }
 
 /// The way back from sRGB is steep at the border of a wide gamut: half a level there is ten here.
 #[test]
-fn a_flat_picture_of_a_wide_gamut_keeps_its_colour() {
+fn a_flat_picture_of_a_wide_gamut_keeps_its_color() {
     let profiles = [ColorProfile::new_adobe_rgb(), ColorProfile::new_display_p3(), ColorProfile::new_pro_photo_rgb()];
-    let colours = [[0, 255, 0], [0, 0, 0], [255, 255, 255], [10, 200, 30], [1, 1, 1]];
+    let colors = [[0, 255, 0], [0, 0, 0], [255, 255, 255], [10, 200, 30], [1, 1, 1]];
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("in")).expect("a folder");
     for (at, profile) in profiles.iter().enumerate() {
-        for (i, colour) in colours.into_iter().enumerate() {
+        for (i, color) in colors.into_iter().enumerate() {
             let file = std::fs::File::create(folder.path().join(format!("in/{at}-{i}.png"))).expect("a file");
             let mut png = PngEncoder::new(file);
             png.set_icc_profile(profile.encode().expect("a profile")).expect("PNG takes profiles");
-            let picture = RgbImage::from_pixel(30, 20, Rgb(colour));
+            let picture = RgbImage::from_pixel(30, 20, Rgb(color));
             png.write_image(&picture, 30, 20, ExtendedColorType::Rgb8).expect("written");
         }
     }
@@ -71,17 +71,17 @@ fn a_flat_picture_of_a_wide_gamut_keeps_its_colour() {
         return;
     }
     for at in 0..profiles.len() {
-        for (i, colour) in colours.into_iter().enumerate() {
+        for (i, color) in colors.into_iter().enumerate() {
             let out = image::open(folder.path().join(format!("out/{at}-{i}.png"))).expect("a picture").into_rgb8();
-            let (off, x, y) = furthest(&out, colour);
-            assert!(off <= 1, "profile {at}, {colour:?}: {off} levels off at {x}, {y}");
+            let (off, x, y) = furthest(&out, color);
+            assert!(off <= 1, "profile {at}, {color:?}: {off} levels off at {x}, {y}");
         }
     }
 }
 
 /// Levels by which a flat picture is off at most, and where.
-fn furthest(out: &RgbImage, colour: [u8; 3]) -> (u8, u32, u32) {
-    let off = |pixel: &Rgb<u8>| pixel.0.into_iter().zip(colour).map(|(a, b)| a.abs_diff(b)).max();
+fn furthest(out: &RgbImage, color: [u8; 3]) -> (u8, u32, u32) {
+    let off = |pixel: &Rgb<u8>| pixel.0.into_iter().zip(color).map(|(a, b)| a.abs_diff(b)).max();
     let far = out.enumerate_pixels().map(|(x, y, pixel)| (off(pixel).unwrap_or(0), x, y));
     far.max().expect("a picture has pixels")
 }

@@ -52,7 +52,7 @@ fn what_was_ignored_is_told_and_the_flags_of_the_service_are_there() {
     let args = [&[unfit, "-o", "b.png", "--density", "keep"][..], &flags].concat();
     let (code, _, err) = run("upscale", &args, dir.path());
     assert_eq!(code, Some(0), "{err}");
-    assert!(err.contains("profile-gray.jpg: its colour profile is for other channels"), "{err}");
+    assert!(err.contains("profile-gray.jpg: its color profile is for other channels"), "{err}");
     assert_eq!(size(&dir.path().join("b.png")), (148, 104));
 }
 

@@ -81,7 +81,7 @@ class Pod:
 
 
 class Scaler:
-    """The autoscaler: desired = ceil(pods x metric / target), within its behaviour."""
+    """The autoscaler: desired = ceil(pods x metric / target), within its behavior."""
 
     def __init__(self, spec):
         self.low, self.high = spec["minReplicas"], spec["maxReplicas"]
@@ -89,10 +89,10 @@ class Scaler:
         self.up, self.down = spec["behavior"]["scaleUp"], spec["behavior"]["scaleDown"]
         self.wanted, self.changes = deque(), deque()
 
-    def step(self, behaviour, now, count, sign):
+    def step(self, behavior, now, count, sign):
         """By how much the count may change now; policies count from the size at the beginning of their period."""
         steps = []
-        for policy in behaviour["policies"]:
+        for policy in behavior["policies"]:
             recent = [by for at, by in self.changes if now - at < policy["periodSeconds"] and by * sign > 0]
             already = abs(sum(recent))
             percent = math.ceil((count - sign * already) * policy["value"] / 100)

@@ -53,8 +53,8 @@ def series(title, description, targets, unit, width=8, stack=False, maximum=None
 
 
 def stat(title, description, expr, unit, steps=None, decimals=None):
-    """`steps`: (value from which, colour), the first from minus infinity."""
-    thresholds = [{"value": value, "color": colour} for value, colour in steps or [(None, "text")]]
+    """`steps`: (value from which, color), the first from minus infinity."""
+    thresholds = [{"value": value, "color": color} for value, color in steps or [(None, "text")]]
     defaults = {"thresholds": {"mode": "absolute", "steps": thresholds}}
     if decimals is not None:
         defaults["decimals"] = decimals
@@ -220,7 +220,7 @@ def service():
                [target(f"sum by (instance) (upscaler_queued_tiles{{{S}}})", "{{instance}}")], "none", 6, stack=True),
         series("Tiles admitted", "Of requests that are not finished, of any size; --queue-tiles is the limit of each instance.",
                [target(f"sum by (instance) (upscaler_admitted_tiles{{{S}}})", "{{instance}}")], "none", 6, stack=True),
-        series("Tiles a second by outcome", "Cancelled tiles are those of clients that left or deadlines that passed.",
+        series("Tiles a second by outcome", "Canceled tiles are those of clients that left or deadlines that passed.",
                [target(f"sum by (outcome) (rate(upscaler_tiles_total{{{S}}}{rate}))", "{{outcome}}")], "none", 6, stack=True),
         series("Backlog", "Seconds until each instance would have done what it admitted, by the measured rates; the autoscaler goes by the mean of this.",
                [target(f"upscaler_admitted_seconds{{{S}}}", "{{instance}}")], "s", 6),
@@ -301,9 +301,9 @@ def model():
                [target(f'sum by (scale) (rate(upscaler_tiles_total{{{S}{m}, outcome="done"}}{rate}))', "x{{scale}}")], "none", stack=True),
         series("Tiles a second by instance", "Tiles done; unequal lines are unequal machines or an unequal balance.",
                [target(f'sum by (instance) (rate(upscaler_tiles_total{{{S}{m}, outcome="done"}}{rate}))', "{{instance}}")], "none"),
-        series("Tiles not done", "Failed in the network, or cancelled because nobody waited any more.",
+        series("Tiles not done", "Failed in the network, or canceled because nobody waited any more.",
                [target(f'sum(rate(upscaler_tiles_total{{{S}{m}, outcome="failed"}}{rate})) or vector(0)', "failed"),
-                target(f'sum(rate(upscaler_tiles_total{{{S}{m}, outcome="cancelled"}}{rate})) or vector(0)', "cancelled")], "none"),
+                target(f'sum(rate(upscaler_tiles_total{{{S}{m}, outcome="canceled"}}{rate})) or vector(0)', "canceled")], "none"),
         series("Non-finite tiles", "Tiles for which the network gave NaN or infinity within five minutes. Any is one too many.",
                [target(f"sum(increase(upscaler_nonfinite_tiles_total{{{S}{m}}}[5m])) or vector(0)", "$model")], "none"),
         series("Tiles run again in fp32", "A second: those that came out non-finite at reduced precision. One instance alone is its machine, all are the network.",

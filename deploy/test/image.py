@@ -77,8 +77,8 @@ def main():
     expect("the SBOM has no package of the distribution", packages)
     for package in packages:
         expect(f"{package} is in the image and not in THIRD_PARTY.md", package in re.findall(r"[\w.+-]+", listed))
-        expect(f"{package} is in the image without its licence", (root / f"usr/share/doc/{package}/copyright").is_file())
-    expect("licence texts are missing", len(list((root / "usr/share/doc/san-upscaler/crates").iterdir())) > 100)
+        expect(f"{package} is in the image without its license", (root / f"usr/share/doc/{package}/copyright").is_file())
+    expect("license texts are missing", len(list((root / "usr/share/doc/san-upscaler/crates").iterdir())) > 100)
     whole, runtime = size(root), size(root / "usr/lib")
     print(f"image: {whole / 2**20:.1f} MiB, of which ONNX Runtime {runtime / 2**20:.1f} MiB")
     expect(f"the image has more than {LIMIT >> 20} MiB beyond ONNX Runtime", whole - runtime <= LIMIT)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Licences and sources of all that is shipped: cargo-deny by deny.toml, THIRD_PARTY.md up to date, and an SBOM that its
+# Licenses and sources of all that is shipped: cargo-deny by deny.toml, THIRD_PARTY.md up to date, and an SBOM that its
 # own schema accepts. Advisories need a network: `make advisories`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,5 +30,5 @@ for document in sorted(Path(sys.argv[1]).iterdir()):
     if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
         sys.exit(f"supply: the SBOM of the target {document.name} is not valid: {wrong}")
     counts.append(f"{len(json.loads(text)['components'])} in the SBOM of {document.name}")
-print(f"supply: {', '.join(counts)}, both valid; licences allowed, THIRD_PARTY.md up to date")
+print(f"supply: {', '.join(counts)}, both valid; licenses allowed, THIRD_PARTY.md up to date")
 PYTHON

@@ -73,7 +73,7 @@ pub struct Args {
     /// Which frame of an animation or page of a TIFF, from 0; files with several are refused without it
     #[arg(long, value_name = "N")]
     pub frame: Option<u32>,
-    /// Colours, transparency, notes.
+    /// Colors, transparency, notes.
     #[command(flatten)]
     pub fidelity: FidelityArgs,
     /// Models, provider, threads.

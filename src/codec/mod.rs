@@ -2,7 +2,7 @@
 //!
 //! The kind of an upload is read from its bytes, never from a header or a file name.
 
-pub mod colour;
+pub mod color;
 mod container;
 pub mod decode;
 pub mod encode;

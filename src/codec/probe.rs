@@ -1,7 +1,7 @@
 //! Reads the header of an upload: kind, size, channels, depth, orientation. Decodes no pixel.
 
-use crate::codec::colour::profile::Unfit;
-use crate::codec::colour::{Press, Profile};
+use crate::codec::color::profile::Unfit;
+use crate::codec::color::{Press, Profile};
 use crate::codec::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
 use crate::codec::limits::check_work;
 use crate::codec::notes::Notes;
@@ -25,7 +25,7 @@ pub struct Probe {
     pub icc: Option<Profile>,
     /// Whether the profile says what other chunks of the file say, and is not in it itself.
     pub icc_made: bool,
-    /// What makes colours of its inks, if the file has inks and a profile that says how they look.
+    /// What makes colors of its inks, if the file has inks and a profile that says how they look.
     pub press: Option<Press>,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,

@@ -14,10 +14,10 @@ pub enum Warning {
     /// The profile has no way back from sRGB: the network saw the picture's own numbers.
     ProfileOneWay,
     /// `cICP`, `gAMA` or `cHRM` of a PNG mean nothing, and were ignored.
-    ColourChunksUnreadable,
+    ColorChunksUnreadable,
     /// Exif, XMP or a text is broken or too long, and was left out.
     MetadataUnreadable,
-    /// Four inks became three colours by rule: no profile was used.
+    /// Four inks became three colors by rule: no profile was used.
     InksByRule,
 }
 
@@ -28,7 +28,7 @@ impl Warning {
         Self::ProfileMismatch,
         Self::ProfileDuplicated,
         Self::ProfileOneWay,
-        Self::ColourChunksUnreadable,
+        Self::ColorChunksUnreadable,
         Self::MetadataUnreadable,
         Self::InksByRule,
     ];
@@ -43,12 +43,12 @@ impl Warning {
     /// For people.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::ProfileUnreadable => "its colour profile cannot be read and was left out; colours are taken for sRGB",
-            Self::ProfileMismatch => "its colour profile is for other channels than it has, and was left out",
-            Self::ProfileDuplicated => "it has more than one colour profile; the first counts",
-            Self::ProfileOneWay => "its colour profile cannot be converted with; it was kept, and the colours with it",
-            Self::ColourChunksUnreadable => "what it says of its colours means nothing, and was left out",
-            Self::InksByRule => "no profile says how its inks look; its colours were made by the rule of thumb",
+            Self::ProfileUnreadable => "its color profile cannot be read and was left out; colors are taken for sRGB",
+            Self::ProfileMismatch => "its color profile is for other channels than it has, and was left out",
+            Self::ProfileDuplicated => "it has more than one color profile; the first counts",
+            Self::ProfileOneWay => "its color profile cannot be converted with; it was kept, and the colors with it",
+            Self::ColorChunksUnreadable => "what it says of its colors means nothing, and was left out",
+            Self::InksByRule => "no profile says how its inks look; its colors were made by the rule of thumb",
             Self::MetadataUnreadable => "some of its metadata cannot be read, and was left out",
         }
     }
@@ -60,7 +60,7 @@ impl Warning {
             Self::ProfileMismatch => "profile-mismatch",
             Self::ProfileDuplicated => "profile-duplicated",
             Self::ProfileOneWay => "profile-one-way",
-            Self::ColourChunksUnreadable => "colour-chunks-unreadable",
+            Self::ColorChunksUnreadable => "color-chunks-unreadable",
             Self::MetadataUnreadable => "metadata-unreadable",
             Self::InksByRule => "inks-by-rule",
         }

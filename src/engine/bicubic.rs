@@ -45,8 +45,8 @@ impl Kernel {
     /// The weights for any factor from 1.
     pub fn by(factor: u32) -> Self {
         let phase = |r: u32| {
-            let centre = (f64::from(r) + 0.5) / f64::from(factor) - 0.5;
-            std::array::from_fn(|tap| keys(tap as f64 - f64::from(RADIUS) - centre) as f32)
+            let center = (f64::from(r) + 0.5) / f64::from(factor) - 0.5;
+            std::array::from_fn(|tap| keys(tap as f64 - f64::from(RADIUS) - center) as f32)
         };
         Self { factor, phases: (0..factor).map(phase).collect() }
     }
@@ -197,8 +197,8 @@ mod tests {
 
     /// The textbook's double sum, in doubles.
     fn slow(scale: u8, size: Size, plane: &[f32], x: u32, y: u32) -> f64 {
-        let centre = |at: u32| (f64::from(at) + 0.5) / f64::from(scale) - 0.5;
-        let (cx, cy) = (centre(x), centre(y));
+        let center = |at: u32| (f64::from(at) + 0.5) / f64::from(scale) - 0.5;
+        let (cx, cy) = (center(x), center(y));
         let mut sum = 0.0;
         for dy in -2..=2 {
             for dx in -2..=2 {

@@ -315,8 +315,8 @@ mod tests {
                 if let Some((across, down)) = view.reduction(times) {
                     prop_assert!(across.step() >= 1.0 && down.step() >= 1.0);
                     for (line, length) in [(across, window.size.width), (down, window.size.height)] {
-                        prop_assert!(line.centre(0) >= -0.5);
-                        prop_assert!(line.centre(line.output() - 1) <= f64::from(length * times) - 0.5);
+                        prop_assert!(line.center(0) >= -0.5);
+                        prop_assert!(line.center(line.output() - 1) <= f64::from(length * times) - 0.5);
                     }
                 }
             }

@@ -62,9 +62,9 @@ pub struct Connections {
     /// Answers that were not taken in time.
     unread_answers: IntCounter,
     linger: Duration,
-    /// Cancelled: connections finish the request under way, then close.
+    /// Canceled: connections finish the request under way, then close.
     closing: CancellationToken,
-    /// Cancelled: nothing is accepted any more.
+    /// Canceled: nothing is accepted any more.
     closed: CancellationToken,
     /// Connections that may carry accepted work.
     working: TaskTracker,

@@ -1,4 +1,4 @@
-//! The parameters about colour, transparency and notes, and the headers that tell what came of them.
+//! The parameters about color, transparency and notes, and the headers that tell what came of them.
 
 use axum::http::HeaderName;
 use clap::ValueEnum;
@@ -43,7 +43,7 @@ fn one_of<T: ValueEnum + Default>(parameter: &str, query: &Given, faults: &mut F
 /// `orientation-applied, alpha-flattened;background="#ffffff"`: a list of tokens (RFC 9651, 3.1).
 pub fn conversions(plan: &Plan) -> Option<String> {
     list(plan.conversions.iter().map(|conversion| match (conversion, &plan.background) {
-        (Conversion::AlphaFlattened, Some(colour)) => format!("{};background=\"{colour}\"", conversion.name()),
+        (Conversion::AlphaFlattened, Some(color)) => format!("{};background=\"{color}\"", conversion.name()),
         _ => conversion.name().to_owned(),
     }))
 }

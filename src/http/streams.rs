@@ -24,7 +24,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
     }
 }
 
-/// Cancelled, it ends the stream that asks; `None` in HTTP/1, where there are none.
+/// Canceled, it ends the stream that asks; `None` in HTTP/1, where there are none.
 pub fn current() -> Option<CancellationToken> {
     CUT.try_with(Clone::clone).ok()
 }

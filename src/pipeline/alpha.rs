@@ -1,8 +1,8 @@
-//! Transparency: what becomes of the alpha plane, and of the colours that nobody sees.
+//! Transparency: what becomes of the alpha plane, and of the colors that nobody sees.
 //!
-//! Colour under fully transparent pixels is garbage, and an enlargement would mix it into the visible edge: a halo on
-//! black or on white. So the visible colours are first extended outwards, layer by layer, each new pixel taking the
-//! mean of its neighbours in the layers before. The plane itself is enlarged by bicubic, not by the network, which
+//! Color under fully transparent pixels is garbage, and an enlargement would mix it into the visible edge: a halo on
+//! black or on white. So the visible colors are first extended outwards, layer by layer, each new pixel taking the
+//! mean of its neighbors in the layers before. The plane itself is enlarged by bicubic, not by the network, which
 //! never saw one; where it is the same everywhere it stays so without a pass.
 
 use crate::raster::{Raster, Samples};
@@ -22,7 +22,7 @@ pub(super) enum Alpha {
     Plane,
 }
 
-/// Looks at the alpha plane, and extends the colours of a picture that is transparent in part; not if it `stays` as it
+/// Looks at the alpha plane, and extends the colors of a picture that is transparent in part; not if it `stays` as it
 /// is, since then nothing is mixed.
 pub(super) fn survey(picture: Raster, stays: bool) -> (Raster, Alpha) {
     if !picture.channels().has_alpha() {
@@ -45,15 +45,15 @@ pub(super) fn survey(picture: Raster, stays: bool) -> (Raster, Alpha) {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
-    /// No colour yet.
+    /// No color yet.
     Clear,
     /// In the layer at hand.
     Pending,
-    /// Has a colour that others may take.
-    Coloured,
+    /// Has a color that others may take.
+    Colored,
 }
 
-/// Whether alpha is the same everywhere; if not, every fully transparent pixel gets a colour unless the picture `stays`.
+/// Whether alpha is the same everywhere; if not, every fully transparent pixel gets a color unless the picture `stays`.
 fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
     samples: &mut [T],
     size: Size,
@@ -67,12 +67,12 @@ fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
     if stays {
         return false;
     }
-    let clear = |pixel: &[T]| if pixel[alpha] == T::default() { Mark::Clear } else { Mark::Coloured };
+    let clear = |pixel: &[T]| if pixel[alpha] == T::default() { Mark::Clear } else { Mark::Colored };
     let mut marks: Vec<Mark> = samples.chunks_exact(step).map(clear).collect();
     let mut layer = Vec::new();
     for at in 0..marks.len() {
-        let next_to_colour = |marks: &[Mark]| neighbours(at, size).any(|n| marks[n] == Mark::Coloured);
-        if marks[at] == Mark::Clear && next_to_colour(&marks) {
+        let next_to_color = |marks: &[Mark]| neighbors(at, size).any(|n| marks[n] == Mark::Colored);
+        if marks[at] == Mark::Clear && next_to_color(&marks) {
             marks[at] = Mark::Pending;
             layer.push(at as u32);
         }
@@ -82,8 +82,8 @@ fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
             let at = at as usize;
             for channel in 0..alpha {
                 let (mut sum, mut count) = (0_u32, 0);
-                for neighbour in neighbours(at, size).filter(|&n| marks[n] == Mark::Coloured) {
-                    sum += samples[neighbour * step + channel].into();
+                for neighbor in neighbors(at, size).filter(|&n| marks[n] == Mark::Colored) {
+                    sum += samples[neighbor * step + channel].into();
                     count += 1;
                 }
                 samples[at * step + channel] = T::try_from((sum + count / 2) / count).unwrap_or_default();
@@ -91,13 +91,13 @@ fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
         }
         let mut next = Vec::new();
         for &at in &layer {
-            marks[at as usize] = Mark::Coloured;
+            marks[at as usize] = Mark::Colored;
         }
         for &at in &layer {
-            for neighbour in neighbours(at as usize, size) {
-                if marks[neighbour] == Mark::Clear {
-                    marks[neighbour] = Mark::Pending;
-                    next.push(neighbour as u32);
+            for neighbor in neighbors(at as usize, size) {
+                if marks[neighbor] == Mark::Clear {
+                    marks[neighbor] = Mark::Pending;
+                    next.push(neighbor as u32);
                 }
             }
         }
@@ -107,12 +107,12 @@ fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
 }
 
 /// The up to eight pixels around one.
-fn neighbours(at: usize, size: Size) -> impl Iterator<Item = usize> {
+fn neighbors(at: usize, size: Size) -> impl Iterator<Item = usize> {
     let (width, height) = (size.width as usize, size.height as usize);
     let (x, y) = (at % width, at / width);
     let rows = y.saturating_sub(1)..=(y + 1).min(height - 1);
     rows.flat_map(move |row| (x.saturating_sub(1)..=(x + 1).min(width - 1)).map(move |column| row * width + column))
-        .filter(move |&neighbour| neighbour != at)
+        .filter(move |&neighbor| neighbor != at)
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn uniform_alpha_is_told_and_touches_no_colour() {
+    fn uniform_alpha_is_told_and_touches_no_color() {
         let clear = vec![9, 8, 7, 0, 1, 2, 3, 0];
         assert_eq!(surveyed(2, 1, Channels::Rgba, clear.clone()), (clear, Alpha::Uniform(0.0)));
         let opaque = vec![9, 255, 7, 255];
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn visible_colours_reach_every_clear_pixel_and_stay_themselves() {
+    fn visible_colors_reach_every_clear_pixel_and_stay_themselves() {
         // One red and one nearly clear blue pixel at the ends of a line of garbage.
         let mut samples = vec![255, 0, 0, 255];
         samples.extend([[13, 200, 77, 0]; 4].concat());
@@ -150,14 +150,14 @@ mod tests {
         let (out, alpha) = surveyed(6, 1, Channels::Rgba, samples);
         assert_eq!(alpha, Alpha::Plane);
         let (red, blue) = ([255, 0, 0], [0, 0, 255]);
-        let colours: Vec<&[u8]> = out.chunks_exact(4).map(|pixel| &pixel[..3]).collect();
-        assert_eq!(colours, [red, red, red, blue, blue, blue]);
+        let colors: Vec<&[u8]> = out.chunks_exact(4).map(|pixel| &pixel[..3]).collect();
+        assert_eq!(colors, [red, red, red, blue, blue, blue]);
         assert_eq!(out.iter().skip(3).step_by(4).copied().collect::<Vec<_>>(), [255, 0, 0, 0, 0, 1]);
     }
 
     #[test]
     fn a_layer_takes_the_mean_of_the_layers_before() {
-        // 3 x 3, corners 10 20 / 30 41, the rest clear: the centre sees all four, an edge two.
+        // 3 x 3, corners 10 20 / 30 41, the rest clear: the center sees all four, an edge two.
         let gray = |level: u8| [level, 255];
         let clear = [99, 0];
         let samples = [gray(10), clear, gray(20), clear, clear, clear, gray(30), clear, gray(41)].concat();

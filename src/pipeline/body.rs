@@ -38,7 +38,7 @@ impl Gate {
     /// False if it was said before.
     fn say(&self, start: Result<Start, PipelineError>) -> bool {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Whoever waited may have left: then the work is being cancelled anyway.
+        // Whoever waited may have left: then the work is being canceled anyway.
         sender.map(|sender| sender.send(start)).is_some()
     }
 }

@@ -23,7 +23,7 @@ use crate::units::Size;
 
 /// Bytes of a pixel between two networks.
 pub(super) const fn pixel_bytes(channels: Channels) -> usize {
-    channels.colours() * Depth::Sixteen.bytes()
+    channels.colors() * Depth::Sixteen.bytes()
 }
 
 /// An admitted and decoded request.
@@ -57,7 +57,7 @@ impl Chain {
         let books = Books { model: self.model, clock: self.clock, trace: self.trace, last: false };
         let mut seen = Arc::clone(&self.picture);
         let channels = self.picture.channels();
-        let colours = if channels.colours() == 1 { Channels::Gray } else { Channels::Rgb };
+        let colors = if channels.colors() == 1 { Channels::Gray } else { Channels::Rgb };
         let mut way = self.treatment.way.clone();
         for (step, pass) in self.steps.into_iter().zip(self.tickets) {
             let size = step.output();
@@ -67,13 +67,12 @@ impl Chain {
                 // What a network gave is what the next one may see.
                 way: std::mem::take(&mut way),
                 step: Some(step),
-                finish: Finish::between(colours, size.width),
+                finish: Finish::between(colors, size.width),
                 ticket: pass,
                 books: books.clone(),
             };
-            let samples =
-                walk.run(ticket.hold(), move |rows| Ok(gathered(rows, size, colours, Depth::Sixteen))).await?;
-            seen = Arc::new(Raster::new(size, colours, samples));
+            let samples = walk.run(ticket.hold(), move |rows| Ok(gathered(rows, size, colors, Depth::Sixteen))).await?;
+            seen = Arc::new(Raster::new(size, colors, samples));
         }
         let shrink = self.reduction.map(|lines| Shrink::new(lines, channels, self.alpha));
         let hold = ticket.hold();

@@ -1,4 +1,4 @@
-//! What a client may choose about colour, transparency and notes; and what comes of it for one picture.
+//! What a client may choose about color, transparency and notes; and what comes of it for one picture.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::colour::Way;
-use crate::codec::colour::{Space, signals};
+use super::color::Way;
+use crate::codec::color::{Space, signals};
 use crate::codec::notes::Kept;
 use crate::codec::orientation::Orientation;
 use crate::codec::{OutputFormat, Probe, Warning};
@@ -16,7 +16,7 @@ use crate::raster::{Channels, Depth};
 
 pub use crate::codec::notes::{DensityWish, Wish as Metadata};
 
-/// Which colours the numbers of the answer are.
+/// Which colors the numbers of the answer are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Icc {
     /// Those of the upload's own profile, which stays in the file.
@@ -36,7 +36,7 @@ pub enum Transparency {
     Flatten,
 }
 
-/// A colour in sRGB.
+/// A color in sRGB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Background(pub [u8; 3]);
 
@@ -81,7 +81,7 @@ impl FromStr for Background {
 /// All of it; the default keeps the picture as it was, only larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fidelity {
-    /// Colours.
+    /// Colors.
     pub icc: Icc,
     /// Transparency.
     pub alpha: Transparency,
@@ -108,7 +108,7 @@ pub enum Conversion {
     ProfileToSrgb,
     /// Laid over the background.
     AlphaFlattened,
-    /// One channel to three, because the format or the background has colours.
+    /// One channel to three, because the format or the background has colors.
     GrayToRgb,
     /// 16 bits to 8, because the format has no more.
     DepthReduced,
@@ -167,7 +167,7 @@ pub(super) struct Treatment {
     pub(super) icc: Option<Arc<[u8]>>,
     /// What the answer says beside its pixels.
     pub(super) notes: Kept,
-    /// How colours go to the network and from there to the answer.
+    /// How colors go to the network and from there to the answer.
     pub(super) way: Way,
     /// What the picture is laid over.
     pub(super) background: Option<Background>,
@@ -185,7 +185,7 @@ impl Treatment {
         Self::of(&probe, OutputFormat::Png, depth, Fidelity::default(), &view)
     }
 
-    /// What one network gives to the next: colours in 16 bits.
+    /// What one network gives to the next: colors in 16 bits.
     pub(super) fn between(channels: Channels) -> Self {
         Self {
             channels,
@@ -212,11 +212,11 @@ impl Treatment {
 
     /// Decides by the header alone; `view` tells the size of the answer.
     pub(super) fn of(probe: &Probe, format: OutputFormat, depth: Depth, wish: Fidelity, view: &View) -> Self {
-        let gray = probe.channels.colours() == 1;
+        let gray = probe.channels.colors() == 1;
         let flattens = format == OutputFormat::Jpeg || wish.alpha == Transparency::Flatten;
         let background = (probe.channels.has_alpha() && flattens).then_some(wish.background);
         // WebP has no gray: its encoder writes three channels of a gray picture.
-        let coloured = gray && (format == OutputFormat::WebP || background.is_some_and(|b| !b.is_gray()));
+        let colored = gray && (format == OutputFormat::WebP || background.is_some_and(|b| !b.is_gray()));
         let channels = match (probe.channels, background) {
             (Channels::GrayAlpha, Some(background)) if background.is_gray() => Channels::Gray,
             (Channels::GrayAlpha | Channels::Rgba, Some(_)) => Channels::Rgb,
@@ -224,14 +224,14 @@ impl Treatment {
         };
 
         let mut warnings = probe.warnings.clone();
-        // A profile for gray does not fit a picture in colour.
-        let to_srgb = wish.icc == Icc::Srgb || coloured;
-        let tag = || Some(signals::srgb(gray && !coloured));
-        let own = || probe.icc.as_ref().filter(|_| !coloured).map(|profile| Arc::clone(&profile.bytes));
+        // A profile for gray does not fit a picture in color.
+        let to_srgb = wish.icc == Icc::Srgb || colored;
+        let tag = || Some(signals::srgb(gray && !colored));
+        let own = || probe.icc.as_ref().filter(|_| !colored).map(|profile| Arc::clone(&profile.bytes));
         let (way, icc) = match (&probe.icc, to_srgb) {
             (None, _) => (Way::Straight, if wish.icc == Icc::Srgb { tag() } else { None }),
             (Some(profile), _) if profile.space == Space::Srgb => {
-                (Way::Straight, if coloured && wish.icc == Icc::Srgb { tag() } else { own() })
+                (Way::Straight, if colored && wish.icc == Icc::Srgb { tag() } else { own() })
             }
             (Some(profile), _) => match (&profile.space, to_srgb) {
                 (Space::Shaper(shaper), false) => (Way::RoundTrip(Arc::clone(shaper)), own()),
@@ -259,7 +259,7 @@ impl Treatment {
             (Conversion::ProfileRoundTrip, matches!(way, Way::RoundTrip(_))),
             (Conversion::ProfileToSrgb, matches!(way, Way::ToSrgb(_) | Way::Tables(_))),
             (Conversion::AlphaFlattened, background.is_some()),
-            (Conversion::GrayToRgb, coloured),
+            (Conversion::GrayToRgb, colored),
             (Conversion::DepthReduced, probe.depth != depth),
             (Conversion::DensityScaled, notes.density.is_some() && notes.density != probe.notes.density),
             (Conversion::MetadataDropped, dropped),

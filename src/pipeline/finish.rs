@@ -1,4 +1,4 @@
-//! From blended levels to the samples of the answer: gray, alpha, background, colours, rounding, clamping.
+//! From blended levels to the samples of the answer: gray, alpha, background, colors, rounding, clamping.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) struct Finish {
     gray: bool,
     alpha: Alpha,
     treatment: Treatment,
-    /// The picture, from which alpha and the colours beyond sRGB are enlarged.
+    /// The picture, from which alpha and the colors beyond sRGB are enlarged.
     beside: Option<(Arc<Raster>, Kernel)>,
     shrink: Option<Shrink>,
 }
@@ -34,11 +34,11 @@ impl Finish {
         shrink: Option<Shrink>,
         treatment: Treatment,
     ) -> Self {
-        let (width, gray) = (picture.size().width * times, picture.channels().colours() == 1);
+        let (width, gray) = (picture.size().width * times, picture.channels().colors() == 1);
         Self { width, gray, alpha, treatment, beside: Some((picture, Kernel::by(times))), shrink }
     }
 
-    /// For what one network gives to the next: colours alone, `width` of them in a row, in 16 bits.
+    /// For what one network gives to the next: colors alone, `width` of them in a row, in 16 bits.
     pub(super) fn between(channels: Channels, width: u32) -> Self {
         let (gray, treatment) = (channels == Channels::Gray, Treatment::between(channels));
         Self { width, gray, alpha: Alpha::None, treatment, beside: None, shrink: None }
@@ -76,7 +76,7 @@ impl Finish {
     fn rounded(&self, mut planes: Vec<f32>, alpha: &[f32], size: Size) -> Raster {
         let Treatment { channels, depth, way, background, .. } = &self.treatment;
         if let Some(background) = background {
-            lay_over(&mut planes, alpha, *background, channels.colours());
+            lay_over(&mut planes, alpha, *background, channels.colors());
         }
         way.leave(&mut planes);
         let samples = match depth {
@@ -116,10 +116,10 @@ fn luma(planes: &mut Vec<f32>) {
 }
 
 /// Lays the picture over a background, in sRGB, as browsers lay it over a page. Gray becomes three planes where the
-/// result has `colours` of them. What is opaque and what is clear stays exact.
-fn lay_over(planes: &mut Vec<f32>, alpha: &[f32], background: Background, colours: usize) {
+/// result has `colors` of them. What is opaque and what is clear stays exact.
+fn lay_over(planes: &mut Vec<f32>, alpha: &[f32], background: Background, colors: usize) {
     let plane = alpha.len();
-    while planes.len() < colours * plane {
+    while planes.len() < colors * plane {
         planes.extend_from_within(..plane);
     }
     for (plane, under) in planes.chunks_exact_mut(plane).zip(background.0) {
@@ -130,18 +130,18 @@ fn lay_over(planes: &mut Vec<f32>, alpha: &[f32], background: Background, colour
     }
 }
 
-/// Interleaves planes, one of gray or three of colour, and alpha where the channels have it.
+/// Interleaves planes, one of gray or three of color, and alpha where the channels have it.
 fn interleaved<T: Copy + Default>(
     channels: Channels,
     planes: &[f32],
     alpha: &[f32],
     sample: impl Fn(f32) -> T,
 ) -> Vec<T> {
-    let plane = planes.len() / channels.colours();
+    let plane = planes.len() / channels.colors();
     let mut out = vec![T::default(); plane * channels.count()];
     let (first, rest) = planes.split_at(plane);
     let (green, blue) = rest.split_at(rest.len() / 2);
-    let colours = first.iter().zip(green).zip(blue);
+    let colors = first.iter().zip(green).zip(blue);
     match channels {
         Channels::Gray => out.iter_mut().zip(first).for_each(|(out, &level)| *out = sample(level)),
         Channels::GrayAlpha => {
@@ -150,12 +150,12 @@ fn interleaved<T: Copy + Default>(
             }
         }
         Channels::Rgb => {
-            for (out, ((&r, &g), &b)) in out.as_chunks_mut::<3>().0.iter_mut().zip(colours) {
+            for (out, ((&r, &g), &b)) in out.as_chunks_mut::<3>().0.iter_mut().zip(colors) {
                 *out = [sample(r), sample(g), sample(b)];
             }
         }
         Channels::Rgba => {
-            for ((out, ((&r, &g), &b)), &alpha) in out.as_chunks_mut::<4>().0.iter_mut().zip(colours).zip(alpha) {
+            for ((out, ((&r, &g), &b)), &alpha) in out.as_chunks_mut::<4>().0.iter_mut().zip(colors).zip(alpha) {
                 *out = [sample(r), sample(g), sample(b), sample(alpha)];
             }
         }

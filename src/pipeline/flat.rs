@@ -1,12 +1,12 @@
-//! Flat stays flat: where a picture is of one colour, its enlargement is of the very same.
+//! Flat stays flat: where a picture is of one color, its enlargement is of the very same.
 //!
 //! No network gives a flat patch back exactly. It is off by a part of a level, which becomes a dozen levels where the
-//! curve of a wide gamut is steep, as the colours come back from sRGB; and a white page that is not quite white packs
-//! badly. So where every pixel in reach of bicubic is the same there is no detail to be had, and the colour is set.
+//! curve of a wide gamut is steep, as the colors come back from sRGB; and a white page that is not quite white packs
+//! badly. So where every pixel in reach of bicubic is the same there is no detail to be had, and the color is set.
 
 use std::sync::Arc;
 
-use super::colour::Way;
+use super::color::Way;
 use crate::engine::bicubic::{Kernel, RADIUS};
 use crate::raster::Raster;
 use crate::tiling::{Band, extract};
@@ -20,7 +20,7 @@ pub(super) struct Flat {
 }
 
 impl Flat {
-    /// Of a picture that a network enlarges by `scale`, its colours shown by `way`.
+    /// Of a picture that a network enlarges by `scale`, its colors shown by `way`.
     pub(super) fn new(picture: Arc<Raster>, way: Way, scale: Scale) -> Self {
         Self { picture, way, kernel: Kernel::new(scale) }
     }
@@ -40,7 +40,7 @@ impl Flat {
         if flat.iter().all(Vec::is_empty) {
             return;
         }
-        self.way.show(&mut levels, self.picture.channels().colours() == 1);
+        self.way.show(&mut levels, self.picture.channels().colors() == 1);
 
         let (width, times) = (size.width as usize, factor as usize);
         let (plane, out_plane) = (levels.len() / 3, band.planes.len() / 3);
@@ -63,7 +63,7 @@ pub(super) fn held_bytes(width: u32, scale: Scale, band: u32) -> u64 {
     u64::from(width) * rows * (3 * size_of::<f32>() + 1 + size_of::<usize>()) as u64
 }
 
-/// For each pixel whether its row is of one colour as far as [`RADIUS`] to both sides. What lies past the border is the
+/// For each pixel whether its row is of one color as far as [`RADIUS`] to both sides. What lies past the border is the
 /// mirror image of what is marked.
 fn marks(levels: &[f32], size: Size) -> Vec<bool> {
     let (width, radius) = (size.width as usize, RADIUS as usize);
@@ -80,7 +80,7 @@ fn marks(levels: &[f32], size: Size) -> Vec<bool> {
     marks
 }
 
-/// Columns of row `y` around which all is of one colour as far as [`RADIUS`].
+/// Columns of row `y` around which all is of one color as far as [`RADIUS`].
 fn flat_columns(levels: &[f32], marks: &[bool], size: Size, y: usize) -> Vec<usize> {
     let (width, radius) = (size.width as usize, RADIUS as usize);
     let plane = levels.len() / 3;
@@ -113,7 +113,7 @@ mod tests {
         fn what_is_flat_as_far_as_bicubic_sees_is_set_and_nothing_else(
             width in 1u32..14, height in 1u32..14, scale in 1u8..=3, seed in any::<u64>(), rare in 1u64..40,
         ) {
-            // One colour but for a few pixels, which differ in one channel.
+            // One color but for a few pixels, which differ in one channel.
             let mut state = seed | 1;
             let samples = (0..3 * width * height).map(|i| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -124,15 +124,15 @@ mod tests {
             let scale = Scale::new(scale).expect("a scale");
             let times = scale.factor();
             let planes = kept(&picture, scale, 0, height * times);
-            let colour = |x: i64, y: i64| {
+            let color = |x: i64, y: i64| {
                 let (x, y) = (mirror(x, width) as u32, mirror(y, height) as u32);
                 [0, 1, 2].map(|c| picture.level(x, y, c))
             };
             let line = (width * times) as usize;
             for (at, expected) in (0..line * (height * times) as usize).map(|at| {
                 let (x, y) = ((at % line) as i64 / i64::from(times), (at / line) as i64 / i64::from(times));
-                let own = colour(x, y);
-                let flat = (-2..=2).all(|dy| (-2..=2).all(|dx| colour(x + dx, y + dy) == own));
+                let own = color(x, y);
+                let flat = (-2..=2).all(|dy| (-2..=2).all(|dx| color(x + dx, y + dy) == own));
                 (at, if flat { own } else { [NETWORK; 3] })
             }) {
                 for (plane, expected) in planes.chunks_exact(planes.len() / 3).zip(expected) {

@@ -43,11 +43,11 @@ pub(super) fn bytes_held(
         grid = given;
     }
     let bands = steps.last().map_or_else(|| rows_bytes(grid), |step| step.blend_bytes() + step.tiles_held());
-    let colours = treatment.way.held_bytes(window.width, BAND_BYTES.max(12 * u64::from(grid.width)));
+    let colors = treatment.way.held_bytes(window.width, BAND_BYTES.max(12 * u64::from(grid.width)));
     let shrinking = reduction.map_or(0, |lines| Shrink::held_bytes(lines, probe.channels, grid.width));
     let line = target.channels.count() * target.depth.bytes();
     let writing =
-        bands + colours + shrinking + band(target.size.width, line) + target.buffered_bytes() + body::HELD_BYTES as u64;
+        bands + colors + shrinking + band(target.size.width, line) + target.buffered_bytes() + body::HELD_BYTES as u64;
     let enlarging = passing.max(seen + writing);
     upload as u64 + probe.profile_bytes() + probe.decoded_bytes().max(cutting).max(source + marks.max(enlarging))
 }

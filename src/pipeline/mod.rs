@@ -8,7 +8,7 @@ mod aside;
 mod body;
 mod chain;
 mod clock;
-mod colour;
+mod color;
 pub(crate) mod ensemble;
 mod etag;
 pub mod fidelity;
@@ -72,7 +72,7 @@ pub struct Options {
     pub quality: Option<u8>,
     /// Which frame of an animation or page of a TIFF, from 0; none is chosen unasked where there are several.
     pub frame: Option<u32>,
-    /// Colours, transparency and notes.
+    /// Colors, transparency and notes.
     pub fidelity: Fidelity,
     /// Time for the whole request, from now.
     pub deadline: Duration,

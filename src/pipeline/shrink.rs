@@ -1,7 +1,7 @@
-//! The reduction to the size that was asked for, of colours and alpha together.
+//! The reduction to the size that was asked for, of colors and alpha together.
 //!
-//! Where transparency varies, colours are averaged weighted by it, as they would be seen: a faint shadow must not
-//! darken the solid edge beside it. Where nothing can be seen the weights say nothing, and the colours are averaged as
+//! Where transparency varies, colors are averaged weighted by it, as they would be seen: a faint shadow must not
+//! darken the solid edge beside it. Where nothing can be seen the weights say nothing, and the colors are averaged as
 //! they are (the visible ones, extended: see [`alpha`](super::alpha)).
 
 use super::alpha::Alpha;
@@ -12,26 +12,26 @@ use crate::tiling::reduce::{self, Line, Reducer};
 /// Below this level of alpha a pixel is clear in 8 bits.
 const CLEAR: f32 = 0.5;
 
-/// Planes: the colours, and with a plane of alpha also that, and the colours times it.
-const fn planes(colours: usize, weighted: bool) -> usize {
-    if weighted { 2 * colours + 1 } else { colours }
+/// Planes: the colors, and with a plane of alpha also that, and the colors times it.
+const fn planes(colors: usize, weighted: bool) -> usize {
+    if weighted { 2 * colors + 1 } else { colors }
 }
 
 /// Makes rows of the answer's size out of those that the last network gave.
 #[derive(Debug)]
 pub(super) struct Shrink {
     reducer: Reducer,
-    /// Planes of colour: 1 or 3.
-    colours: usize,
+    /// Planes of color: 1 or 3.
+    colors: usize,
     weighted: bool,
     width: u32,
 }
 
 impl Shrink {
     pub(super) fn new((across, down): (Line, Line), channels: Channels, alpha: Alpha) -> Self {
-        let (colours, weighted) = (channels.colours(), alpha == Alpha::Plane);
-        let reducer = Reducer::new(planes(colours, weighted), across, down);
-        Self { reducer, colours, weighted, width: across.output() }
+        let (colors, weighted) = (channels.colors(), alpha == Alpha::Plane);
+        let reducer = Reducer::new(planes(colors, weighted), across, down);
+        Self { reducer, colors, weighted, width: across.output() }
     }
 
     /// Width of the rows that it gives.
@@ -41,41 +41,41 @@ impl Shrink {
 
     /// Bytes held at most, for rows of `width` pixels.
     pub(super) fn held_bytes((across, down): &(Line, Line), channels: Channels, width: u32) -> u64 {
-        let planes = planes(channels.colours(), channels.has_alpha());
+        let planes = planes(channels.colors(), channels.has_alpha());
         // A band has three planes; the stack of all of them, while it grows, comes on top.
         let stack = 2 * BAND_BYTES.max(12 * u64::from(width)) * planes as u64 / 3;
         stack + reduce::held_bytes(across, down, planes, stack)
     }
 
-    /// The rows that are finished by these, colours and alpha; `None` if there are none.
+    /// The rows that are finished by these, colors and alpha; `None` if there are none.
     pub(super) fn reduce(&mut self, mut stack: Vec<f32>, alpha: &[f32]) -> Option<(Vec<f32>, Vec<f32>)> {
         if self.weighted {
-            let colours = stack.len();
-            stack.reserve(colours + alpha.len());
+            let colors = stack.len();
+            stack.reserve(colors + alpha.len());
             stack.extend(alpha.iter().map(|level| level.clamp(0.0, 255.0)));
-            for at in 0..colours {
-                stack.push(stack[at] * stack[colours + at % alpha.len()]);
+            for at in 0..colors {
+                stack.push(stack[at] * stack[colors + at % alpha.len()]);
             }
         }
         let mut reduced = self.reducer.reduce(&stack);
         if reduced.is_empty() {
             return None;
         }
-        let plane = reduced.len() / planes(self.colours, self.weighted);
-        let seen = if self.weighted { unweighted(&mut reduced, self.colours * plane, plane) } else { Vec::new() };
-        reduced.truncate(self.colours * plane);
+        let plane = reduced.len() / planes(self.colors, self.weighted);
+        let seen = if self.weighted { unweighted(&mut reduced, self.colors * plane, plane) } else { Vec::new() };
+        reduced.truncate(self.colors * plane);
         Some((reduced, seen))
     }
 }
 
-/// Puts the weighted colours in the place of the others wherever they can be seen, and gives alpha.
-fn unweighted(reduced: &mut [f32], colours: usize, plane: usize) -> Vec<f32> {
-    let (colours, rest) = reduced.split_at_mut(colours);
+/// Puts the weighted colors in the place of the others wherever they can be seen, and gives alpha.
+fn unweighted(reduced: &mut [f32], colors: usize, plane: usize) -> Vec<f32> {
+    let (colors, rest) = reduced.split_at_mut(colors);
     let (alpha, weighted) = rest.split_at(plane);
-    for (at, colour) in colours.iter_mut().enumerate() {
+    for (at, color) in colors.iter_mut().enumerate() {
         let alpha = alpha[at % plane];
         if alpha >= CLEAR {
-            *colour = weighted[at] / alpha;
+            *color = weighted[at] / alpha;
         }
     }
     alpha.to_vec()
@@ -96,14 +96,14 @@ mod tests {
         // Left solid white, right a black shadow of a tenth.
         let planes = [[255.0, 255.0, 255.0, 0.0, 0.0, 0.0]; 3].concat();
         let alpha = [255.0, 255.0, 255.0, 25.5, 25.5, 25.5];
-        let (colour, seen) = sixth(1).reduce(planes, &alpha).expect("its only row");
+        let (color, seen) = sixth(1).reduce(planes, &alpha).expect("its only row");
         // On black: half white, half black.
-        let on_black = colour[0] * seen[0] / 255.0;
-        assert!((on_black - 127.5).abs() < 1e-2, "{colour:?} {seen:?}");
+        let on_black = color[0] * seen[0] / 255.0;
+        assert!((on_black - 127.5).abs() < 1e-2, "{color:?} {seen:?}");
     }
 
     #[test]
-    fn what_cannot_be_seen_keeps_the_colours_that_were_extended_to_it() {
+    fn what_cannot_be_seen_keeps_the_colors_that_were_extended_to_it() {
         let (clear, seen) = sixth(2).reduce(vec![200.0; 18], &[0.0; 6]).expect("its only row");
         assert_eq!(clear.len(), 6);
         assert!(clear.iter().all(|level| (level - 200.0).abs() < 1e-3), "{clear:?}");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_plane_of_alpha_colours_are_averaged_as_they_are() {
+    fn without_a_plane_of_alpha_colors_are_averaged_as_they_are() {
         let lines = (Line::new(6, 1, 6.0, 0.0), Line::new(1, 1, 1.0, 0.0));
         let mut shrink = Shrink::new(lines, Channels::GrayAlpha, Alpha::Uniform(9.0));
         let (gray, alpha) = shrink.reduce(vec![0.0, 0.0, 0.0, 100.0, 100.0, 100.0], &[]).expect("its only row");

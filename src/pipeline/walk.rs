@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::colour::Way;
+use super::color::Way;
 use super::finish::Finish;
 use super::flat::{self, Flat};
 use super::order::Order;
@@ -100,7 +100,7 @@ pub(super) struct Books {
 pub(super) struct Walk {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) picture: Arc<Raster>,
-    /// How its colours are shown to the network.
+    /// How its colors are shown to the network.
     pub(super) way: Way,
     /// `None` if no network runs: then the rows are those of the picture.
     pub(super) step: Option<Step>,
@@ -254,7 +254,7 @@ impl Feed {
     fn submit(&self, place: usize) {
         let Step { grid, copies, .. } = &self.step;
         let mut tile = extract::tile(&self.picture, grid, place);
-        self.way.show(&mut tile, self.picture.channels().colours() == 1);
+        self.way.show(&mut tile, self.picture.channels().colors() == 1);
         for k in 1..*copies {
             self.ticket.submit(place * copies + k, ensemble::turned(&tile, self.step.square(), k));
         }
@@ -289,7 +289,7 @@ enum Unfed {
 enum Source {
     /// Tiles that are joined as they come.
     Tiles(mpsc::Receiver<Vec<Vec<f32>>>, Box<Blender>, Step, Flat),
-    /// A picture, how its colours are shown, and how many of its rows were taken.
+    /// A picture, how its colors are shown, and how many of its rows were taken.
     Picture(Arc<Raster>, Way, u32),
 }
 
@@ -303,7 +303,7 @@ impl Source {
                 *taken += rows;
                 (rows > 0).then(|| {
                     let mut planes = extract::rows(picture, y..y + rows);
-                    way.show(&mut planes, picture.channels().colours() == 1);
+                    way.show(&mut planes, picture.channels().colors() == 1);
                     Band { y, rows, planes }
                 })
             }

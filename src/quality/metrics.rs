@@ -48,7 +48,7 @@ impl Luma {
     /// Y of everything but `border` pixels on each side.
     fn inside(picture: &Raster, border: u32) -> Self {
         let Size { width, height } = picture.size();
-        let (green, blue) = if picture.channels().colours() == 3 { (1, 2) } else { (0, 0) };
+        let (green, blue) = if picture.channels().colors() == 3 { (1, 2) } else { (0, 0) };
         let y = |x, y| {
             let level = |channel| f64::from(picture.level(x, y, channel));
             16.0 + (65.481 * level(0) + 128.553 * level(green) + 24.966 * level(blue)) / 255.0

@@ -1,7 +1,7 @@
 //! MATLAB's `imresize(picture, 1/k)`: bicubic, antialiased, to the bit. The literature's low-resolution pictures are
 //! made by it, and figures measured on any others cannot be compared.
 //!
-//! What must be kept to agree to the bit: the kernel is widened by k, its weights are normalised, borders are
+//! What must be kept to agree to the bit: the kernel is widened by k, its weights are normalized, borders are
 //! mirrored, rows are resized first, and the picture between the two passes is rounded to 8 bits.
 
 use crate::engine::bicubic::keys;
@@ -20,10 +20,10 @@ impl Taps {
         let reach = width.ceil() as i64 + 2;
         let taps = |i: u32| {
             // MATLAB counts from one.
-            let centre = f64::from(i + 1) / shrink + 0.5 * (1.0 - 1.0 / shrink);
-            let first = (centre - width / 2.0).floor();
+            let center = f64::from(i + 1) / shrink + 0.5 * (1.0 - 1.0 / shrink);
+            let first = (center - width / 2.0).floor();
             let weighted = (0..reach)
-                .map(|tap| (first as i64 + tap, shrink * keys(shrink * (centre - first - tap as f64))))
+                .map(|tap| (first as i64 + tap, shrink * keys(shrink * (center - first - tap as f64))))
                 .filter(|&(_, weight)| weight != 0.0);
             let sum: f64 = weighted.clone().map(|(_, weight)| weight).sum();
             Self(weighted.map(|(at, weight)| (mirror(at - 1, length), weight / sum)).collect())

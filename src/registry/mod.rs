@@ -71,7 +71,7 @@ pub struct ModelInfo {
     pub title: String,
     /// What it is good for.
     pub description: String,
-    /// SPDX identifier of the weights' licence.
+    /// SPDX identifier of the weights' license.
     pub license: String,
     /// Where the network was published.
     pub paper: String,

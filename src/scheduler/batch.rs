@@ -1,7 +1,7 @@
 //! One batch on one engine: run it, and see to it that a bad tile fails its own request and no other.
 //!
 //! An engine fails a batch as a whole. If tiles of several requests were in it, each request's tiles run apart once
-//! more, so that neighbours of a bad tile get their result; a request that fails alone is failed, without another
+//! more, so that neighbors of a bad tile get their result; a request that fails alone is failed, without another
 //! try, since an engine gives the same answer to the same tiles (what can be cured, such as a NaN at reduced
 //! precision, it cures itself). A panic is not tried again: it is a bug, and what it left behind is not known well
 //! enough to run the same tiles through it at once.
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_tile_fails_its_request_and_no_neighbour() {
+    fn a_bad_tile_fails_its_request_and_no_neighbor() {
         let (outcomes, report, calls) = outcomes(&[(1, 5.0), (2, -1.0), (1, 7.0), (2, 8.0), (3, 9.0)], |_| true);
         assert_eq!(good(&outcomes), [true, false, true, false, true]);
         assert_eq!(calls[1..], [vec![5.0, 7.0], vec![-1.0, 8.0], vec![9.0]]);

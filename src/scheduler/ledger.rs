@@ -42,7 +42,7 @@ pub(super) struct Tile {
 pub(super) enum Fate {
     Done,
     Failed,
-    Cancelled,
+    Canceled,
 }
 
 /// What is to be done outside the lock.
@@ -340,7 +340,7 @@ impl Ledger {
             self.backlog.remove(lane, 1);
             let network = lane.network;
             if entry.state != State::Live {
-                effects.count(network, Fate::Cancelled, 1);
+                effects.count(network, Fate::Canceled, 1);
                 self.close(flow);
                 continue;
             }
@@ -401,7 +401,7 @@ impl Ledger {
         let mut effects = Effects::default();
         let Some(entry) = self.entries.get_mut(&flow) else { return effects };
         effects.dropped.extend(self.queue.close(flow));
-        effects.count(entry.demand.lane.network, Fate::Cancelled, effects.dropped.len());
+        effects.count(entry.demand.lane.network, Fate::Canceled, effects.dropped.len());
         self.backlog.remove(entry.demand.lane, entry.unsubmitted + entry.queued);
         entry.unsubmitted = 0;
         entry.queued = 0;

@@ -11,7 +11,7 @@ use crate::engine::fill::Fill;
 const WEIGHT: f64 = 0.2;
 
 /// One batch moves the average as if it were at most this many times slower or faster: a batch that waited for a
-/// page fault or a busy neighbour is no reason to turn requests away.
+/// page fault or a busy neighbor is no reason to turn requests away.
 const STEP: f64 = 4.0;
 
 /// What a pixel is taken to cost in the fair queue while its lane is not measured: between the 5 µs (OpenVINO bf16) and

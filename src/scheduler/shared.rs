@@ -158,7 +158,7 @@ struct NetworkMeters {
     scale: u32,
     done: IntCounter,
     failed: IntCounter,
-    cancelled: IntCounter,
+    canceled: IntCounter,
     nonfinite: IntCounter,
     rerun: IntCounter,
 }
@@ -173,7 +173,7 @@ impl Meters {
                 scale: network.scale.factor(),
                 done: tiles("done"),
                 failed: tiles("failed"),
-                cancelled: tiles("cancelled"),
+                canceled: tiles("canceled"),
                 nonfinite: metrics.nonfinite.with_label_values(&[network.model.as_str(), scale.as_str()]),
                 rerun: metrics.rerun.with_label_values(&[network.model.as_str(), scale.as_str()]),
             }
@@ -201,7 +201,7 @@ impl Meters {
             let counter = match fate {
                 Fate::Done => &meters.done,
                 Fate::Failed => &meters.failed,
-                Fate::Cancelled => &meters.cancelled,
+                Fate::Canceled => &meters.canceled,
             };
             counter.inc_by(tiles as u64);
         }

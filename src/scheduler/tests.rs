@@ -120,7 +120,7 @@ impl Bench {
     }
 
     fn fates(&self) -> [u64; 3] {
-        ["done", "failed", "cancelled"].map(|fate| self.metrics.tiles.with_label_values(&["mock", "1", fate]).get())
+        ["done", "failed", "canceled"].map(|fate| self.metrics.tiles.with_label_values(&["mock", "1", fate]).get())
     }
 }
 

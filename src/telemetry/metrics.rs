@@ -61,7 +61,7 @@ pub struct Metrics {
     pub stage_duration: HistogramVec,
     /// `upscaler_batch_tiles`.
     pub batch_tiles: Histogram,
-    /// `upscaler_tiles_total{model,scale,outcome}`: outcome is done, failed, cancelled.
+    /// `upscaler_tiles_total{model,scale,outcome}`: outcome is done, failed, canceled.
     pub tiles: IntCounterVec,
     /// `upscaler_queued_tiles`: waiting for a worker now.
     pub queued_tiles: IntGauge,
@@ -133,7 +133,7 @@ impl Metrics {
             batch_tiles: new.histogram("upscaler_batch_tiles", "Tiles that ran together in a batch.", BATCH_BUCKETS),
             tiles: new.counter(
                 "upscaler_tiles_total",
-                "Tiles that left the queue, by outcome: done, failed, cancelled.",
+                "Tiles that left the queue, by outcome: done, failed, canceled.",
                 &["model", "scale", "outcome"],
             ),
             queued_tiles: new.gauge("upscaler_queued_tiles", "Tiles that wait for a worker."),

@@ -121,7 +121,7 @@ mod tests {
                 prop_assert_eq!(tile.len(), 3 * 64);
                 for (at, &value) in tile.iter().enumerate() {
                     let (plane, y, x) = (at / 64, at / 8 % 8, at % 8);
-                    let channel = if channels.colours() == 1 { 0 } else { plane };
+                    let channel = if channels.colors() == 1 { 0 } else { plane };
                     let (px, py) = (mirror(place.x + x as i64, width), mirror(place.y + y as i64, height));
                     prop_assert_eq!(value, picture.level(px as u32, py as u32, channel));
                 }

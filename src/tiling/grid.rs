@@ -2,7 +2,7 @@
 //!
 //! The picture is mirrored by one halo at its borders, and tiles are spread evenly
 //! over what results, the first and last flush with it: a network pads with zeros, and what it says beside them is off,
-//! visibly so in the corner of a flat picture. Two neighbours overlap by at least twice the halo. In the middle of each
+//! visibly so in the corner of a flat picture. Two neighbors overlap by at least twice the halo. In the middle of each
 //! overlap they are cross-faded over `halo` pixels, so that what a tile says within half a halo of its inner border is
 //! never used. A halo is at most a quarter of the side: then the even spread keeps the fades of one axis apart, and no
 //! pixel is shared by three tiles of it.
@@ -18,7 +18,7 @@ use crate::units::{Scale, Size, TileShape};
 pub struct TileSpec {
     /// The square that the network sees.
     pub shape: TileShape,
-    /// Half the least overlap of two neighbours, and the mirrored border; see [`TileSpec::is_sound`].
+    /// Half the least overlap of two neighbors, and the mirrored border; see [`TileSpec::is_sound`].
     pub halo: u32,
 }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use crate::engine::bicubic::keys;
 use crate::tiling::extract::mirror;
 
-/// Rows of the result that are begun and not finished at most: a kernel four steps wide lies over five centres, and
+/// Rows of the result that are begun and not finished at most: a kernel four steps wide lies over five centers, and
 /// one more for rounding.
 const OPEN: u32 = 6;
 
@@ -52,7 +52,7 @@ impl Line {
     }
 
     /// Where sample `i` of the result lies in the source.
-    pub fn centre(&self, i: u32) -> f64 {
+    pub fn center(&self, i: u32) -> f64 {
         (f64::from(i) + 0.5) * self.step + self.shift - 0.5
     }
 
@@ -62,9 +62,9 @@ impl Line {
     }
 
     fn taps(&self, i: u32) -> Taps {
-        let (centre, reach) = (self.centre(i), 2.0 * self.step);
-        let weighted = ((centre - reach).ceil() as i64..=(centre + reach).floor() as i64)
-            .map(|at| (mirror(at, self.length), keys((at as f64 - centre) / self.step)))
+        let (center, reach) = (self.center(i), 2.0 * self.step);
+        let weighted = ((center - reach).ceil() as i64..=(center + reach).floor() as i64)
+            .map(|at| (mirror(at, self.length), keys((at as f64 - center) / self.step)))
             .filter(|&(_, weight)| weight != 0.0);
         let (first, last) =
             weighted.clone().fold((usize::MAX, 0), |(first, last), (at, _)| (first.min(at), last.max(at)));
@@ -231,9 +231,9 @@ mod tests {
     /// The textbook's sum for one sample, in doubles, over borders that are mirrored without end.
     fn slow(plane: &[f32], across: Line, down: Line, x: u32, y: u32) -> f64 {
         let taps = |line: Line, i: u32| {
-            let (centre, reach) = (line.centre(i), 2.0 * line.step);
-            let all = (centre - reach).floor() as i64..=(centre + reach).ceil() as i64;
-            let all: Vec<_> = all.map(|at| (mirror(at, line.length), keys((at as f64 - centre) / line.step))).collect();
+            let (center, reach) = (line.center(i), 2.0 * line.step);
+            let all = (center - reach).floor() as i64..=(center + reach).ceil() as i64;
+            let all: Vec<_> = all.map(|at| (mirror(at, line.length), keys((at as f64 - center) / line.step))).collect();
             let sum: f64 = all.iter().map(|tap| tap.1).sum();
             all.into_iter().map(move |(at, weight)| (at, weight / sum)).collect::<Vec<_>>()
         };

@@ -112,7 +112,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// Smooth, so that all ways of resizing agree; alpha is never quite clear, so that all colours count.
+    /// Smooth, so that all ways of resizing agree; alpha is never quite clear, so that all colors count.
     fn picture(&self) -> Picture {
         let Self { width, height, channels, waves: (across, down), container, .. } = *self;
         let opaque = matches!(container, Container::Png { key: true, .. });

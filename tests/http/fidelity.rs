@@ -1,4 +1,4 @@
-//! Colours, transparency and notes over the port: what was done and what was ignored stands in the headers.
+//! Colors, transparency and notes over the port: what was done and what was ignored stands in the headers.
 
 use crate::support::{Server, drawing, png};
 
@@ -34,14 +34,14 @@ async fn transparency_in_a_jpeg_is_laid_over_the_background_and_said() {
     let picture = image::RgbaImage::from_pixel(8, 8, image::Rgba([255, 0, 0, 0]));
     picture.write_to(&mut clear, image::ImageFormat::Png).expect("memory");
     let clear = clear.into_inner();
-    for (query, told, colour) in [("", "#ffffff", [255, 255, 255]), ("&background=%230064c8", "#0064c8", [0, 100, 200])]
+    for (query, told, color) in [("", "#ffffff", [255, 255, 255]), ("&background=%230064c8", "#0064c8", [0, 100, 200])]
     {
         let answer = server.upscale(&format!("scale=2&format=jpeg{query}"), clear.clone()).await;
         let expected = format!("alpha-flattened;background=\"{told}\"");
         assert_eq!(headers(&answer), [Some(expected.as_str()), None]);
         let body = answer.bytes().await.expect("a body");
         let pixel = image::load_from_memory(&body).expect("a JPEG").to_rgb8().get_pixel(8, 8).0;
-        assert!(pixel.iter().zip(colour).all(|(a, b): (&u8, u8)| a.abs_diff(b) <= 2), "{pixel:?}");
+        assert!(pixel.iter().zip(color).all(|(a, b): (&u8, u8)| a.abs_diff(b) <= 2), "{pixel:?}");
     }
 }
 

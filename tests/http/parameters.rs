@@ -39,7 +39,7 @@ async fn a_wrong_query_is_told_in_full() {
 }
 
 #[tokio::test]
-async fn accept_is_honoured_where_no_format_is_asked_for() {
+async fn accept_is_honored_where_no_format_is_asked_for() {
     let server = Server::start(&[]);
     let ask = async |query: &str, accept: &str| {
         let request = server.post(&format!("/v1/upscale?{query}"), png(&drawing(8, 8))).header("accept", accept);

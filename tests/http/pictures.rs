@@ -21,7 +21,7 @@ async fn every_scale_and_odd_size_comes_back_exactly_so_much_larger() {
 }
 
 #[tokio::test]
-async fn a_flat_picture_keeps_its_colour_and_a_drawing_its_shapes() {
+async fn a_flat_picture_keeps_its_color_and_a_drawing_its_shapes() {
     let server = Server::start(&[]);
     let flat = image::RgbImage::from_pixel(140, 9, image::Rgb([200, 100, 50]));
     let answer = picture(server.upscale("scale=3", png(&flat)).await).await;

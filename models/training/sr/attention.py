@@ -1,7 +1,7 @@
 """Second-order channel attention (SOCA) and the first-order one it is compared with.
 
 Paper: Dai et al., "Second-order Attention Network for Single Image Super-Resolution", CVPR 2019, section 3.3.
-Covariance pooling is centred before the product, which needs C*C + C*M numbers for M pixels; the textbook form with
+Covariance pooling is centered before the product, which needs C*C + C*M numbers for M pixels; the textbook form with
 an M x M centring matrix is the same value and needs M*M (102 GB at 400 x 400).
 """
 import torch
@@ -13,7 +13,7 @@ TINY_TRACE = 1e-10
 
 
 def covariance_pool(x):
-    """(B, C, H, W) -> (B, C, C): X Xt / M of the features centred per channel (paper, eq. 4)."""
+    """(B, C, H, W) -> (B, C, C): X Xt / M of the features centered per channel (paper, eq. 4)."""
     x = x.flatten(2)
     x = x - x.mean(2, keepdim=True)
     return x @ x.transpose(1, 2) / x.shape[2]

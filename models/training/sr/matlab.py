@@ -22,10 +22,10 @@ def resize_matrix(size_in, size_out, scale):
     """The (size_out, size_in) float64 matrix that resamples one axis by `scale` (output/input)."""
     shrink = min(scale, 1.0)
     reach = 2.0 / shrink
-    centre = (np.arange(size_out) + 0.5) / scale - 0.5
-    first = np.floor(centre - reach).astype(int)
+    center = (np.arange(size_out) + 0.5) / scale - 0.5
+    first = np.floor(center - reach).astype(int)
     taps = first[:, None] + np.arange(ceil(2 * reach) + 2)
-    weight = cubic((centre[:, None] - taps) * shrink)
+    weight = cubic((center[:, None] - taps) * shrink)
     weight /= weight.sum(1, keepdims=True)
     folded = np.mod(taps, 2 * size_in)
     folded = np.where(folded < size_in, folded, 2 * size_in - 1 - folded)

@@ -16,7 +16,7 @@ RGB_MEAN = (0.4488, 0.4371, 0.4040)
 
 
 class MeanShift(nn.Conv2d):
-    """Adds sign * 255 * mean, as a 1x1 convolution that the authors' optimiser trained along."""
+    """Adds sign * 255 * mean, as a 1x1 convolution that the authors' optimizer trained along."""
 
     def __init__(self, sign):
         super().__init__(3, 3, 1)

@@ -1,6 +1,6 @@
 """SRCNN (Dong et al., ECCV 2014), the baseline: three convolutions on the bicubic enlargement.
 
-It fits the service's slot like every network, low resolution in: the bicubic enlargement is part of the graph. Colour
+It fits the service's slot like every network, low resolution in: the bicubic enlargement is part of the graph. Color
 instead of luma, and the last convolution gives the difference to bicubic, which reaches the paper's figure in minutes.
 """
 import torch
@@ -29,7 +29,7 @@ class Srcnn(nn.Module):
     def core(self, x):
         with torch.autocast(x.device.type, enabled=False):
             up = self.upsample(x)
-        # The edge is repeated once for all convolutions: zeros in between showed as a frame on flat colours.
+        # The edge is repeated once for all convolutions: zeros in between showed as a frame on flat colors.
         y = F.pad(up / 255 - 0.5, (self.reach,) * 4, mode="replicate")
         for conv in self.convs[:-1]:
             y = F.relu(conv(y))

@@ -1,7 +1,7 @@
 """A whole picture through a network that takes tiles, as the service does it, to measure what tiling costs.
 
 The picture is mirrored by one halo at its borders, and tiles of one shape cover what results in even steps, the outer
-ones flush with it. Neighbours overlap by at least twice the halo and are cross-faded linearly over `halo` pixels around
+ones flush with it. Neighbors overlap by at least twice the halo and are cross-faded linearly over `halo` pixels around
 the middle of their overlap, so that what a tile says within half a halo of its inner edge is never used. A picture
 smaller than the tile is mirrored further at the bottom and right.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def starts(length, tile, halo):
-    """First LR pixel of each tile along an axis, from -halo; neighbours overlap by at least 2*halo."""
+    """First LR pixel of each tile along an axis, from -halo; neighbors overlap by at least 2*halo."""
     count = ceil(length / (tile - 2 * halo))
     return [i * (length + 2 * halo - tile) // max(1, count - 1) - halo for i in range(count)]
 

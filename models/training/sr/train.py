@@ -55,7 +55,7 @@ class Run:
         t = self.config.train
         return self.seconds / (60 * t.minutes) if t.minutes > 0 else self.step / t.steps
 
-    def initialise(self, path):
+    def initialize(self, path):
         """Take over every tensor of `path` that fits; the moving average starts from the result."""
         loaded, left = load_matching(self.network, path)
         self.average = MovingAverage(self.network, self.config.train.ema)
@@ -233,7 +233,7 @@ def main(argv=None):
         print(f"resumed at step {run.step}, {run.seconds / 60:.1f} minutes", flush=True)
     else:
         for path in args.init_from:
-            run.initialise(path)
+            run.initialize(path)
     print(f"{config.name} x{args.scale}: {count_parameters(run.network):,} parameters on {args.device}", flush=True)
     crops = Crops(args.train_dir or data_root() / "train", args.scale, config.data.degradation, RUNS / "cache", args.limit)
     train(run, crops)

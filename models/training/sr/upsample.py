@@ -1,6 +1,6 @@
 """Bicubic enlargement as a fixed convolution, to be part of a network's graph.
 
-At an integer factor s, each of the s*s output phases is a weighted sum of a 5 x 5 neighbourhood of the input, so the
+At an integer factor s, each of the s*s output phases is a weighted sum of a 5 x 5 neighborhood of the input, so the
 whole is one depthwise convolution followed by PixelShuffle; the border repeats the edge pixel.
 """
 import numpy as np
@@ -15,8 +15,8 @@ REACH = 2  # input pixels to each side that a phase may look at
 
 def phase_weights(scale):
     """(scale, 5) float64: row p holds the weights of output phase p on input offsets -2..2; each row sums to 1."""
-    centre = (np.arange(scale) + 0.5) / scale - 0.5
-    weights = cubic(centre[:, None] - np.arange(-REACH, REACH + 1))
+    center = (np.arange(scale) + 0.5) / scale - 0.5
+    weights = cubic(center[:, None] - np.arange(-REACH, REACH + 1))
     return weights / weights.sum(1, keepdims=True)
 
 

@@ -35,7 +35,7 @@ def test_every_tile_shape_runs_alone_and_in_a_batch(folder, scale, rng):
         assert together.shape == (3, 3, side * scale["factor"], side * scale["factor"])
         assert np.isfinite(together).all()
         assert np.abs(run(made, drawn)[0] - together[0]).max() / 255 < 1e-5
-        # A trained network keeps a flat colour and lies near bicubic on a drawn picture.
+        # A trained network keeps a flat color and lies near bicubic on a drawn picture.
         assert np.abs(together[1] - 200).max() < 3
         bicubic = BicubicUpsample(scale["factor"])(torch.from_numpy(drawn)).numpy()[0]
         assert np.abs(together[0] - bicubic).mean() < 12

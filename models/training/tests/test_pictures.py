@@ -50,7 +50,7 @@ def test_luma_and_psnr():
     assert np.isclose(psnr(np.zeros((2, 2)), np.full((2, 2), 255.0)), 0)
 
 
-def test_blur_down_is_softer_than_bicubic_and_keeps_flat_colour(rng):
+def test_blur_down_is_softer_than_bicubic_and_keeps_flat_color(rng):
     hr = drawn_picture(96, rng)
     bd, bi = blur_down(hr, 3), bicubic(hr, 3)
     assert bd.shape == bi.shape == (32, 32, 3)
@@ -90,7 +90,7 @@ def test_patches_match_their_low_resolution(crops, rng):
         assert min(np.abs(a - lr.transpose(1, 2, 0))[3:-3, 3:-3].max() for a in again) == 0
 
 
-def test_a_share_of_the_patches_is_of_one_colour_in_both(crops, rng):
+def test_a_share_of_the_patches_is_of_one_color_in_both(crops, rng):
     def flat(share):
         low, high = crops.batch(rng, 100, 16, 1, share)
         one = low.flatten(2).std(2).amax(1) == 0

@@ -1,4 +1,4 @@
-"""The published network: counts, layout of the official weights, behaviour on odd inputs."""
+"""The published network: counts, layout of the official weights, behavior on odd inputs."""
 import pytest
 import torch
 from conftest import stir
@@ -92,8 +92,8 @@ def test_small_and_odd_sizes(size):
     assert y.shape == (1, 3, 3 * size[0], 3 * size[1]) and torch.isfinite(y).all()
 
 
-def test_small_san_learns_to_reproduce_colour():
-    # The mean shifts undo each other: with a silent tail the answer is the mean colour.
+def test_small_san_learns_to_reproduce_color():
+    # The mean shifts undo each other: with a silent tail the answer is the mean color.
     network = San(2, channels=16, groups=1, blocks=1, reduction=4)
     torch.nn.init.zeros_(network.tail[1].weight)
     torch.nn.init.zeros_(network.tail[1].bias)

@@ -96,11 +96,11 @@ pub(super) fn rgb(path: &Path) -> Result<Raster, String> {
 pub(super) fn decoded(bytes: &[u8]) -> Result<Raster, String> {
     let header = probe(bytes, &LIMITS).map_err(|error| error.to_string())?;
     let picture = decode::decode(bytes, &header).map_err(|error| error.to_string())?;
-    let (size, step, colours) = (picture.size(), picture.channels().count(), picture.channels().colours());
+    let (size, step, colors) = (picture.size(), picture.channels().count(), picture.channels().colors());
     let Samples::U8(samples) = picture.into_samples() else {
         return Err("a test picture must have 8 bits".into());
     };
-    let pixel = |pixel: &[u8]| if colours == 3 { [pixel[0], pixel[1], pixel[2]] } else { [pixel[0]; 3] };
+    let pixel = |pixel: &[u8]| if colors == 3 { [pixel[0], pixel[1], pixel[2]] } else { [pixel[0]; 3] };
     Ok(Raster::new(size, Channels::Rgb, Samples::U8(samples.chunks_exact(step).flat_map(pixel).collect())))
 }
 

@@ -1,4 +1,4 @@
-//! Flags about colour, transparency and notes: those of the service, by the same names.
+//! Flags about color, transparency and notes: those of the service, by the same names.
 
 use crate::pipeline::Fidelity;
 use crate::pipeline::fidelity::{Background, DensityWish, Icc, Metadata, Transparency};
@@ -6,14 +6,14 @@ use crate::pipeline::fidelity::{Background, DensityWish, Icc, Metadata, Transpar
 /// What may be chosen; the defaults keep the picture as it was, only larger.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct FidelityArgs {
-    /// Colours of the results: those of the image's own profile, or sRGB
+    /// Colors of the results: those of the image's own profile, or sRGB
     #[arg(long, value_enum, default_value_t)]
     pub icc: Icc,
     /// Whether transparency stays where the format has it
     #[arg(long, value_enum, default_value_t)]
     pub alpha: Transparency,
     /// What is seen through an image that is flattened, as #rrggbb in sRGB
-    #[arg(long, value_name = "COLOUR", default_value_t)]
+    #[arg(long, value_name = "COLOR", default_value_t)]
     pub background: Background,
     /// Notes that are kept: density and copyright, everything there is a place for, or nothing
     #[arg(long, value_enum, default_value_t)]

@@ -69,8 +69,8 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let mut header = Header::plain(stored, channels, working_bytes, Frames::choose("BMP", "frame", 1, frame)?);
     // The oldest header has none; elsewhere none is zero.
     if long(file, 14).is_some_and(|length| length >= 40) {
-        let metre = long(file, 38).zip(long(file, 42));
-        header.notes.density = metre.and_then(|(x, y)| Density::per_metre(x, y));
+        let meter = long(file, 38).zip(long(file, 42));
+        header.notes.density = meter.and_then(|(x, y)| Density::per_meter(x, y));
     }
     Ok(header)
 }

@@ -22,7 +22,7 @@ fn le16(bytes: [u8; 2]) -> u32 {
     u32::from(u16::from_le_bytes(bytes))
 }
 
-/// Bytes of a table of colours.
+/// Bytes of a table of colors.
 const fn table(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
@@ -78,7 +78,7 @@ pub fn blocks(file: &[u8]) -> Result<Blocks, CodecError> {
                 (disposal, transparent) = (0, false);
                 check_count(blocks.frames.len())?;
                 blocks.frames.push(frame);
-                // After the colours and the size of the first codes.
+                // After the colors and the size of the first codes.
                 tail.get(table(*flags) + 1..).and_then(after_blocks)
             }
             // Stray bytes between blocks are passed over by readers.
@@ -105,7 +105,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let largest = drawn.iter().map(|f| f.area.size.pixels()).max().unwrap_or(0);
     let channels = if is_opaque(blocks.canvas, drawn) { Channels::Rgb } else { Channels::Rgba };
     let canvas = blocks.canvas.pixels();
-    // Beside the result: the canvas in four channels, a copy to come back to, the frame's numbers, its colours.
+    // Beside the result: the canvas in four channels, a copy to come back to, the frame's numbers, its colors.
     let working_bytes = 2 * 4 * canvas + (1 + 4) * largest + (256 << 10);
     Ok(Header { work, ..Header::plain(blocks.canvas, channels, working_bytes, frames) })
 }

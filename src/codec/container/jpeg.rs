@@ -3,7 +3,7 @@
 pub mod quality;
 
 use super::{Frames, Header};
-use crate::codec::colour::profile;
+use crate::codec::color::profile;
 use crate::codec::notes::{Density, Notes};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Loss, Warning};
@@ -95,7 +95,7 @@ struct Frame {
     progressive: bool,
 }
 
-/// A colour channel: its sampling factors, 1 to 4, tell how many blocks of it an MCU holds each way.
+/// A color channel: its sampling factors, 1 to 4, tell how many blocks of it an MCU holds each way.
 struct Component {
     horizontal: u64,
     vertical: u64,
@@ -116,7 +116,7 @@ pub fn inks_of(file: &[u8]) -> Option<Inks> {
     let mut inks = None;
     for segment in Segments::new(file).take_while(|s| !matches!(s.marker, SOS | EOI)) {
         match (segment.marker, segment.data) {
-            // Version, flags and flags, and how colours were transformed.
+            // Version, flags and flags, and how colors were transformed.
             (APP14, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
                 inks = Some(if *transform == 2 { Inks::Ycck } else { Inks::Turned });
             }
@@ -165,9 +165,9 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     let scans = Scans::of(file);
     let restarts = restarts || scans.late_restarts;
     if !frame.progressive && !all_in_one_scan && (frame.max_sampling() != (1, 1) || restarts) {
-        // zune-jpeg 0.5.15 decodes these without a complaint to colours that are far off.
+        // zune-jpeg 0.5.15 decodes these without a complaint to colors that are far off.
         return Err(CodecError::Unsupported(
-            "the JPEG has its colours in separate scans, which is rare; save it anew as a common JPEG".into(),
+            "the JPEG has its colors in separate scans, which is rare; save it anew as a common JPEG".into(),
         ));
     }
     let (icc, warnings) = profile.joined();
@@ -177,7 +177,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
             "the JPEG is in CMYK and does not say how its inks are stored; convert it to RGB first".into(),
         ));
     }
-    // All four of every pixel, before they become three colours.
+    // All four of every pixel, before they become three colors.
     let inks = if frame.components.len() == 4 { 4 * frame.size.pixels() } else { 0 };
     Ok(Header {
         stored: frame.size,

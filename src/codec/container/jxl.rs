@@ -72,10 +72,10 @@ pub fn open(stream: &[u8], memory: AllocTracker) -> Result<(JxlImage, usize), Co
         // Its packed form has no bound that can be told from the header.
         return Err(unsupported("has an ICC profile packed into it"));
     }
-    if let ColourEncoding::Enum(colours) = &metadata.colour_encoding
-        && !has_profile(colours)
+    if let ColourEncoding::Enum(colors) = &metadata.colour_encoding
+        && !has_profile(colors)
     {
-        return Err(unsupported("has colours of a rare kind"));
+        return Err(unsupported("has colors of a rare kind"));
     }
     if metadata.preview.is_some() {
         return Err(unsupported("has a preview in it"));
@@ -96,10 +96,10 @@ pub fn open(stream: &[u8], memory: AllocTracker) -> Result<(JxlImage, usize), Co
     }
 }
 
-/// Whether the decoder can say these colours as a profile; for others it panics.
-fn has_profile(colours: &EnumColourEncoding) -> bool {
-    matches!(colours.colour_space, ColourSpace::Rgb | ColourSpace::Grey)
-        && !matches!(colours.tf, TransferFunction::Unknown | TransferFunction::Gamma { g: 0, .. })
+/// Whether the decoder can say these colors as a profile; for others it panics.
+fn has_profile(colors: &EnumColourEncoding) -> bool {
+    matches!(colors.colour_space, ColourSpace::Rgb | ColourSpace::Grey)
+        && !matches!(colors.tf, TransferFunction::Unknown | TransferFunction::Gamma { g: 0, .. })
 }
 
 /// Channels and depth that are decoded.
@@ -124,7 +124,7 @@ pub fn layout(image: &JxlImage) -> Result<(Channels, Depth), CodecError> {
     }
 }
 
-/// Whether colours were multiplied by alpha.
+/// Whether colors were multiplied by alpha.
 pub fn is_premultiplied(image: &JxlImage) -> bool {
     let extra = &image.image_header().metadata.ec_info;
     extra.iter().find_map(jxl_oxide::image::ExtraChannelInfo::alpha_associated).unwrap_or(false)
@@ -149,7 +149,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         return Err(damaged("has a side of zero"));
     }
     let planes = 3 + image.image_header().metadata.ec_info.len() as u64;
-    // Colours that are named by a number get the profile that says the same.
+    // Colors that are named by a number get the profile that says the same.
     let icc = Some(image.rendered_icc()).filter(|profile| !profile.is_empty());
     Ok(Header {
         stored,

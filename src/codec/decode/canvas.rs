@@ -95,7 +95,7 @@ pub fn with_alpha<T: Level, const C: usize>(samples: &[T], has_alpha: bool) -> V
         return samples.as_chunks::<C>().0.to_vec();
     }
     let opaque = T::try_from(T::MAX).unwrap_or_default();
-    let pixel = |colours: &[T]| std::array::from_fn(|i| colours.get(i).copied().unwrap_or(opaque));
+    let pixel = |colors: &[T]| std::array::from_fn(|i| colors.get(i).copied().unwrap_or(opaque));
     samples.chunks_exact(C - 1).map(pixel).collect()
 }
 

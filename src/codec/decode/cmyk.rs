@@ -1,10 +1,10 @@
 //! Four inks to red, green and blue: by the profile that says how these inks look, else by rule.
 //!
 //! By rule each ink takes away its own light and black takes away all: what PDF calls DeviceCMYK (ISO 32000, 10.3.5), in the
-//! product form that Pillow, browsers and libvips use. True colours depend on press and paper, which only a profile
+//! product form that Pillow, browsers and libvips use. True colors depend on press and paper, which only a profile
 //! knows.
 
-use crate::codec::colour::Press;
+use crate::codec::color::Press;
 
 /// Four inks a pixel, from 0, none, to 255, all of it.
 pub fn to_rgb(inks: &[u8], press: Option<&Press>) -> Vec<u8> {

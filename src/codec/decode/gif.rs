@@ -43,7 +43,7 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
         pixels.extend(numbers.iter().map(|i| match palette.get(usize::from(*i)) {
             _ if transparent == Some(*i) => [0; 4],
             Some([r, g, b]) => [*r, *g, *b, 255],
-            // A number without a colour is black, as in browsers.
+            // A number without a color is black, as in browsers.
             None => [0, 0, 0, 255],
         }));
         canvas.draw(told, &pixels);

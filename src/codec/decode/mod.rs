@@ -73,13 +73,13 @@ impl Sample for u16 {
     }
 }
 
-/// Takes alpha, the last channel, out of colours that were multiplied by it.
+/// Takes alpha, the last channel, out of colors that were multiplied by it.
 fn unpremultiply<T: Sample>(samples: &mut [T], channels: usize) {
     for pixel in samples.chunks_exact_mut(channels) {
         let alpha: u32 = pixel[channels - 1].into();
-        for colour in &mut pixel[..channels - 1] {
-            let level = ((*colour).into() * T::MAX + alpha / 2).checked_div(alpha);
-            *colour = T::of(level.unwrap_or(0).min(T::MAX));
+        for color in &mut pixel[..channels - 1] {
+            let level = ((*color).into() * T::MAX + alpha / 2).checked_div(alpha);
+            *color = T::of(level.unwrap_or(0).min(T::MAX));
         }
     }
 }

@@ -21,7 +21,7 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
     if animation.canvas != stored {
         return Err(damaged("PNG"));
     }
-    Ok(match (probe.channels.colours(), probe.depth) {
+    Ok(match (probe.channels.colors(), probe.depth) {
         (1, Depth::Eight) => Samples::U8(shown::<u8, 2>(&animation, &drawn, probe, eight, interrupt)?),
         (1, Depth::Sixteen) => Samples::U16(shown::<u16, 2>(&animation, &drawn, probe, sixteen, interrupt)?),
         (_, Depth::Eight) => Samples::U8(shown::<u8, 4>(&animation, &drawn, probe, eight, interrupt)?),
@@ -73,10 +73,10 @@ fn still(
     let mut decoder = Decoder::new_with_options(essential, options());
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(broken)?;
-    let expected = (size.width, size.height, colour(channels), bits(depth));
-    let (colour, bits) = reader.output_color_type();
+    let expected = (size.width, size.height, color(channels), bits(depth));
+    let (color, bits) = reader.output_color_type();
     let (width, height) = reader.info().size();
-    if (width, height, colour, bits) != expected {
+    if (width, height, color, bits) != expected {
         return Err(damaged("PNG"));
     }
     let count = size.pixels() as usize * channels.count();
@@ -108,7 +108,7 @@ fn options() -> DecodeOptions {
     options
 }
 
-const fn colour(channels: Channels) -> ColorType {
+const fn color(channels: Channels) -> ColorType {
     match channels {
         Channels::Gray => ColorType::Grayscale,
         Channels::GrayAlpha => ColorType::GrayscaleAlpha,

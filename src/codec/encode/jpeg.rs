@@ -20,7 +20,7 @@ pub fn buffered_bytes(width: u32) -> u64 {
 
 pub fn encode<'a>(target: &Target, rows: Rows<'a>, sink: &Sink<'a>) -> Result<(), EncodeError> {
     let mut encoder = Encoder::new(sink, target.quality);
-    // Thin coloured strokes are what was just enlarged.
+    // Thin colored strokes are what was just enlarged.
     encoder.set_sampling_factor(SamplingFactor::R_4_4_4);
     let refused = |error: jpeg_encoder::EncodingError| {
         sink.shut();
@@ -93,7 +93,7 @@ impl Pulled<'_> {
 
 impl ImageBuffer for Picture<'_, '_> {
     fn get_jpeg_color_type(&self) -> JpegColorType {
-        if self.target.channels.colours() == 1 { JpegColorType::Luma } else { JpegColorType::Ycbcr }
+        if self.target.channels.colors() == 1 { JpegColorType::Luma } else { JpegColorType::Ycbcr }
     }
 
     fn width(&self) -> u16 {
@@ -113,11 +113,11 @@ impl ImageBuffer for Picture<'_, '_> {
         {
             self.sink.shut();
             pulled.error = Some(error);
-            let samples = self.target.size.width as usize * self.target.channels.colours();
+            let samples = self.target.size.width as usize * self.target.channels.colors();
             pulled.row.clear();
             pulled.row.resize(samples, 0);
         }
-        if self.target.channels.colours() == 1 {
+        if self.target.channels.colors() == 1 {
             buffers[0].extend_from_slice(&pulled.row);
         } else {
             push_ycbcr(&pulled.row, buffers);

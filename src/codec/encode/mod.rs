@@ -48,7 +48,7 @@ pub struct Target {
     pub channels: Channels,
     /// Depth of the bands that will come.
     pub depth: Depth,
-    /// ICC profile to embed; for colours if the format is WebP, which has no gray.
+    /// ICC profile to embed; for colors if the format is WebP, which has no gray.
     pub icc: Option<Arc<[u8]>>,
     /// What it says beside its pixels.
     pub notes: Kept,

@@ -170,7 +170,7 @@ impl<'a> Front<'a> {
             bytes(258, SHORT, &bits.to_le_bytes().repeat(channels.count())),
             Value::short(259, 1),
             // Gray from black to white, or red, green, blue.
-            Value::short(262, if channels.colours() == 1 { 1 } else { 2 }),
+            Value::short(262, if channels.colors() == 1 { 1 } else { 2 }),
             words(273, &|i| pixels + self.strips.offset(i)),
             Value::short(277, channels.count() as u16),
             Value::long(278, self.strips.rows),
@@ -181,7 +181,7 @@ impl<'a> Front<'a> {
             Value::short(tag::RESOLUTION_UNIT, unit),
         ];
         if matches!(channels, Channels::GrayAlpha | Channels::Rgba) {
-            // Alpha that the colours were not multiplied by.
+            // Alpha that the colors were not multiplied by.
             entries.push(Value::short(338, 2));
         }
         let (artist, copyright) = (notes.rights.artist.as_deref(), notes.rights.copyright.as_deref());

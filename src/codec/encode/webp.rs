@@ -25,7 +25,7 @@ const fn layout(channels: Channels) -> (ColorType, usize) {
 }
 
 pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), EncodeError> {
-    let (colour, count) = layout(target.channels);
+    let (color, count) = layout(target.channels);
     let mut picture = Vec::with_capacity(target.size.pixels() as usize * count);
     let mut gray_alpha = Vec::new();
     while let Some((_, band)) = rows.next_band()? {
@@ -49,7 +49,7 @@ pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), Encode
     if let Some(xmp) = &target.notes.xmp {
         encoder.set_xmp_metadata(xmp.to_vec());
     }
-    encoder.encode(&picture, target.size.width, target.size.height, colour).map_err(|error| {
+    encoder.encode(&picture, target.size.width, target.size.height, color).map_err(|error| {
         sink.shut();
         match error {
             EncodingError::IoError(error) => EncodeError::Write(error),

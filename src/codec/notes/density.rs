@@ -5,7 +5,7 @@ use std::fmt;
 /// Most that is believed: a hundred times what the finest film scanners say.
 const MOST: f64 = 1e6;
 
-const INCH_IN_METRES: f64 = 0.0254;
+const INCH_IN_METERS: f64 = 0.0254;
 
 /// Pixels per inch across and down.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,8 +24,8 @@ impl Density {
         (sane(x) && sane(y)).then_some(Self { x, y })
     }
 
-    /// From pixels per centimetre.
-    pub fn per_centimetre(x: f64, y: f64) -> Option<Self> {
+    /// From pixels per centimeter.
+    pub fn per_centimeter(x: f64, y: f64) -> Option<Self> {
         Self::per_inch(x * 2.54, y * 2.54)
     }
 
@@ -36,7 +36,7 @@ impl Density {
         let (x, y) = (f64::from(u16::from_be_bytes([x1, x0])), f64::from(u16::from_be_bytes([y1, y0])));
         match unit {
             1 => Self::per_inch(x, y),
-            2 => Self::per_centimetre(x, y),
+            2 => Self::per_centimeter(x, y),
             _ => None,
         }
     }
@@ -47,15 +47,15 @@ impl Density {
         else {
             return None;
         };
-        Self::per_metre(u32::from_be_bytes(*x), u32::from_be_bytes(*y))
+        Self::per_meter(u32::from_be_bytes(*x), u32::from_be_bytes(*y))
     }
 
-    /// From whole pixels per metre, as PNG and BMP have them.
-    pub fn per_metre(x: u32, y: u32) -> Option<Self> {
+    /// From whole pixels per meter, as PNG and BMP have them.
+    pub fn per_meter(x: u32, y: u32) -> Option<Self> {
         let inch = |number: u32| {
-            let dots = f64::from(number) * INCH_IN_METRES;
-            // Most mean a whole number an inch, which whole numbers a metre cannot say.
-            if (dots - dots.round()).abs() <= INCH_IN_METRES / 2.0 { dots.round() } else { dots }
+            let dots = f64::from(number) * INCH_IN_METERS;
+            // Most mean a whole number an inch, which whole numbers a meter cannot say.
+            if (dots - dots.round()).abs() <= INCH_IN_METERS / 2.0 { dots.round() } else { dots }
         };
         Self::per_inch(inch(x), inch(y))
     }
@@ -92,10 +92,10 @@ impl Density {
         Some((whole(self.x)?, whole(self.y)?))
     }
 
-    /// Pixels per metre, as `pHYs` has them.
+    /// Pixels per meter, as `pHYs` has them.
     pub fn phys(self) -> (u32, u32) {
-        let metre = |v: f64| (v / INCH_IN_METRES).round().max(1.0) as u32;
-        (metre(self.x), metre(self.y))
+        let meter = |v: f64| (v / INCH_IN_METERS).round().max(1.0) as u32;
+        (meter(self.x), meter(self.y))
     }
 
     /// Numerator and denominator, as Exif and TIFF have them: to a thousandth.

@@ -27,7 +27,7 @@ pub mod tag {
     pub const X_RESOLUTION: u16 = 0x011a;
     /// Pixels per unit, down.
     pub const Y_RESOLUTION: u16 = 0x011b;
-    /// 2 is an inch, 3 a centimetre.
+    /// 2 is an inch, 3 a centimeter.
     pub const RESOLUTION_UNIT: u16 = 0x0128;
     /// Who made it.
     pub const ARTIST: u16 = 0x013b;
@@ -171,7 +171,7 @@ impl<'a> Block<'a> {
         match self.number(tag::RESOLUTION_UNIT) {
             // Inches where nothing is said.
             None | Some(2) => Density::per_inch(x, y),
-            Some(3) => Density::per_centimetre(x, y),
+            Some(3) => Density::per_centimeter(x, y),
             Some(_) => None,
         }
     }
@@ -349,7 +349,7 @@ mod tests {
         for big in [false, true] {
             let bytes = camera_block(big, 6);
             let block = Block::new(&bytes).expect("a block");
-            assert_eq!(block.density(), Density::per_centimetre(72.0, 72.0));
+            assert_eq!(block.density(), Density::per_centimeter(72.0, 72.0));
             assert_eq!(block.text(tag::ARTIST), Some(&b"Ada"[..]));
             assert_eq!(block.text(tag::COPYRIGHT), Some(&b"(c) Ada"[..]));
             assert!(block.says_more());

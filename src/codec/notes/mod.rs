@@ -2,7 +2,7 @@
 //!
 //! By default that is what a picture should not lose and that betrays nobody: its density, whose it is and who made it.
 //! Places, serial numbers, thumbnails and makers' notes stay behind unless asked for. The ICC profile is no note: it is
-//! what the numbers of the picture mean, and `codec::colour` has it.
+//! what the numbers of the picture mean, and `codec::color` has it.
 
 mod density;
 pub mod exif;

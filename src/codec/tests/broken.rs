@@ -115,7 +115,7 @@ fn a_wrong_checksum_where_pixels_depend_on_it_is_damaged() {
 }
 
 fn with_stream(png: &Png, stream: &[u8]) -> Vec<u8> {
-    let mut file = signature_and_header(png.width, png.height, png.bits, png.colour, png.interlaced);
+    let mut file = signature_and_header(png.width, png.height, png.bits, png.color, png.interlaced);
     for (kind, data) in &png.before {
         file.extend(chunk(**kind, data));
     }
@@ -135,7 +135,7 @@ fn too_few_pixels_are_damaged() {
     let mut filter = rows;
     filter[5] = 9;
     assert!(matches!(read(&with_stream(&png, &deflate(&filter))), Err(CodecError::Damaged(_))), "unknown filter");
-    let palette = Png { colour: 3, ..Png::gray(4, 4) };
+    let palette = Png { color: 3, ..Png::gray(4, 4) };
     assert!(matches!(read(&palette.file()), Err(CodecError::Damaged(_))), "no palette");
 }
 

@@ -8,7 +8,7 @@ use moxcms::ColorProfile;
 use proptest::prelude::*;
 
 use super::{eight_bit, fixture, read};
-use crate::codec::colour::tests::{made, padded};
+use crate::codec::color::tests::{made, padded};
 use crate::codec::encode::helpers::tests::Fickle;
 use crate::codec::encode::{EncodeError, QUALITY, Target, encode, encode_with};
 use crate::codec::notes::Kept;
@@ -118,7 +118,7 @@ proptest! {
         prop_assert_eq!(there_and_back(OutputFormat::Tiff, &picture, &heights), picture);
     }
 
-    /// In 8 bits and in colour, which is all that WebP has.
+    /// In 8 bits and in color, which is all that WebP has.
     #[test]
     fn webp_is_exact((picture, heights) in pictures()) {
         let back = there_and_back(OutputFormat::WebP, &picture, &heights);
@@ -153,7 +153,7 @@ fn long_runs_survive_webp() {
 }
 
 #[test]
-fn jpeg_keeps_colours_and_gray() {
+fn jpeg_keeps_colors_and_gray() {
     for channels in [Channels::Gray, Channels::Rgb] {
         for depth in DEPTHS {
             let picture = smooth(Size::new(45, 30), channels, depth);
@@ -228,7 +228,7 @@ fn a_profile_goes_out_as_it_came() {
                 continue;
             }
             let picture = smooth(Size::new(9, 5), channels, Depth::Eight);
-            // WebP is always in colour.
+            // WebP is always in color.
             let icc = if format == OutputFormat::WebP { &rgb } else { icc };
             let target = Target { icc: Some(icc[..].into()), ..target(format, &picture) };
             let file = write(&target, vec![picture]).expect("it encodes");

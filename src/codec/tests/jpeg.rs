@@ -37,7 +37,7 @@ fn pixels_are_those_of_libjpeg() {
 
 /// What Pillow does not write: every sampling that is about, in one scan and in many, by the encoder of our JPEG
 /// output. On a smooth picture subsampled chroma is nearly what it was. Scans apart are refused where the decoder gets
-/// their colours wrong; that encoder sets them apart when asked to, and for every factor of 4.
+/// their colors wrong; that encoder sets them apart when asked to, and for every factor of 4.
 #[test]
 fn every_subsampling_in_every_order_of_scans() {
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor as F};
@@ -82,8 +82,8 @@ fn gray_stays_gray() {
 /// Red, green, blue, white, 16x8 each.
 pub fn assert_quarters(picture: &Raster, tolerance: u8) {
     assert_eq!(picture.size(), Size::new(32, 16));
-    for (x, y, colour) in [(8, 4, [255, 0, 0]), (24, 4, [0, 255, 0]), (8, 12, [0, 0, 255]), (24, 12, [255; 3])] {
-        for (c, level) in colour.into_iter().enumerate() {
+    for (x, y, color) in [(8, 4, [255, 0, 0]), (24, 4, [0, 255, 0]), (8, 12, [0, 0, 255]), (24, 12, [255; 3])] {
+        for (c, level) in color.into_iter().enumerate() {
             let off = (picture.level(x, y, c) - f32::from(level as u8)).abs();
             assert!(off <= f32::from(tolerance), "channel {c} at {x}, {y} is off by {off}");
         }

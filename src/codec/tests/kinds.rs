@@ -76,8 +76,8 @@ fn one_bit_is_black_and_white() {
         assert_eq!(picture.channels(), Channels::Gray);
         assert!(eight_bit(&picture) == expected, "{what}");
     }
-    let in_colour: Vec<u8> = expected.iter().flat_map(|v| [*v; 3]).collect();
-    assert!(eight_bit(&picture(kind!("bits.bmp"), "BMP")) == in_colour);
+    let in_color: Vec<u8> = expected.iter().flat_map(|v| [*v; 3]).collect();
+    assert!(eight_bit(&picture(kind!("bits.bmp"), "BMP")) == in_color);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn five_six_five_bits_are_spread() {
 }
 
 #[test]
-fn colours_lose_the_alpha_they_were_multiplied_by() {
+fn colors_lose_the_alpha_they_were_multiplied_by() {
     let picture = picture(kind!("premultiplied.tif"), "premultiplied");
     let expected = made(&[0, 1, 2, 3]);
     for (ours, made) in eight_bit(&picture).as_chunks::<4>().0.iter().zip(expected.as_chunks::<4>().0) {
@@ -131,7 +131,7 @@ fn lossy_jpeg_xl_is_that_of_libjxl() {
 }
 
 #[test]
-fn four_inks_become_three_colours() {
+fn four_inks_become_three_colors() {
     let expected = eight_bit(&picture(kind!("inks.png"), "Pillow's own")).to_vec();
     assert_eq!(eight_bit(&picture(kind!("cmyk.tif"), "TIFF")), expected);
     for (file, theirs, what) in [
@@ -163,7 +163,7 @@ fn inks_with_a_profile_look_as_it_says() {
 }
 
 #[test]
-fn inks_are_made_colours_by_rule_where_their_profile_is_of_no_use() {
+fn inks_are_made_colors_by_rule_where_their_profile_is_of_no_use() {
     let file = kind!("inks-profile.jpg");
     let bent = |from: &[u8], to: &[u8]| {
         let at = file.windows(from.len()).position(|part| part == from).expect("it is there");
@@ -244,13 +244,13 @@ fn bmp([width, height, across, down]: [i32; 4]) -> Vec<u8> {
 
 #[test]
 fn a_bmp_says_how_large_it_is_on_paper() {
-    for (metre, inch) in [([3780, 3780], (96.0, 96.0)), ([11_811, 2835], (300.0, 72.0))] {
-        let told = probe(&bmp([1, 1, metre[0], metre[1]]), &LIMITS).expect("a BMP");
+    for (meter, inch) in [([3780, 3780], (96.0, 96.0)), ([11_811, 2835], (300.0, 72.0))] {
+        let told = probe(&bmp([1, 1, meter[0], meter[1]]), &LIMITS).expect("a BMP");
         assert_eq!(told.notes.density, Density::per_inch(inch.0, inch.1));
     }
-    for metre in [[0, 0], [3780, 0], [-1, -1]] {
-        let told = probe(&bmp([1, 1, metre[0], metre[1]]), &LIMITS).expect("a BMP");
-        assert_eq!(told.notes.density, None, "{metre:?}");
+    for meter in [[0, 0], [3780, 0], [-1, -1]] {
+        let told = probe(&bmp([1, 1, meter[0], meter[1]]), &LIMITS).expect("a BMP");
+        assert_eq!(told.notes.density, None, "{meter:?}");
     }
     // The oldest header has no such numbers: where they would be are pixels.
     let old = *b"BM\x3a\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\x02\0\x04\0\x01\0\x18\0";
@@ -284,7 +284,7 @@ fn what_is_not_read_is_told_by_name() {
         (kind!("rgb-32.tif"), "32 bits"),
         (kind!("g3.tif"), "group 3"),
         // Found by bending rgb.jxl: it claims to be in XYB for good.
-        (kind!("xyb.jxl"), "colours of a rare kind"),
+        (kind!("xyb.jxl"), "colors of a rare kind"),
         (kind!("inks-plain.jpg"), "does not say how its inks are stored"),
     ] {
         let error = probe(file, &LIMITS).expect_err(name);

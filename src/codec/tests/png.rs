@@ -1,17 +1,17 @@
-//! PNG in: every colour type and depth, transparency, interlacing, profiles, orientation.
+//! PNG in: every color type and depth, transparency, interlacing, profiles, orientation.
 
 use moxcms::ColorProfile;
 
 use super::png_maker::{Png, profile_chunk, samples_per_pixel};
 use super::{eight_bit, fixture, made_pixels, read};
-use crate::codec::colour::tests::{made, padded};
+use crate::codec::color::tests::{made, padded};
 use crate::codec::orientation::Orientation;
 use crate::codec::orientation::tests::exif;
 use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth, Samples};
 use crate::units::Size;
 
-/// Colour type and bits of every pair in the standard.
+/// Color type and bits of every pair in the standard.
 const KINDS: [(u8, u8); 15] = [
     (0, 1),
     (0, 2),
@@ -35,15 +35,15 @@ fn palette_entry(i: u16) -> [u16; 3] {
 }
 
 /// A picture of scattered samples; palettes have as many entries as the depth has indices.
-fn scattered(colour: u8, bits: u8, interlaced: bool, size: Size) -> Png {
-    let count = size.pixels() as usize * samples_per_pixel(colour);
+fn scattered(color: u8, bits: u8, interlaced: bool, size: Size) -> Png {
+    let count = size.pixels() as usize * samples_per_pixel(color);
     let samples = (0..count).map(|i| ((i * 40_503 + 7) >> 3) as u16 & (u16::MAX >> (16 - bits))).collect();
-    let before = if colour == 3 {
+    let before = if color == 3 {
         vec![(b"PLTE", (0..1_u16 << bits).flat_map(|i| palette_entry(i).map(|v| v as u8)).collect())]
     } else {
         Vec::new()
     };
-    Png { width: size.width, height: size.height, bits, colour, interlaced, samples, before }
+    Png { width: size.width, height: size.height, bits, color, interlaced, samples, before }
 }
 
 /// What the standard makes of the samples: palette looked up, low depths stretched over 0..=255, transparency put in.
@@ -51,8 +51,8 @@ fn expected(png: &Png, transparent: Option<&[u16]>) -> Vec<u16> {
     let full = if png.bits == 16 { u16::MAX } else { u16::from(u8::MAX) };
     let stretch = |v: u16| if png.bits < 8 { v * (255 / ((1 << png.bits) - 1)) } else { v };
     let mut out = Vec::new();
-    for pixel in png.samples.chunks_exact(samples_per_pixel(png.colour)) {
-        if png.colour == 3 {
+    for pixel in png.samples.chunks_exact(samples_per_pixel(png.color)) {
+        if png.color == 3 {
             out.extend(palette_entry(pixel[0]));
             out.extend(transparent.map(|t| t.get(usize::from(pixel[0])).copied().unwrap_or(full)));
         } else {
@@ -64,10 +64,10 @@ fn expected(png: &Png, transparent: Option<&[u16]>) -> Vec<u16> {
 }
 
 fn check(png: &Png, transparent: Option<&[u16]>) {
-    let what = format!("colour {} bits {} interlaced {} {transparent:?}", png.colour, png.bits, png.interlaced);
+    let what = format!("color {} bits {} interlaced {} {transparent:?}", png.color, png.bits, png.interlaced);
     let (told, picture) = read(&png.file()).expect(&what);
-    let alpha = transparent.is_some() || png.colour >= 4;
-    let channels = match (png.colour, alpha) {
+    let alpha = transparent.is_some() || png.color >= 4;
+    let channels = match (png.color, alpha) {
         (0 | 4, false) => Channels::Gray,
         (0 | 4, true) => Channels::GrayAlpha,
         (_, false) => Channels::Rgb,
@@ -83,11 +83,11 @@ fn check(png: &Png, transparent: Option<&[u16]>) {
 }
 
 #[test]
-fn every_colour_type_depth_and_interlacing() {
-    for (colour, bits) in KINDS {
+fn every_color_type_depth_and_interlacing() {
+    for (color, bits) in KINDS {
         for interlaced in [false, true] {
             for size in [Size::new(1, 1), Size::new(13, 9), Size::new(3, 20)] {
-                check(&scattered(colour, bits, interlaced, size), None);
+                check(&scattered(color, bits, interlaced, size), None);
             }
         }
     }
@@ -95,15 +95,15 @@ fn every_colour_type_depth_and_interlacing() {
 
 #[test]
 fn transparency_becomes_alpha() {
-    for (colour, bits) in KINDS {
-        let mut png = scattered(colour, bits, bits == 4, Size::new(13, 9));
-        let transparent = match colour {
-            0 | 2 => png.samples[..samples_per_pixel(colour)].to_vec(),
+    for (color, bits) in KINDS {
+        let mut png = scattered(color, bits, bits == 4, Size::new(13, 9));
+        let transparent = match color {
+            0 | 2 => png.samples[..samples_per_pixel(color)].to_vec(),
             // Shorter than the palette: what is not named is opaque.
             3 => vec![0, 77].into_iter().take(1 << (bits - 1)).collect(),
             _ => continue,
         };
-        let data = if colour == 3 {
+        let data = if color == 3 {
             transparent.iter().map(|v| *v as u8).collect()
         } else {
             transparent.iter().flat_map(|v| v.to_be_bytes()).collect()
@@ -115,8 +115,8 @@ fn transparency_becomes_alpha() {
 
 #[test]
 fn transparency_that_cannot_be_meant_is_no_alpha() {
-    let cut_short = |colour, bits, data: &[u8]| {
-        let mut png = scattered(colour, bits, false, Size::new(5, 5));
+    let cut_short = |color, bits, data: &[u8]| {
+        let mut png = scattered(color, bits, false, Size::new(5, 5));
         png.before.push((b"tRNS", data.to_vec()));
         png
     };

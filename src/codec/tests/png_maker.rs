@@ -1,4 +1,4 @@
-//! A PNG maker for tests: any colour type and depth, interlaced or not, any chunk, right or wrong.
+//! A PNG maker for tests: any color type and depth, interlaced or not, any chunk, right or wrong.
 
 use std::io::Write;
 
@@ -11,15 +11,15 @@ pub struct Png {
     pub height: u32,
     pub bits: u8,
     /// 0 gray, 2 RGB, 3 palette, 4 gray with alpha, 6 RGBA.
-    pub colour: u8,
+    pub color: u8,
     pub interlaced: bool,
     pub samples: Vec<u16>,
     /// Chunks between `IHDR` and `IDAT`.
     pub before: Vec<(&'static [u8; 4], Vec<u8>)>,
 }
 
-pub const fn samples_per_pixel(colour: u8) -> usize {
-    match colour {
+pub const fn samples_per_pixel(color: u8) -> usize {
+    match color {
         2 => 3,
         4 => 2,
         6 => 4,
@@ -34,11 +34,11 @@ const PASSES: [(usize, usize, usize, usize); 7] =
 impl Png {
     pub fn gray(width: u32, height: u32) -> Self {
         let samples = (0..width * height).map(|i| (i * 31 % 256) as u16).collect();
-        Self { width, height, bits: 8, colour: 0, interlaced: false, samples, before: Vec::new() }
+        Self { width, height, bits: 8, color: 0, interlaced: false, samples, before: Vec::new() }
     }
 
     pub fn file(&self) -> Vec<u8> {
-        let mut file = signature_and_header(self.width, self.height, self.bits, self.colour, self.interlaced);
+        let mut file = signature_and_header(self.width, self.height, self.bits, self.color, self.interlaced);
         for (kind, data) in &self.before {
             file.extend(chunk(**kind, data));
         }
@@ -68,7 +68,7 @@ impl Png {
     }
 
     fn packed(&self, y: usize, columns: &[usize]) -> Vec<u8> {
-        let per_pixel = samples_per_pixel(self.colour);
+        let per_pixel = samples_per_pixel(self.color);
         let samples = columns.iter().flat_map(|x| {
             let at = (y * self.width as usize + x) * per_pixel;
             &self.samples[at..at + per_pixel]
@@ -85,9 +85,9 @@ impl Png {
     }
 }
 
-pub fn signature_and_header(width: u32, height: u32, bits: u8, colour: u8, interlaced: bool) -> Vec<u8> {
+pub fn signature_and_header(width: u32, height: u32, bits: u8, color: u8, interlaced: bool) -> Vec<u8> {
     let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
-    header.extend([bits, colour, 0, 0, u8::from(interlaced)]);
+    header.extend([bits, color, 0, 0, u8::from(interlaced)]);
     [&b"\x89PNG\r\n\x1a\n"[..], &chunk(*b"IHDR", &header)].concat()
 }
 

@@ -21,7 +21,7 @@ fn restoring_gif(side: u16, frames: u32, whole: bool) -> Vec<u8> {
     for _ in 0..frames {
         file.extend([0x21, 0xf9, 4, 3 << 2, 0, 0, 0, 0]);
         file.extend([0x2c, 0, 0, 0, 0, w0, w1, w0, w1, 0]);
-        // Codes of three bits: clear, colour 0, end.
+        // Codes of three bits: clear, color 0, end.
         file.extend([2, 2, 0x44, 0x01, 0]);
     }
     file.push(0x3b);

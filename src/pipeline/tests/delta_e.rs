@@ -1,4 +1,4 @@
-//! How far apart two colours look: CIEDE2000 (Sharma, Wu, Dalal: Color Research and Application 30(1), 2005), and the
+//! How far apart two colors look: CIEDE2000 (Sharma, Wu, Dalal: Color Research and Application 30(1), 2005), and the
 //! definitions of the spaces that photographs come in, from their standards and by none of our code.
 
 /// A space by its primaries and white in xy, and its curve.
@@ -64,7 +64,7 @@ impl Space {
         times(bradford(self.white, [0.9642, 1.0, 0.8249]), times(self.to_xyz, rgb.map(self.decode)))
     }
 
-    /// Values, 0 to 1 where the space has the colour, of one in another space.
+    /// Values, 0 to 1 where the space has the color, of one in another space.
     pub fn from(&self, other: &Self, rgb: [f64; 3]) -> [f64; 3] {
         let xyz = times(bradford([0.9642, 1.0, 0.8249], self.white), other.d50(rgb));
         times(inverse(self.to_xyz), xyz).map(self.encode)

@@ -1,6 +1,6 @@
 //! The walk with the real scheduler and the built-in engine, and with engines that misbehave.
 
-mod colours;
+mod colors;
 mod delta_e;
 mod ends;
 mod notes;

@@ -46,7 +46,7 @@ fn density(file: &[u8], format: OutputFormat) -> Option<(u32, u32)> {
     match format {
         OutputFormat::Png => {
             let reader = png::Decoder::new(Cursor::new(file)).read_info().expect("a PNG");
-            let inch = |metre: u32| (f64::from(metre) * 0.0254).round() as u32;
+            let inch = |meter: u32| (f64::from(meter) * 0.0254).round() as u32;
             reader.info().pixel_dims.map(|dims| (inch(dims.xppu), inch(dims.yppu)))
         }
         OutputFormat::Jpeg => match file[11..18] {
@@ -273,8 +273,8 @@ async fn what_a_tiff_says_comes_back_in_every_format_if_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cut_is_as_large_on_paper_as_before() {
     let plain = png(&noise(Size::new(200, 100), Channels::Rgb));
-    let metre = 11_811_u32.to_be_bytes();
-    let chunk = crate::codec::tests::png_maker::chunk(*b"pHYs", &[&metre[..], &metre, &[1]].concat());
+    let meter = 11_811_u32.to_be_bytes();
+    let chunk = crate::codec::tests::png_maker::chunk(*b"pHYs", &[&meter[..], &meter, &[1]].concat());
     let sent = [&plain[..33], &chunk, &plain[33..]].concat();
     let resize = Resize::To { width: Some(300), height: Some(300), fit: crate::geometry::Fit::Cover };
     let options = Options { resize, ..options(OutputFormat::Png) };

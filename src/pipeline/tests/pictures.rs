@@ -22,7 +22,7 @@ async fn a_file_streamed_through_tiles_is_the_picture_enlarged_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alpha_is_enlarged_beside_the_colours() {
+async fn alpha_is_enlarged_beside_the_colors() {
     let pipeline = bicubic();
     for channels in [Channels::GrayAlpha, Channels::Rgba] {
         let picture = noise(Size::new(70, 41), channels);

@@ -55,9 +55,9 @@ fn independent(picture: &Raster, cut: (f64, f64, f64, f64), size: Size) -> Vec<f
     };
     let taps = |i: u32, from: f64, length: f64, count: u32, source: u32| {
         let step = length / f64::from(count);
-        let (centre, wide) = (from + (f64::from(i) + 0.5) * step - 0.5, step.max(1.0));
-        let all = (centre - 2.0 * wide).floor() as i64..=(centre + 2.0 * wide).ceil() as i64;
-        let taps: Vec<(u32, f64)> = all.map(|at| (mirrored(at, source), keys((at as f64 - centre) / wide))).collect();
+        let (center, wide) = (from + (f64::from(i) + 0.5) * step - 0.5, step.max(1.0));
+        let all = (center - 2.0 * wide).floor() as i64..=(center + 2.0 * wide).ceil() as i64;
+        let taps: Vec<(u32, f64)> = all.map(|at| (mirrored(at, source), keys((at as f64 - center) / wide))).collect();
         let sum: f64 = taps.iter().map(|tap| tap.1).sum();
         taps.into_iter().map(move |(at, weight)| (at, weight / sum)).collect::<Vec<_>>()
     };
@@ -147,7 +147,7 @@ async fn below_the_upload_it_is_reduced_without_a_network() {
 async fn scale_one_gives_back_the_very_pixels() {
     let pipeline = bicubics(&[2]);
     for channels in [Channels::Gray, Channels::GrayAlpha, Channels::Rgb, Channels::Rgba] {
-        // Some of it is clear, and has colours under it.
+        // Some of it is clear, and has colors under it.
         let picture = noise(Size::new(57, 43), channels);
         assert!(made(&pipeline, &picture, by("1")).await.samples() == picture.samples(), "{channels:?}");
     }
@@ -233,7 +233,7 @@ async fn a_reduction_shows_no_halo_on_black_or_white() {
         let expected = independent(&flat, all_of(&flat), out.size());
         let seen: Vec<u8> = (0..24 * 24).map(|at| (over(&out, at % 24, at / 24, ground) + 0.5) as u8).collect();
         let seen = Raster::new(out.size(), Channels::Gray, Samples::U8(seen));
-        // Clamped overshoot, of colour and alpha apart, makes up to 10; averaged without weights, the rim is 40 off.
+        // Clamped overshoot, of color and alpha apart, makes up to 10; averaged without weights, the rim is 40 off.
         assert_near(&seen, &expected, 12.0, &format!("on {ground}"));
     }
     // Reduced after a network, what is clear stays clear and what is solid stays solid.

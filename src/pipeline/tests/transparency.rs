@@ -8,12 +8,12 @@ fn wish(format: OutputFormat, alpha: Transparency, background: [u8; 3]) -> Optio
     Options { fidelity, ..options(format) }
 }
 
-/// A disc of one colour, opaque, in garbage that is clear.
-fn disc(colour: [u8; 3], garbage: [u8; 3]) -> Raster {
+/// A disc of one color, opaque, in garbage that is clear.
+fn disc(color: [u8; 3], garbage: [u8; 3]) -> Raster {
     let inside = |x: i32, y: i32| (x - 20).pow(2) + (y - 20).pow(2) < 200;
     let pixels = (0..40).flat_map(|y| (0..40).map(move |x| (x, y)));
     let samples = pixels.flat_map(|(x, y)| {
-        let ([r, g, b], a) = if inside(x, y) { (colour, 255) } else { (garbage, 0) };
+        let ([r, g, b], a) = if inside(x, y) { (color, 255) } else { (garbage, 0) };
         [r, g, b, a]
     });
     Raster::new(Size::new(40, 40), Channels::Rgba, Samples::U8(samples.collect()))
@@ -39,7 +39,7 @@ async fn no_halo_on_black_nor_on_white_and_interiors_are_exact() {
         let (out, plan) = enlarged(&disc(red, garbage), wish(OutputFormat::Png, Transparency::Keep, [0; 3])).await;
         assert_eq!((out.channels(), plan.conversions.len()), (Channels::Rgba, 0));
         let pixels = bytes(&out).as_chunks::<4>().0;
-        // Whatever is seen at all has the colour of the disc.
+        // Whatever is seen at all has the color of the disc.
         assert!(pixels.iter().all(|[r, g, b, a]| *a == 0 || [*r, *g, *b] == red), "{garbage:?}");
         let at = |x: usize, y: usize| pixels[y * 80 + x][3];
         assert_eq!((at(40, 40), at(2, 2)), (255, 0));
@@ -54,8 +54,8 @@ async fn jpeg_lies_on_the_background_and_says_so() {
         let (out, plan) = enlarged(&picture, wish(OutputFormat::Jpeg, Transparency::Keep, background)).await;
         assert_eq!((out.channels(), &plan.conversions[..]), (Channels::Rgb, &[Conversion::AlphaFlattened][..]));
         assert_eq!(plan.background, Some(Background(background).to_string()));
-        let near = |x: usize, y: usize, colour: [u8; 3]| {
-            bytes(&out).as_chunks::<3>().0[y * 80 + x].iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= 3)
+        let near = |x: usize, y: usize, color: [u8; 3]| {
+            bytes(&out).as_chunks::<3>().0[y * 80 + x].iter().zip(color).all(|(a, b)| a.abs_diff(b) <= 3)
         };
         assert!(near(2, 2, background) && near(77, 77, background) && near(40, 40, [200, 40, 40]), "{background:?}");
     }
@@ -63,7 +63,7 @@ async fn jpeg_lies_on_the_background_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_may_be_flattened_in_any_format() {
-    // Half transparent all over: 0.2 of the colour.
+    // Half transparent all over: 0.2 of the color.
     let picture = Raster::new(Size::new(3, 3), Channels::Rgba, Samples::U8([200, 0, 80, 51].repeat(9)));
     let (out, _) = enlarged(&picture, wish(OutputFormat::Png, Transparency::Flatten, [255; 3])).await;
     assert!(out.channels() == Channels::Rgb && out.samples() == &Samples::U8([244, 204, 220].repeat(36)));
@@ -76,7 +76,7 @@ async fn a_picture_may_be_flattened_in_any_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gray_stays_gray_on_gray_and_is_coloured_on_a_colour() {
+async fn gray_stays_gray_on_gray_and_is_colored_on_a_color() {
     let picture = Raster::new(Size::new(2, 2), Channels::GrayAlpha, Samples::U8([100, 0].repeat(4)));
     let (out, plan) = enlarged(&picture, wish(OutputFormat::Png, Transparency::Flatten, [7; 3])).await;
     assert!(out.channels() == Channels::Gray && out.samples() == &Samples::U8(vec![7; 16]));
@@ -88,8 +88,8 @@ async fn gray_stays_gray_on_gray_and_is_coloured_on_a_colour() {
 
 #[test]
 fn backgrounds_are_six_digits() {
-    for (text, colour) in [("ffffff", [255; 3]), ("#00ff7F", [0, 255, 127])] {
-        assert_eq!(text.parse(), Ok(Background(colour)));
+    for (text, color) in [("ffffff", [255; 3]), ("#00ff7F", [0, 255, 127])] {
+        assert_eq!(text.parse(), Ok(Background(color)));
     }
     for text in ["", "#", "fff", "#fffffff", "gggggg", "+12345", "white", "ééé"] {
         assert!(text.parse::<Background>().is_err(), "{text}");

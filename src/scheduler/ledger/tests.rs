@@ -91,15 +91,15 @@ fn a_refused_request_leaves_no_trace() {
 }
 
 #[test]
-fn cancelling_drops_what_waits_and_keeps_the_budget_of_what_runs() {
+fn canceling_drops_what_waits_and_keeps_the_budget_of_what_runs() {
     let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (flow, mut results) = admit(&mut ledger, now, (20, 100, 9.0), 10).expect("fits");
     let batch = take(&mut ledger, now).expect("work");
     assert_eq!(figures(&ledger), (6, 20, 100));
-    assert_eq!(carry_out(ledger.cancel(flow)), [(NetworkId(0), Fate::Cancelled, 6)]);
+    assert_eq!(carry_out(ledger.cancel(flow)), [(NetworkId(0), Fate::Canceled, 6)]);
     assert_eq!(figures(&ledger), (0, 4, 100));
     assert!(take(&mut ledger, now).is_none());
-    assert_eq!(settle(&mut ledger, batch, now), [(NetworkId(0), Fate::Cancelled, 1); 4]);
+    assert_eq!(settle(&mut ledger, batch, now), [(NetworkId(0), Fate::Canceled, 1); 4]);
     assert_eq!(figures(&ledger), (0, 0, 0));
     assert!(results.try_recv().is_err(), "nobody asked any more");
 }
@@ -111,7 +111,7 @@ fn overdue_tiles_are_dropped_before_a_batch_is_made() {
     let (in_time, _results) = admit(&mut ledger, now, (5, 1, 10.1), 2).expect("fits");
     assert_eq!(ledger.take(now + seconds(9.9)).0.map(|batch| batch.jobs.len()), Some(4));
     let (batch, effects) = ledger.take(now + seconds(10.0));
-    assert_eq!(effects.counts, [(NetworkId(0), Fate::Cancelled, 3)]);
+    assert_eq!(effects.counts, [(NetworkId(0), Fate::Canceled, 3)]);
     assert_eq!(effects.dropped.len(), 3);
     carry_out(effects);
     assert!(batch.is_none(), "the two of the other request were in the first batch");
@@ -123,7 +123,7 @@ fn overdue_tiles_are_dropped_before_a_batch_is_made() {
 fn a_failed_tile_fails_its_request_once_and_frees_its_tiles() {
     let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (flow, mut results) = admit(&mut ledger, now, (20, 100, 9.0), 10).expect("fits");
-    let (neighbour, mut unharmed) = admit(&mut ledger, now, (2, 100, 9.0), 2).expect("fits");
+    let (neighbor, mut unharmed) = admit(&mut ledger, now, (2, 100, 9.0), 2).expect("fits");
     let batch = take(&mut ledger, now).expect("work");
     let outcomes = batch.jobs.into_iter().map(|job| {
         let bad = job.flow == flow;
@@ -132,7 +132,7 @@ fn a_failed_tile_fails_its_request_once_and_frees_its_tiles() {
     let outcomes = outcomes.collect();
     let counts = carry_out(ledger.settle(outcomes, now));
     assert_eq!(counts.iter().filter(|(_, fate, _)| *fate == Fate::Done).count(), 2);
-    assert!(counts.contains(&(NetworkId(0), Fate::Cancelled, 8)));
+    assert!(counts.contains(&(NetworkId(0), Fate::Canceled, 8)));
     assert_eq!(figures(&ledger), (0, 0, 200), "tiles are free; bytes are held while the tickets live");
     assert!(matches!(results.try_recv(), Ok(Err(TileError::Panicked))));
     assert!(results.try_recv().is_err());
@@ -141,7 +141,7 @@ fn a_failed_tile_fails_its_request_once_and_frees_its_tiles() {
     let effects = ledger.submit(flow, tile(10, now)).expect("ignored");
     assert_eq!(effects.dropped.len(), 1);
     carry_out(ledger.cancel(flow));
-    carry_out(ledger.cancel(neighbour));
+    carry_out(ledger.cancel(neighbor));
     assert_eq!(figures(&ledger), (0, 0, 0));
 }
 

@@ -7,18 +7,18 @@ use image::{ExtendedColorType, ImageFormat};
 
 use super::picture::Picture;
 
-/// Places of the colours of a palette.
-const COLOURS: u32 = 256;
+/// Places of the colors of a palette.
+const COLORS: u32 = 256;
 
 /// What kind of file, and how it is laid out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Container {
-    /// `key`: a colour that no pixel has stands for what is clear.
+    /// `key`: a color that no pixel has stands for what is clear.
     Png {
         sixteen: bool,
         key: bool,
     },
-    /// A PNG of a list of colours; `alpha`: each with its own.
+    /// A PNG of a list of colors; `alpha`: each with its own.
     Palette {
         alpha: bool,
     },
@@ -70,15 +70,15 @@ impl Container {
 }
 
 /// One of a palette: smooth, so that a smooth picture of them is smooth.
-fn colour(index: u8) -> [u8; 4] {
+fn color(index: u8) -> [u8; 4] {
     [index, 255 - index, 60 + index / 2, 120 + index / 2]
 }
 
 impl Picture {
-    /// The colours for which the first channel stands.
+    /// The colors for which the first channel stands.
     pub fn of_palette(&self, channels: usize) -> Self {
-        let colours = self.levels.iter().step_by(self.channels).map(|level| colour(level.round() as u8));
-        let levels = colours.flat_map(|colour| colour.into_iter().take(channels).map(f64::from)).collect();
+        let colors = self.levels.iter().step_by(self.channels).map(|level| color(level.round() as u8));
+        let levels = colors.flat_map(|color| color.into_iter().take(channels).map(f64::from)).collect();
         Self { channels, levels, ..*self }
     }
 
@@ -99,7 +99,7 @@ impl Picture {
             Container::Png { .. } | Container::Palette { .. } => self.png(container, dots, profile),
             Container::Tiff { sixteen, big, orientation } => self.tiff(sixteen, big, orientation, dots),
             Container::Gif => {
-                let palette: Vec<u8> = (0..COLOURS).flat_map(|i| colour(i as u8).into_iter().take(3)).collect();
+                let palette: Vec<u8> = (0..COLORS).flat_map(|i| color(i as u8).into_iter().take(3)).collect();
                 let buffer = self.levels.iter().step_by(self.channels).map(|level| *level as u8).collect();
                 let (width, height) = (width as u16, height as u16);
                 let frame = gif::Frame { width, height, buffer: Cow::Owned(buffer), ..gif::Frame::default() };
@@ -110,16 +110,15 @@ impl Picture {
                 file
             }
             Container::Jpeg { .. } | Container::WebP | Container::Bmp => {
-                let colour =
+                let color =
                     [ExtendedColorType::L8, ExtendedColorType::La8, ExtendedColorType::Rgb8, ExtendedColorType::Rgba8];
                 let format = match container {
                     Container::Jpeg { .. } => ImageFormat::Jpeg,
                     Container::WebP => ImageFormat::WebP,
                     _ => ImageFormat::Bmp,
                 };
-                let (colour, mut out) = (colour[self.channels - 1], Cursor::new(Vec::new()));
-                image::write_buffer_with_format(&mut out, &self.eight(), width, height, colour, format)
-                    .expect("memory");
+                let (color, mut out) = (color[self.channels - 1], Cursor::new(Vec::new()));
+                image::write_buffer_with_format(&mut out, &self.eight(), width, height, color, format).expect("memory");
                 let file = out.into_inner();
                 match container {
                     Container::Jpeg { orientation } => [&file[..2], &exif(orientation), &file[2..]].concat(),
@@ -134,27 +133,27 @@ impl Picture {
         info.bit_depth = if container.is_deep() { png::BitDepth::Sixteen } else { png::BitDepth::Eight };
         info.icc_profile = profile.map(Cow::Borrowed);
         info.pixel_dims = dots.map(|dots| {
-            let metre = (f64::from(dots) / 0.0254).round() as u32;
-            png::PixelDimensions { xppu: metre, yppu: metre, unit: png::Unit::Meter }
+            let meter = (f64::from(dots) / 0.0254).round() as u32;
+            png::PixelDimensions { xppu: meter, yppu: meter, unit: png::Unit::Meter }
         });
         let all = if container.is_deep() { self.sixteen(true) } else { self.eight() };
         let pixel = all.len() / (self.width * self.height) as usize;
         // Of every pixel so many bytes.
         let first = |count| all.chunks_exact(pixel).flat_map(|pixel| &pixel[..count]).copied().collect::<Vec<_>>();
-        let colours = if self.channels < 3 { 1 } else { 3 };
+        let colors = if self.channels < 3 { 1 } else { 3 };
         let samples = match container {
             Container::Palette { alpha } => {
                 info.color_type = png::ColorType::Indexed;
-                let colours = || (0..COLOURS).map(|i| colour(i as u8));
-                info.palette = Some(colours().flat_map(|[r, g, b, _]| [r, g, b]).collect());
-                info.trns = alpha.then(|| colours().map(|[.., a]| a).collect());
+                let colors = || (0..COLORS).map(|i| color(i as u8));
+                info.palette = Some(colors().flat_map(|[r, g, b, _]| [r, g, b]).collect());
+                info.trns = alpha.then(|| colors().map(|[.., a]| a).collect());
                 first(1)
             }
             Container::Png { key: true, .. } => {
-                info.color_type = if colours == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb };
+                info.color_type = if colors == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb };
                 // Black, which no wave reaches.
-                info.trns = Some(vec![0; 2 * colours].into());
-                first(pixel / self.channels * colours)
+                info.trns = Some(vec![0; 2 * colors].into());
+                first(pixel / self.channels * colors)
             }
             _ => {
                 info.color_type = match self.channels {
@@ -200,7 +199,7 @@ impl Picture {
         if let Some(dots) = dots {
             entries.extend([(282, ratio, vec![dots, 1]), (283, ratio, vec![dots, 1]), (296, short, vec![2])]);
         }
-        // Alpha that the colours were not multiplied by.
+        // Alpha that the colors were not multiplied by.
         entries.extend(alpha.then(|| (338, short, vec![2])));
         let mut file = [if big { b"MM".to_vec() } else { b"II".to_vec() }, number(42, 2), vec![0; 4], samples].concat();
         let mut directory = number(entries.len() as u32, 2);

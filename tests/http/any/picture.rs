@@ -33,8 +33,8 @@ impl Picture {
 
     /// From samples of 8 or 16 bits.
     pub fn decoded(picture: &DynamicImage) -> (Self, u8) {
-        let (width, height, colour) = (picture.width(), picture.height(), picture.color());
-        let bits = (colour.bits_per_pixel() / u16::from(colour.channel_count())) as u8;
+        let (width, height, color) = (picture.width(), picture.height(), picture.color());
+        let bits = (color.bits_per_pixel() / u16::from(color.channel_count())) as u8;
         let levels = match picture {
             DynamicImage::ImageLuma8(v) => v.iter().map(|level| f64::from(*level)).collect(),
             DynamicImage::ImageLumaA8(v) => v.iter().map(|level| f64::from(*level)).collect(),
@@ -46,7 +46,7 @@ impl Picture {
             DynamicImage::ImageRgba16(v) => v.iter().map(|level| f64::from(*level) / 257.0).collect(),
             other => panic!("an answer in {:?}", other.color()),
         };
-        (Self { width, height, channels: usize::from(colour.channel_count()), levels }, bits)
+        (Self { width, height, channels: usize::from(color.channel_count()), levels }, bits)
     }
 
     pub fn at(&self, x: u32, y: u32, channel: usize) -> f64 {
@@ -81,13 +81,13 @@ impl Picture {
         };
         let taps = |i: u32, from: f64, shown: f64, count: u32, side: u32| -> Vec<(u32, f64)> {
             let step = shown / f64::from(count);
-            let (centre, wide) = (from + (f64::from(i) + 0.5) * step - 0.5, step.max(1.0));
+            let (center, wide) = (from + (f64::from(i) + 0.5) * step - 0.5, step.max(1.0));
             let folded = |at: i64| {
                 let at = at.rem_euclid(2 * i64::from(side));
                 at.min(2 * i64::from(side) - 1 - at) as u32
             };
-            let all = (centre - 2.0 * wide).floor() as i64..=(centre + 2.0 * wide).ceil() as i64;
-            let taps: Vec<_> = all.map(|at| (folded(at), cubic((at as f64 - centre) / wide))).collect();
+            let all = (center - 2.0 * wide).floor() as i64..=(center + 2.0 * wide).ceil() as i64;
+            let taps: Vec<_> = all.map(|at| (folded(at), cubic((at as f64 - center) / wide))).collect();
             let sum: f64 = taps.iter().map(|tap| tap.1).sum();
             taps.into_iter().map(|(at, weight)| (at, weight / sum)).collect()
         };
@@ -109,7 +109,7 @@ impl Picture {
         Self { width, height, channels: count, levels }
     }
 
-    /// Colours times their alpha, as they are seen; or taken out of it again.
+    /// Colors times their alpha, as they are seen; or taken out of it again.
     pub fn weighted(mut self, weight: impl Fn(f64, f64) -> f64) -> Self {
         let count = self.channels;
         for pixel in self.levels.chunks_exact_mut(count).filter(|_| count.is_multiple_of(2)) {
@@ -119,16 +119,16 @@ impl Picture {
         self
     }
 
-    /// In these channels, over this colour if its alpha goes.
+    /// In these channels, over this color if its alpha goes.
     pub fn laid_out(&self, channels: usize, background: [u8; 3]) -> Self {
         let (alpha, kept) = (self.channels.is_multiple_of(2), channels.is_multiple_of(2));
-        let colours = channels - usize::from(kept);
+        let colors = channels - usize::from(kept);
         let mut levels = Vec::new();
         for pixel in self.levels.chunks_exact(self.channels) {
             let share = if alpha && !kept { (pixel[self.channels - 1] / 255.0).clamp(0.0, 1.0) } else { 1.0 };
             let under = |c: usize| f64::from(background[c]) * (1.0 - share);
             let own = |c: usize| if self.channels < 3 { pixel[0] } else { pixel[c] };
-            levels.extend((0..colours).map(|c| own(c) * share + under(c)));
+            levels.extend((0..colors).map(|c| own(c) * share + under(c)));
             levels.extend(kept.then(|| pixel[self.channels - 1]));
         }
         Self { channels, levels, ..*self }

@@ -34,11 +34,11 @@ impl<'a> Animation<'a> {
     pub fn read(file: &'a [u8]) -> Result<Self, CodecError> {
         let mut chunks = Chunks::new(file);
         let header = chunks.clone().next().map(|chunk| chunk.data()).unwrap_or_default();
-        let ImageHeader { size, colour, .. } = image_header(&mut chunks)?;
-        let mut selection = Selection::new(colour);
+        let ImageHeader { size, color, .. } = image_header(&mut chunks)?;
+        let mut selection = Selection::new(color);
         let mut read = Self {
             canvas: size,
-            channels: colour.channels(false),
+            channels: color.channels(false),
             frames: vec![],
             header,
             shared: vec![],
@@ -60,7 +60,7 @@ impl<'a> Animation<'a> {
                 _ => {}
             }
         }
-        read.channels = colour.channels(selection.transparency);
+        read.channels = color.channels(selection.transparency);
         let transparent = read.channels.has_alpha();
         read.frames.iter_mut().for_each(|frame| frame.drawn.transparent = transparent);
         Ok(read)

@@ -9,8 +9,8 @@ use flate2::read::ZlibDecoder;
 use super::Header;
 use super::frames::{Frames, is_opaque, work_of};
 use crate::codec::Interrupt;
-use crate::codec::colour::profile;
-use crate::codec::colour::signals::{Signalled, Signals};
+use crate::codec::color::profile;
+use crate::codec::color::signals::{Signaled, Signals};
 use crate::codec::interrupt::SLICE;
 use crate::codec::notes::texts::Texts;
 use crate::codec::notes::{Density, Notes};
@@ -77,9 +77,9 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
-/// Colour types of the standard.
+/// Color types of the standard.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Colour {
+enum Color {
     Gray,
     Rgb,
     Palette,
@@ -87,7 +87,7 @@ enum Colour {
     Rgba,
 }
 
-impl Colour {
+impl Color {
     /// `None` if the standard does not have this pair.
     fn new(kind: u8, bits: u8) -> Option<Self> {
         Some(match (kind, bits) {
@@ -113,26 +113,26 @@ impl Colour {
 /// Which chunks pixels depend on. Header and decoder both ask it, so that they cannot disagree on transparency.
 #[derive(Clone, Copy)]
 struct Selection {
-    colour: Colour,
+    color: Color,
     palette: bool,
     transparency: bool,
     pixels: bool,
 }
 
 impl Selection {
-    const fn new(colour: Colour) -> Self {
-        Self { colour, palette: false, transparency: false, pixels: false }
+    const fn new(color: Color) -> Self {
+        Self { color, palette: false, transparency: false, pixels: false }
     }
 
     /// Whether the next chunk counts. A `tRNS` that is too short, too late or the second one does not.
     fn takes(&mut self, chunk: &Chunk) -> bool {
         match &chunk.kind {
             b"tRNS" => {
-                let fits = match self.colour {
-                    Colour::Gray => (2..=256).contains(&chunk.length),
-                    Colour::Rgb => (6..=256).contains(&chunk.length),
-                    Colour::Palette => self.palette && (1..=256).contains(&chunk.length),
-                    Colour::GrayAlpha | Colour::Rgba => false,
+                let fits = match self.color {
+                    Color::Gray => (2..=256).contains(&chunk.length),
+                    Color::Rgb => (6..=256).contains(&chunk.length),
+                    Color::Palette => self.palette && (1..=256).contains(&chunk.length),
+                    Color::GrayAlpha | Color::Rgba => false,
                 };
                 let takes = fits && !self.transparency && !self.pixels;
                 self.transparency |= takes;
@@ -154,7 +154,7 @@ impl Selection {
 struct ImageHeader {
     size: Size,
     bits: u8,
-    colour: Colour,
+    color: Color,
 }
 
 fn image_header(chunks: &mut Chunks) -> Result<ImageHeader, CodecError> {
@@ -181,16 +181,16 @@ fn image_header(chunks: &mut Chunks) -> Result<ImageHeader, CodecError> {
     if size.width == 0 || size.height == 0 {
         return Err(damaged("has a side of zero"));
     }
-    let colour = Colour::new(kind, bits)
-        .ok_or_else(|| damaged(&format!("has colour type {kind} with {bits} bits, which does not exist")))?;
-    Ok(ImageHeader { size, bits, colour })
+    let color = Color::new(kind, bits)
+        .ok_or_else(|| damaged(&format!("has color type {kind} with {bits} bits, which does not exist")))?;
+    Ok(ImageHeader { size, bits, color })
 }
 
 /// What the chunks say. A file that breaks off after its `IHDR` is judged by what is there.
 pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let mut chunks = Chunks::new(file);
-    let ImageHeader { size, bits, colour } = image_header(&mut chunks)?;
-    let mut selection = Selection::new(colour);
+    let ImageHeader { size, bits, color } = image_header(&mut chunks)?;
+    let mut selection = Selection::new(color);
     let mut told = Told::default();
     let mut orientation = None;
     let mut count = 1;
@@ -213,10 +213,10 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
             _ => {}
         }
     }
-    let (icc, icc_made) = told.settle(colour.channels(false).colours() == 1)?;
+    let (icc, icc_made) = told.settle(color.channels(false).colors() == 1)?;
     let depth = if bits == 16 { Depth::Sixteen } else { Depth::Eight };
     let frames = Frames::choose("PNG", "frame", u64::from(count), frame)?;
-    let mut channels = colour.channels(selection.transparency);
+    let mut channels = color.channels(selection.transparency);
     let mut working = working_bytes(size, channels, depth);
     let mut work = size.pixels();
     if count > 1 {
@@ -248,7 +248,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
 
 /// Channels of what is shown of an animation: parts of the canvas may have nothing drawn on them.
 const fn shown_channels(drawn: Channels, opaque: bool) -> Channels {
-    match (drawn.colours(), opaque) {
+    match (drawn.colors(), opaque) {
         (1, true) => Channels::Gray,
         (1, false) => Channels::GrayAlpha,
         (_, true) => Channels::Rgb,
@@ -267,7 +267,7 @@ fn frames(animation: &Chunk) -> u32 {
     animation.data().first_chunk().map_or(0, |n| u32::from_be_bytes(*n))
 }
 
-/// What the chunks for colour say. Of each kind the first counts, whatever comes of it: a second profile would be
+/// What the chunks for color say. Of each kind the first counts, whatever comes of it: a second profile would be
 /// inflated for nothing.
 #[derive(Default)]
 struct Told {
@@ -302,11 +302,11 @@ impl Told {
     /// The profile that counts, and whether it was made here.
     fn settle(&mut self, gray: bool) -> Result<(Option<Vec<u8>>, bool), CodecError> {
         match self.signals.strong(gray) {
-            Signalled::HighDynamicRange(transfer) => return Err(CodecError::HighDynamicRange(transfer)),
-            Signalled::Profile(made) => return Ok((Some(made), true)),
-            Signalled::Srgb => return Ok((None, false)),
-            Signalled::Unreadable => Warning::ColourChunksUnreadable.add_to(&mut self.warnings),
-            Signalled::Nothing => {}
+            Signaled::HighDynamicRange(transfer) => return Err(CodecError::HighDynamicRange(transfer)),
+            Signaled::Profile(made) => return Ok((Some(made), true)),
+            Signaled::Srgb => return Ok((None, false)),
+            Signaled::Unreadable => Warning::ColorChunksUnreadable.add_to(&mut self.warnings),
+            Signaled::Nothing => {}
         }
         match self.profile.take() {
             Some(profile) => return Ok((Some(profile), false)),
@@ -314,8 +314,8 @@ impl Told {
             None => {}
         }
         match self.signals.weak(gray) {
-            Signalled::Profile(made) => return Ok((Some(made), true)),
-            Signalled::Unreadable => Warning::ColourChunksUnreadable.add_to(&mut self.warnings),
+            Signaled::Profile(made) => return Ok((Some(made), true)),
+            Signaled::Unreadable => Warning::ColorChunksUnreadable.add_to(&mut self.warnings),
             _ => {}
         }
         Ok((None, false))
@@ -351,9 +351,9 @@ pub struct Essential<'a> {
 impl<'a> Essential<'a> {
     /// Fails where [`header`] would.
     pub fn new(file: &'a [u8], interrupt: &'a Interrupt) -> Result<Self, CodecError> {
-        let ImageHeader { colour, .. } = image_header(&mut Chunks::new(file))?;
+        let ImageHeader { color, .. } = image_header(&mut Chunks::new(file))?;
         let current = file.get(..SIGNATURE).unwrap_or_default();
-        Ok(Self { chunks: Chunks::new(file), selection: Selection::new(colour), current, interrupt })
+        Ok(Self { chunks: Chunks::new(file), selection: Selection::new(color), current, interrupt })
     }
 }
 

@@ -80,7 +80,7 @@ pub enum Photometric {
     BlackIsZero,
     /// Red, green, blue.
     Rgb,
-    /// A number of a colour in a list.
+    /// A number of a color in a list.
     Palette,
     /// Four inks.
     Cmyk,
@@ -128,14 +128,14 @@ pub enum Cut {
     Tiles,
 }
 
-/// What becomes of the sample after the colours.
+/// What becomes of the sample after the colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
     /// There is none, or it means nothing that can be shown.
     None,
-    /// Alpha beside the colours.
+    /// Alpha beside the colors.
     Alpha,
-    /// Alpha that the colours were multiplied by.
+    /// Alpha that the colors were multiplied by.
     Premultiplied,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Page<'a> {
             6 => return Err(unsupported("is in YCbCr without JPEG")),
             8..=10 => return Err(unsupported("is in CIE L*a*b*")),
             32_803 | 34_892 => return Err(unsupported("holds a camera's raw data")),
-            other => return Err(unsupported(&format!("has colours of kind {other}"))),
+            other => return Err(unsupported(&format!("has colors of kind {other}"))),
         };
         if directory.find(tag::SAMPLE_FORMAT).is_some_and(|f| f.iter().any(|kind| !matches!(kind, 1 | 4))) {
             return Err(unsupported("has samples that are floating-point or signed numbers"));
@@ -260,7 +260,7 @@ impl<'a> Page<'a> {
             return Err(unsupported("is packed with the bits of each byte turned around"));
         }
         if self.photometric == Photometric::Palette && self.palette.is_none_or(|p| p.len() < 3 << self.bits) {
-            return Err(damaged("has no whole list of colours"));
+            return Err(damaged("has no whole list of colors"));
         }
         Ok(())
     }
@@ -327,7 +327,7 @@ impl<'a> Page<'a> {
         self.file.bytes.get(offset..offset.checked_add(length)?)
     }
 
-    /// The colours of the list in 8 bits. They are stored in 16, yet writers of old left the high bytes empty.
+    /// The colors of the list in 8 bits. They are stored in 16, yet writers of old left the high bytes empty.
     pub fn palette(&self) -> Vec<[u8; 3]> {
         let Some(stored) = self.palette else { return Vec::new() };
         let count = 1 << self.bits;
@@ -359,7 +359,7 @@ impl<'a> Page<'a> {
         if self.bits == 16 { Depth::Sixteen } else { Depth::Eight }
     }
 
-    /// Two rows of a chunk, the tables of an unpacker and a list of colours; a turned copy of the largest chunk; for
+    /// Two rows of a chunk, the tables of an unpacker and a list of colors; a turned copy of the largest chunk; for
     /// JPEG a chunk's file, its pixels, and at worst its coefficients and all rows in full size beside them.
     fn working_bytes(&self) -> u64 {
         let largest = || self.lengths.iter().max().unwrap_or(0).min(self.file.bytes.len() as u64);
@@ -390,13 +390,13 @@ fn bits(directory: &Directory, samples: u64) -> Result<u32, CodecError> {
 }
 
 fn extra(directory: &Directory, photometric: Photometric, samples: u64) -> Extra {
-    let colours = match photometric {
+    let colors = match photometric {
         Photometric::WhiteIsZero | Photometric::BlackIsZero | Photometric::Palette => 1,
         Photometric::Rgb | Photometric::YCbCr => 3,
         Photometric::Cmyk => 4,
     };
     match directory.number(tag::EXTRA_SAMPLES) {
-        _ if samples <= colours || photometric == Photometric::Cmyk => Extra::None,
+        _ if samples <= colors || photometric == Photometric::Cmyk => Extra::None,
         Some(1) => Extra::Premultiplied,
         Some(2) => Extra::Alpha,
         _ => Extra::None,

@@ -15,7 +15,7 @@ use crate::units::Size;
 
 /// What is wanted of the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colours {
+pub enum Colors {
     /// One luma sample a pixel.
     Gray,
     /// Red, green, blue, whatever the file has of one or three components.
@@ -26,20 +26,20 @@ pub enum Colours {
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     // How many scans there may be, the probe bounds by the work that they are.
-    let read = |colours| pixels(bytes, &[stored], colours, usize::MAX, interrupt);
+    let read = |colors| pixels(bytes, &[stored], colors, usize::MAX, interrupt);
     if let Some(coding) = inks_of(bytes) {
-        let mut stored = read(Colours::AsStored)?;
+        let mut stored = read(Colors::AsStored)?;
         inks::amounts(&mut stored, coding);
         return Ok(Samples::U8(cmyk::to_rgb(&stored, probe.press.as_ref())));
     }
-    read(if probe.channels == Channels::Gray { Colours::Gray } else { Colours::Rgb }).map(Samples::U8)
+    read(if probe.channels == Channels::Gray { Colors::Gray } else { Colors::Rgb }).map(Samples::U8)
 }
 
 /// The samples of a file that has one of these sizes. Of another, nothing is allocated.
 pub fn pixels(
     bytes: &[u8],
     sizes: &[Size],
-    colours: Colours,
+    colors: Colors,
     max_scans: usize,
     interrupt: &Interrupt,
 ) -> Result<Vec<u8>, CodecError> {
@@ -54,7 +54,7 @@ pub fn pixels(
         .set_max_width(longest(|size| size.width))
         .set_max_height(longest(|size| size.height))
         .jpeg_set_max_scans(scans)
-        .jpeg_set_out_colorspace(if colours == Colours::Gray { ColorSpace::Luma } else { ColorSpace::RGB });
+        .jpeg_set_out_colorspace(if colors == Colors::Gray { ColorSpace::Luma } else { ColorSpace::RGB });
     let mut source = Source::new(bytes, interrupt);
     let mut decoder = JpegDecoder::new_with_options(&mut source, options);
     let broken = |error: zune_jpeg::errors::DecodeErrors| {
@@ -62,7 +62,7 @@ pub fn pixels(
         damaged("JPEG")
     };
     decoder.decode_headers().map_err(broken)?;
-    if colours == Colours::AsStored {
+    if colors == Colors::AsStored {
         options = options.jpeg_set_out_colorspace(decoder.input_colorspace().ok_or_else(|| damaged("JPEG"))?);
         decoder.set_options(options);
     }

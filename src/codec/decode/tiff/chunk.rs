@@ -7,7 +7,7 @@ use fax::decoder::{DecodeStatus, Group4Decoder};
 use flate2::read::ZlibDecoder;
 use weezl::{BitOrder, LzwStatus};
 
-use super::super::jpeg::{self, Colours};
+use super::super::jpeg::{self, Colors};
 use crate::codec::Interrupt;
 use crate::codec::container::tiff::{Compression, Cut, Page, Photometric};
 use crate::units::Size;
@@ -134,7 +134,7 @@ impl<'a> Fax<'a> {
         }
         self.row.clear();
         self.row.resize(usize::from(self.width).div_ceil(8), 0);
-        // Where the colour changes, from white; the last run goes to the end of the row.
+        // Where the color changes, from white; the last run goes to the end of the row.
         let (runs, last) = self.decoder.transition().as_chunks::<2>();
         for [black, white] in runs {
             set_bits(&mut self.row, *black, (*white).min(self.width));
@@ -177,16 +177,16 @@ fn photo(page: &Page, packed: &[u8], rows: u32, interrupt: &Interrupt) -> io::Re
     };
     let data = packed.strip_prefix(&START).ok_or_else(broken)?;
     let file = [&START, tables, data].concat();
-    let colours = match (page.photometric, page.samples_together()) {
-        (_, 1) => Colours::Gray,
-        (Photometric::YCbCr, _) => Colours::Rgb,
+    let colors = match (page.photometric, page.samples_together()) {
+        (_, 1) => Colors::Gray,
+        (Photometric::YCbCr, _) => Colors::Rgb,
         // What the directory says counts, and not what a decoder would guess.
-        _ => Colours::AsStored,
+        _ => Colors::AsStored,
     };
     // The last strip may be a picture of its own height, or be padded as tiles are.
     let whole = Size::new(page.chunk.width, page.chunk.height);
     let size = if page.cut == Cut::Tiles { whole } else { Size::new(page.chunk.width, rows) };
-    let samples = jpeg::pixels(&file, &[size, whole], colours, MAX_SCANS, interrupt).map_err(|_| broken())?;
+    let samples = jpeg::pixels(&file, &[size, whole], colors, MAX_SCANS, interrupt).map_err(|_| broken())?;
     let expected = page.row_bytes() * rows as usize;
     if samples.len() < expected { Err(broken()) } else { Ok(samples) }
 }

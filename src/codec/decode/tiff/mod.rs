@@ -8,7 +8,7 @@ mod chunk;
 use std::io::Read;
 
 use super::{Sample, cmyk, damaged, unpremultiply};
-use crate::codec::colour::Press;
+use crate::codec::color::Press;
 use crate::codec::container::tiff::{self, Extra, Page, Photometric};
 use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::{Depth, Samples};
@@ -124,7 +124,7 @@ fn packed_bits(row: &[u8], bits: u32) -> impl Iterator<Item = u32> + '_ {
         .flat_map(move |byte| (0..per_byte).map(move |i| u32::from(*byte) >> (8 - bits * (i + 1)) & ((1 << bits) - 1)))
 }
 
-/// Each sample was stored as the difference to its neighbour on the left.
+/// Each sample was stored as the difference to its neighbor on the left.
 fn sum<T: Stored>(row: &mut [T], step: usize) {
     for i in step..row.len() {
         row[i] = row[i].plus(row[i - step]);
@@ -142,7 +142,7 @@ fn place_samples<T: Sample>(page: &Page, values: &[T], plane: usize, out: &mut [
     }
 }
 
-/// Gray that was stored from white to black, and colours that were multiplied by alpha.
+/// Gray that was stored from white to black, and colors that were multiplied by alpha.
 fn finish<T: Sample>(page: &Page, samples: &mut [T]) {
     let channels = page.channels().count();
     if page.photometric == Photometric::WhiteIsZero {

@@ -16,7 +16,7 @@ pub enum Refused {
     Tables,
 }
 
-/// What is left of an alphabet without the colour cache: green and lengths, red, blue, alpha, distances.
+/// What is left of an alphabet without the color cache: green and lengths, red, blue, alpha, distances.
 const ALPHABETS: [usize; 5] = [256 + 24, 256, 256, 256, 40];
 /// The order in which the lengths of the code for lengths are told.
 const LENGTH_ORDER: [usize; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -31,7 +31,7 @@ pub fn check(stream: &[u8], size: Size, bare: bool, budget: u64) -> Result<(), R
         bits.at = 8 + 14 + 14 + 1 + 3;
     }
     let width = transforms(&mut bits, size)?;
-    let cache = colour_cache(&mut bits)?;
+    let cache = color_cache(&mut bits)?;
     let mut groups = 1;
     if bits.number(1)? == 1 {
         let block = bits.number(3)? + 2;
@@ -65,9 +65,9 @@ fn transforms(bits: &mut Bits, size: Size) -> Result<u32, Refused> {
             }
             2 => {}
             _ => {
-                let colours = bits.number(8)? + 1;
-                picture(bits, colours, 1)?;
-                let packed = match colours {
+                let colors = bits.number(8)? + 1;
+                picture(bits, colors, 1)?;
+                let packed = match colors {
                     1..=2 => 3,
                     3..=4 => 2,
                     5..=16 => 1,
@@ -84,8 +84,8 @@ const fn shrunk(side: u32, bits: u32) -> u32 {
     side.div_ceil(1 << bits)
 }
 
-/// Size of the colour cache, 0 for none.
-fn colour_cache(bits: &mut Bits) -> Result<usize, Refused> {
+/// Size of the color cache, 0 for none.
+fn color_cache(bits: &mut Bits) -> Result<usize, Refused> {
     if bits.number(1)? == 0 {
         return Ok(0);
     }
@@ -104,7 +104,7 @@ const fn alphabets(cache: usize) -> [usize; 5] {
 /// Passes over a small picture of one group of codes. Gives back the largest number that red and green of a literal
 /// make together.
 fn picture(bits: &mut Bits, width: u32, height: u32) -> Result<u32, Refused> {
-    let cache = colour_cache(bits)?;
+    let cache = color_cache(bits)?;
     let mut codes = Vec::with_capacity(ALPHABETS.len());
     for alphabet in alphabets(cache) {
         codes.push(Code::read(bits, alphabet)?);

@@ -19,7 +19,7 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
         }
         Picture::Animated(frames) => frames,
     };
-    // The colour of the background that a file may name is for nobody: browsers leave it out.
+    // The color of the background that a file may name is for nobody: browsers leave it out.
     let mut canvas = Canvas::<u8, 4>::new(stored);
     for (number, (frame, streams)) in (0..).zip(&frames) {
         let samples = still(streams, frame.area.size, frame.transparent, interrupt)?;

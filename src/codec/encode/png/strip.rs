@@ -129,7 +129,7 @@ fn filtered(strip: &Strip) -> Vec<u8> {
     out
 }
 
-/// Whichever of the neighbours is nearest to left + above - corner.
+/// Whichever of the neighbors is nearest to left + above - corner.
 fn foretold(left: u8, above: u8, corner: u8) -> u8 {
     let (a, b, c) = (i16::from(left), i16::from(above), i16::from(corner));
     let (to_left, to_above, to_corner) = ((b - c).abs(), (a - c).abs(), (a + b - 2 * c).abs());

@@ -1,4 +1,4 @@
-//! Colours come out as they went in, whatever profile they are in.
+//! Colors come out as they went in, whatever profile they are in.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use moxcms::ColorProfile;
 use super::delta_e::{Space, adobe_rgb, delta_e, display_p3, pro_photo, srgb};
 use super::*;
 use crate::codec::Warning;
-use crate::codec::colour::signals;
-use crate::codec::colour::tests::{by_tables, made};
+use crate::codec::color::signals;
+use crate::codec::color::tests::{by_tables, made};
 use crate::pipeline::fidelity::{Conversion, Icc};
 
 /// A PNG with a profile; 8 or 16 bits.
@@ -109,7 +109,7 @@ fn apart((one, of_one): (&Raster, &Space), (other, of_other): (&Raster, &Space))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_photograph_in_three_profiles_has_the_same_colours_and_keeps_its_profile() {
+async fn one_photograph_in_three_profiles_has_the_same_colors_and_keeps_its_profile() {
     let (size, pixels) = photograph();
     let plain = raster(size, &pixels, Depth::Sixteen);
     let (reference, none, plan) = enlarged(&plain, None, wish(Icc::Keep)).await;
@@ -161,14 +161,14 @@ fn clamping() -> Arc<Pipeline> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flat_picture_of_any_colour_keeps_it_to_the_bit_in_8_bits_and_nearly_in_16() {
+async fn a_flat_picture_of_any_color_keeps_it_to_the_bit_in_8_bits_and_nearly_in_16() {
     let pipeline = clamping();
     let corners: Vec<[f64; 3]> = (0..27).map(|i| [i / 9, i / 3 % 3, i % 3].map(|v| f64::from(v) * 0.5)).collect();
     for (profile, _) in spaces() {
         for depth in [Depth::Eight, Depth::Sixteen] {
-            for colour in &corners {
+            for color in &corners {
                 let size = Size::new(3, 2);
-                let flat = raster(size, &[*colour; 6], depth);
+                let flat = raster(size, &[*color; 6], depth);
                 let bytes = tagged(&flat, Some(&made(&profile)));
                 let answer = pipeline.upscale(bytes, wish(Icc::Keep)).await.expect("a good picture");
                 let (out, _) = untagged(&file(answer).await.expect("whole"));
@@ -176,14 +176,14 @@ async fn a_flat_picture_of_any_colour_keeps_it_to_the_bit_in_8_bits_and_nearly_i
                 let far = |pixel: [f64; 3]| pixel.iter().zip(given).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 let worst = unit(&out).into_iter().map(far).fold(0.0, f64::max);
                 let allowed = if depth == Depth::Eight { 0.0 } else { 30.0 / 65_535.0 };
-                assert!(worst <= allowed, "{:?} {colour:?} {depth:?}: {worst}", profile.description);
+                assert!(worst <= allowed, "{:?} {color:?} {depth:?}: {worst}", profile.description);
             }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn colours_that_srgb_has_not_survive_with_their_detail() {
+async fn colors_that_srgb_has_not_survive_with_their_detail() {
     // From the green of Display P3 to its red, with a fine pattern, 40 x 30.
     let size = Size::new(40, 30);
     let pattern = |x: u32, y: u32| {
@@ -260,7 +260,7 @@ async fn a_profile_of_high_dynamic_range_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn colours_that_a_png_tells_by_chunks_are_honoured() {
+async fn colors_that_a_png_tells_by_chunks_are_honored() {
     let flat = raster(Size::new(4, 4), &[[55.0 / 255.0; 3]; 16], Depth::Eight);
     let with = |kind: [u8; 4], data: &[u8]| {
         let file = tagged(&flat, None);
@@ -282,7 +282,7 @@ async fn colours_that_a_png_tells_by_chunks_are_honoured() {
     }
     let odd = with(*b"cICP", &[1, 13, 9, 1]);
     let plan = bicubic().plan(odd, &wish(Icc::Keep)).await.expect("a good picture");
-    assert_eq!(plan.warnings, [Warning::ColourChunksUnreadable]);
+    assert_eq!(plan.warnings, [Warning::ColorChunksUnreadable]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,8 +290,8 @@ async fn a_profile_is_held_once_beside_what_is_made_of_it() {
     const LENGTH: usize = 3 << 20;
     let pipeline = bicubic();
     let profile = |length| {
-        let bytes = crate::codec::colour::tests::padded(made(&ColorProfile::new_srgb()), length);
-        codec::colour::Profile::judge(&bytes, Channels::Rgb).expect("a good profile")
+        let bytes = crate::codec::color::tests::padded(made(&ColorProfile::new_srgb()), length);
+        codec::color::Profile::judge(&bytes, Channels::Rgb).expect("a good profile")
     };
     let prepared = |icc| {
         let probe = probe_of(Size::new(64, 64), Channels::Rgb, Depth::Eight);

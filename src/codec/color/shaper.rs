@@ -1,7 +1,7 @@
 //! Profiles that are three curves and a matrix, or one curve for gray: the conversion to sRGB and back.
 //!
 //! moxcms reads the profiles and knows their curves and colorants. Its own conversions end at the gamut of their target,
-//! or need a target whose curve is one of a few; here every colour must come back, and the picture's own curve may be
+//! or need a target whose curve is one of a few; here every color must come back, and the picture's own curve may be
 //! any. So the arithmetic stands here, in floats that are never clamped on the way to sRGB.
 
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Shaper {
     }
 
     /// Planes of levels of the picture (three of red, green and blue, or one of gray) to levels of sRGB, below 0 and
-    /// above 255 where the colour is outside of its gamut.
+    /// above 255 where the color is outside of its gamut.
     pub fn to_srgb(&self, planes: &mut [f32]) {
         match &self.0 {
             Kind::Gray(curve) => {

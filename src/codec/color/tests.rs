@@ -23,7 +23,7 @@ pub(crate) fn padded(mut profile: Vec<u8>, length: usize) -> Vec<u8> {
     profile
 }
 
-/// A profile by tables of two points a side, which make colours of the corners of the cube; and no way back.
+/// A profile by tables of two points a side, which make colors of the corners of the cube; and no way back.
 pub(crate) fn by_tables() -> Vec<u8> {
     let mut table = b"mft2\0\0\0\0\x03\x03\x02\0".to_vec();
     for i in 0..9 {
@@ -136,13 +136,13 @@ fn what_does_not_hold_together_is_broken_and_what_is_of_other_channels_does_not_
 }
 
 #[test]
-fn a_broken_tag_that_makes_no_colour_is_no_reason_to_lose_them() {
+fn a_broken_tag_that_makes_no_color_is_no_reason_to_lose_them() {
     let mut profile = made(&ColorProfile::new_display_p3());
     let entry = (132..).step_by(12).find(|at| profile[*at..].starts_with(b"chad")).expect("it is adapted to D50");
     let at = u32::from_be_bytes(profile[entry + 4..entry + 8].try_into().expect("four bytes")) as usize;
     profile[at..at + 4].copy_from_slice(b"oops");
     assert!(ColorProfile::new_from_slice(&profile).is_err(), "the library alone would not take it");
-    assert!(matches!(judge(&profile).expect("its colours are whole").space, Space::Shaper(_)));
+    assert!(matches!(judge(&profile).expect("its colors are whole").space, Space::Shaper(_)));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn high_dynamic_range_is_told_by_the_cicp_tag() {
 
 /// Published points: the primaries of each space in sRGB by its own definition.
 #[test]
-fn colours_beyond_srgb_have_their_published_values() {
+fn colors_beyond_srgb_have_their_published_values() {
     for (profile, green) in [
         (ColorProfile::new_display_p3(), [-130.5, 259.7, -79.2]),
         (ColorProfile::new_adobe_rgb(), [-169.4, 255.0, -58.5]),
@@ -190,15 +190,15 @@ fn by_tables_there_is_a_way_to_srgb() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Every colour of a wide space comes back from sRGB, far below a step of 8 bits. Near black half a step is allowed:
+    /// Every color of a wide space comes back from sRGB, far below a step of 8 bits. Near black half a step is allowed:
     /// a pure gamma curve is flat there, so the least error of linear light becomes a large one.
     #[test]
-    fn there_and_back(colour in prop::array::uniform3(any::<u16>()), which in 0..5_usize) {
+    fn there_and_back(color in prop::array::uniform3(any::<u16>()), which in 0..5_usize) {
         let profile = [
             ColorProfile::new_display_p3(), ColorProfile::new_adobe_rgb(), ColorProfile::new_pro_photo_rgb(),
             ColorProfile::new_bt2020(), ColorProfile::new_dci_p3(),
         ][which].clone();
-        let given = colour.map(|sample| f32::from(sample) / 257.0);
+        let given = color.map(|sample| f32::from(sample) / 257.0);
         let mut planes = given;
         let shaper = shaper(&profile, Channels::Rgb);
         shaper.to_srgb(&mut planes);

@@ -1,19 +1,19 @@
-//! The ways of colours through the walk: from the picture's own numbers to sRGB, in which networks see, and on to the
+//! The ways of colors through the walk: from the picture's own numbers to sRGB, in which networks see, and on to the
 //! numbers of the answer.
 //!
 //! A tile is converted as it is cut and rows as they are finished, so no second picture is held. Networks were trained
-//! on levels of 0 to 255 and answer beyond them as they please; but many colours of a wide gamut lie there. So a
-//! network is shown the nearest colour that sRGB has, and what that took off is enlarged by bicubic, as alpha is, and
-//! added to its answer: all colours come back, and inside of the gamut the network alone decides.
+//! on levels of 0 to 255 and answer beyond them as they please; but many colors of a wide gamut lie there. So a
+//! network is shown the nearest color that sRGB has, and what that took off is enlarged by bicubic, as alpha is, and
+//! added to its answer: all colors come back, and inside of the gamut the network alone decides.
 
 use std::sync::Arc;
 
-use crate::codec::colour::{Shaper, ToSrgb};
+use crate::codec::color::{Shaper, ToSrgb};
 use crate::engine::bicubic::{Kernel, RADIUS};
 use crate::raster::Raster;
 use crate::tiling::{Band, extract};
 
-/// How colours go.
+/// How colors go.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Way {
     /// As they are.
@@ -54,7 +54,7 @@ impl Way {
     /// it is of a picture in sRGB.
     pub(super) fn restore(&self, picture: &Raster, kernel: &Kernel, band: &mut Band) {
         // Gray is between black and white in every profile.
-        let Some(shaper) = self.shaper().filter(|_| picture.channels().colours() == 3) else { return };
+        let Some(shaper) = self.shaper().filter(|_| picture.channels().colors() == 3) else { return };
         for level in &mut band.planes {
             *level = level.clamp(0.0, 255.0);
         }

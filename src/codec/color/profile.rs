@@ -1,9 +1,9 @@
 //! What an embedded ICC profile is worth (ICC.1:2022, chapters 7 and 9).
 //!
 //! A profile is carried unchanged or not at all. One that a reader would reject takes the picture with it in some
-//! readers (libpng refuses an RGB profile in a gray file), so what does not hold together, or is of another colour space
-//! than the pixels, is left out, and the answer says so. Of the others only the tags that make colours are given to the
-//! library: a broken description is no reason to lose the colours, and fewer bytes of strangers are interpreted.
+//! readers (libpng refuses an RGB profile in a gray file), so what does not hold together, or is of another color space
+//! than the pixels, is left out, and the answer says so. Of the others only the tags that make colors are given to the
+//! library: a broken description is no reason to lose the colors, and fewer bytes of strangers are interpreted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const HEADER: usize = 132;
 /// Bytes of an entry in the tag table.
 const ENTRY: usize = 12;
 
-/// Tags that make colours: curves, colorants, and tables from the device.
+/// Tags that make colors: curves, colorants, and tables from the device.
 const SHAPER: [&[u8; 4]; 7] = [b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"kTRC"];
 const TABLES: [&[u8; 4]; 3] = [b"A2B0", b"A2B1", b"A2B2"];
 
@@ -44,7 +44,7 @@ pub enum Space {
     /// Curves and a matrix: converted to sRGB and back.
     Shaper(Arc<Shaper>),
     /// Tables, or curves that cannot be walked back: there is at best a way to sRGB, and none back. So networks see
-    /// the picture's own numbers, as they would if it had no profile, and no colour is lost.
+    /// the picture's own numbers, as they would if it had no profile, and no color is lost.
     OneWay,
 }
 
@@ -69,9 +69,9 @@ impl Profile {
             return Err(Unfit::Broken);
         }
         let tags = Tags::new(bytes).ok_or(Unfit::Broken)?;
-        let gray = channels.colours() == 1;
+        let gray = channels.colors() == 1;
         let space: &[u8; 4] = if gray { b"GRAY" } else { b"RGB " };
-        // Links between devices, effects and named colours describe no picture.
+        // Links between devices, effects and named colors describe no picture.
         if &bytes[16..20] != space || matches!(&bytes[12..16], b"link" | b"abst" | b"nmcl") {
             return Err(Unfit::Mismatch);
         }
@@ -158,7 +158,7 @@ impl<'a> Tags<'a> {
         self.table.chunks_exact(ENTRY).find(|entry| entry.starts_with(&signature)).and_then(|entry| self.content(entry))
     }
 
-    /// What the library makes of the tags for colours alone, each once; everything else stays where it was.
+    /// What the library makes of the tags for colors alone, each once; everything else stays where it was.
     fn parse(&self, tables: bool) -> Option<ColorProfile> {
         let wanted = SHAPER.iter().chain(TABLES.iter().filter(|_| tables));
         let entries = wanted.filter_map(|tag| self.table.chunks_exact(ENTRY).find(|entry| entry.starts_with(*tag)));

@@ -1,4 +1,4 @@
-//! Colours that are told by numbers instead of a profile: PNG's `cICP`, `sRGB`, `gAMA` and `cHRM` (third edition,
+//! Colors that are told by numbers instead of a profile: PNG's `cICP`, `sRGB`, `gAMA` and `cHRM` (third edition,
 //! 11.3.2), in the order in which the standard has them count, a profile standing behind `cICP` and before the rest.
 //!
 //! Where they say anything but sRGB, a profile is made of them, and everything that holds for profiles holds: every
@@ -38,7 +38,7 @@ pub struct Signals {
 
 /// What they come to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Signalled {
+pub enum Signaled {
     /// Nothing is told.
     Nothing,
     /// sRGB.
@@ -53,25 +53,25 @@ pub enum Signalled {
 
 impl Signals {
     /// What `cICP` says, which counts before a profile.
-    pub fn strong(&self, gray: bool) -> Signalled {
-        let Some([primaries, transfer, matrix, range]) = self.cicp else { return Signalled::Nothing };
+    pub fn strong(&self, gray: bool) -> Signaled {
+        let Some([primaries, transfer, matrix, range]) = self.cicp else { return Signaled::Nothing };
         if let Some(name) = hdr_transfer(transfer) {
-            return Signalled::HighDynamicRange(name);
+            return Signaled::HighDynamicRange(name);
         }
         let (Ok(color_primaries), Ok(transfer_characteristics)) =
             (CicpColorPrimaries::try_from(primaries), TransferCharacteristics::try_from(transfer))
         else {
-            return Signalled::Unreadable;
+            return Signaled::Unreadable;
         };
         // PNG is always RGB; a narrow range is for video.
         if (matrix, range) != (0, 1) {
-            return Signalled::Unreadable;
+            return Signaled::Unreadable;
         }
         if matches!(
             (color_primaries, transfer_characteristics),
             (CicpColorPrimaries::Bt709, TransferCharacteristics::Srgb)
         ) {
-            return Signalled::Srgb;
+            return Signaled::Srgb;
         }
         let mut profile = blank(gray);
         // Left as it is where the numbers mean nothing.
@@ -83,14 +83,14 @@ impl Signals {
             matrix_coefficients,
             full_range: true,
         });
-        let Some(curve) = profile.red_trc.take() else { return Signalled::Unreadable };
+        let Some(curve) = profile.red_trc.take() else { return Signaled::Unreadable };
         finished(profile, gray, curve, "PNG cICP")
     }
 
     /// What the other chunks say, which count where there is neither `cICP` nor a profile.
-    pub fn weak(&self, gray: bool) -> Signalled {
+    pub fn weak(&self, gray: bool) -> Signaled {
         if self.srgb {
-            return Signalled::Srgb;
+            return Signaled::Srgb;
         }
         let gamma = self.gamma.filter(|gamma| !near(*gamma, GAMMA));
         let chromaticities =
@@ -99,19 +99,19 @@ impl Signals {
             None => ToneReprCurve::Parametric(SRGB.to_vec()),
             // Beyond these it is a slip of the pen.
             Some(gamma @ 10_000..=1_000_000) => ToneReprCurve::Parametric(vec![100_000.0 / gamma as f32]),
-            Some(_) => return Signalled::Unreadable,
+            Some(_) => return Signaled::Unreadable,
         };
         match (gamma, chromaticities) {
-            (None, None) if self.gamma.is_none() && self.chromaticities.is_none() => Signalled::Nothing,
-            (None, None) => Signalled::Srgb,
+            (None, None) if self.gamma.is_none() && self.chromaticities.is_none() => Signaled::Nothing,
+            (None, None) => Signaled::Srgb,
             // The primaries of gray do not matter.
-            (None, Some(_)) if gray => Signalled::Srgb,
+            (None, Some(_)) if gray => Signaled::Srgb,
             (_, chromaticities) => {
                 let mut profile = blank(gray);
                 let [wx, wy, rx, ry, gx, gy, bx, by] = chromaticities.unwrap_or(CHROMATICITIES).map(|v| v as f32 / 1e5);
                 // A y of zero is divided by.
                 if [wy, ry, gy, by].contains(&0.0) {
-                    return Signalled::Unreadable;
+                    return Signaled::Unreadable;
                 }
                 let [red, green, blue] = [(rx, ry), (gx, gy), (bx, by)].map(|(x, y)| Chromaticity { x, y });
                 let white = Chromaticity { x: wx, y: wy };
@@ -126,13 +126,13 @@ fn near(told: u32, standard: u32) -> bool {
     u64::from(told.abs_diff(standard)) * 20 <= u64::from(standard)
 }
 
-/// The profile of sRGB, for colours or for gray, as it is written where sRGB is asked for.
+/// The profile of sRGB, for colors or for gray, as it is written where sRGB is asked for.
 pub fn srgb(gray: bool) -> Arc<[u8]> {
     static BOTH: LazyLock<[Arc<[u8]>; 2]> = LazyLock::new(|| {
         [false, true].map(|gray| {
             let curve = ToneReprCurve::Parametric(SRGB.to_vec());
             match finished(blank(gray), gray, curve, if gray { "sRGB gray" } else { "sRGB" }) {
-                Signalled::Profile(bytes) => bytes.into(),
+                Signaled::Profile(bytes) => bytes.into(),
                 other => unreachable!("sRGB has finite colorants, and yet it is {other:?}"),
             }
         })
@@ -147,7 +147,7 @@ fn blank(gray: bool) -> ColorProfile {
     profile
 }
 
-fn finished(mut profile: ColorProfile, gray: bool, curve: ToneReprCurve, name: &str) -> Signalled {
+fn finished(mut profile: ColorProfile, gray: bool, curve: ToneReprCurve, name: &str) -> Signaled {
     profile.cicp = None;
     if gray {
         profile.color_space = DataColorSpace::Gray;
@@ -167,21 +167,21 @@ fn finished(mut profile: ColorProfile, gray: bool, curve: ToneReprCurve, name: &
     profile.copyright = told("Public Domain");
     // Points on one line have no matrix.
     let finite = profile.colorant_matrix().v.iter().flatten().all(|v| v.is_finite());
-    let Some(mut bytes) = profile.encode().ok().filter(|_| finite) else { return Signalled::Unreadable };
+    let Some(mut bytes) = profile.encode().ok().filter(|_| finite) else { return Signaled::Unreadable };
     // The library dates it now; the same request has the same bytes on every day.
     bytes[24..36].copy_from_slice(&DATE);
-    Signalled::Profile(bytes)
+    Signaled::Profile(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::colour::{Profile, Space};
+    use crate::codec::color::{Profile, Space};
     use crate::raster::Channels;
 
     /// Where the green of the made profile lies in sRGB.
-    fn green(signalled: Signalled) -> [f32; 3] {
-        let Signalled::Profile(bytes) = signalled else { panic!("{signalled:?}") };
+    fn green(signaled: Signaled) -> [f32; 3] {
+        let Signaled::Profile(bytes) = signaled else { panic!("{signaled:?}") };
         let mut planes = [0.0, 255.0, 0.0];
         match Profile::judge(&bytes, Channels::Rgb).expect("its own profile is good").space {
             Space::Shaper(shaper) => shaper.to_srgb(&mut planes),
@@ -199,10 +199,10 @@ mod tests {
     #[test]
     fn cicp_is_srgb_or_a_profile_or_refused_or_nothing() {
         let strong = |cicp| Signals { cicp, ..Signals::default() }.strong(false);
-        assert_eq!(strong(None), Signalled::Nothing);
-        assert_eq!(strong(Some([1, 13, 0, 1])), Signalled::Srgb);
-        assert_eq!(strong(Some([9, 16, 0, 1])), Signalled::HighDynamicRange("PQ"));
-        assert_eq!(strong(Some([9, 18, 0, 1])), Signalled::HighDynamicRange("HLG"));
+        assert_eq!(strong(None), Signaled::Nothing);
+        assert_eq!(strong(Some([1, 13, 0, 1])), Signaled::Srgb);
+        assert_eq!(strong(Some([9, 16, 0, 1])), Signaled::HighDynamicRange("PQ"));
+        assert_eq!(strong(Some([9, 18, 0, 1])), Signaled::HighDynamicRange("HLG"));
         for (unreadable, what) in [
             ([1, 13, 1, 1], "a matrix"),
             ([1, 13, 0, 0], "a narrow range"),
@@ -210,7 +210,7 @@ mod tests {
             ([2, 2, 0, 1], "nothing specified"),
             ([1, 99, 0, 1], "no transfer function"),
         ] {
-            assert_eq!(strong(Some(unreadable)), Signalled::Unreadable, "{what}");
+            assert_eq!(strong(Some(unreadable)), Signaled::Unreadable, "{what}");
         }
         let levels = green(strong(Some([12, 13, 0, 1])));
         assert!(near(levels, P3_GREEN), "{levels:?}");
@@ -219,30 +219,30 @@ mod tests {
     #[test]
     fn gamma_and_primaries_make_a_profile_unless_they_are_those_of_srgb() {
         let weak = |gamma, chromaticities| Signals { gamma, chromaticities, ..Signals::default() }.weak(false);
-        assert_eq!(weak(None, None), Signalled::Nothing);
-        assert_eq!(weak(Some(45_455), None), Signalled::Srgb);
-        assert_eq!(weak(Some(45_455), Some(CHROMATICITIES)), Signalled::Srgb);
-        assert_eq!(weak(Some(45_455 * 21 / 20), None), Signalled::Srgb, "a twentieth off");
-        assert!(matches!(weak(Some(45_455 * 21 / 20 + 2), None), Signalled::Profile(_)), "more");
+        assert_eq!(weak(None, None), Signaled::Nothing);
+        assert_eq!(weak(Some(45_455), None), Signaled::Srgb);
+        assert_eq!(weak(Some(45_455), Some(CHROMATICITIES)), Signaled::Srgb);
+        assert_eq!(weak(Some(45_455 * 21 / 20), None), Signaled::Srgb, "a twentieth off");
+        assert!(matches!(weak(Some(45_455 * 21 / 20 + 2), None), Signaled::Profile(_)), "more");
         for gamma in [0, 9_999, 1_000_001, u32::MAX] {
-            assert_eq!(weak(Some(gamma), None), Signalled::Unreadable, "{gamma}");
+            assert_eq!(weak(Some(gamma), None), Signaled::Unreadable, "{gamma}");
         }
         let p3 = [31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000];
         let levels = green(weak(Some(45_455), Some(p3)));
         assert!(near(levels, P3_GREEN), "{levels:?}");
         let mut flat = CHROMATICITIES;
         flat[5] = 0;
-        assert_eq!(weak(None, Some(flat)), Signalled::Unreadable);
+        assert_eq!(weak(None, Some(flat)), Signaled::Unreadable);
         let all = Signals { srgb: true, gamma: Some(100_000), chromaticities: Some(p3), cicp: None };
-        assert_eq!(all.weak(false), Signalled::Srgb, "sRGB counts first");
+        assert_eq!(all.weak(false), Signaled::Srgb, "sRGB counts first");
     }
 
     #[test]
     fn gray_has_a_gamma_and_no_primaries() {
         let p3 = [31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000];
         let gray = |gamma| Signals { gamma, chromaticities: Some(p3), ..Signals::default() }.weak(true);
-        assert_eq!(gray(None), Signalled::Srgb);
-        let Signalled::Profile(bytes) = gray(Some(100_000)) else { panic!("linear light") };
+        assert_eq!(gray(None), Signaled::Srgb);
+        let Signaled::Profile(bytes) = gray(Some(100_000)) else { panic!("linear light") };
         let mut plane = [55.0];
         match Profile::judge(&bytes, Channels::Gray).expect("its own profile is good").space {
             Space::Shaper(shaper) => shaper.to_srgb(&mut plane),

@@ -1,4 +1,4 @@
-//! The curve of sRGB (IEC 61966-2-1), continued beyond 0 and 1 so that colours outside of its gamut keep their values:
+//! The curve of sRGB (IEC 61966-2-1), continued beyond 0 and 1 so that colors outside of its gamut keep their values:
 //! below zero it is the mirror image of itself (as in scRGB, IEC 61966-2-2 annex B), above one it goes on.
 //!
 //! Both ways run through tables, since they run for every sample of every picture that has a profile. Linear light is
