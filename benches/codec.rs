@@ -118,7 +118,7 @@ fn encoding(c: &mut Criterion) {
 struct Cores(Arc<AtomicUsize>);
 
 impl Helpers for Cores {
-    fn lend(&self, job: Job) -> bool {
+    fn try_spawn(&self, job: Job) -> bool {
         let free = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(1)).is_ok();
         let cores = Arc::clone(&self.0);
         free && std::thread::Builder::new()

@@ -20,7 +20,7 @@ use super::request::{self, Order, Wants};
 use super::unread::Delivery;
 use super::upload::Budget;
 use crate::engine::Execution;
-use crate::pipeline::plan::Pass;
+use crate::pipeline::plan::PlannedPass;
 use crate::pipeline::{Answer, PipelineError, Plan, Timings};
 use crate::telemetry::metrics::Stage;
 
@@ -105,7 +105,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 /// `san-light-x4; sha256=…; provider=cpu; precision=fp32; reason="PNG, lossless"`, one after the other where several ran;
 /// `none` if none did. The reason is there if the model was chosen by the file.
 fn model(plan: &Plan) -> String {
-    let pass = |pass: &Pass| {
+    let pass = |pass: &PlannedPass| {
         let sha256 = pass.model_sha256.as_ref().map(|sha256| format!("; sha256={sha256}")).unwrap_or_default();
         let Execution { provider, precision } = &pass.execution;
         let reason = plan.reason.as_ref().map(|reason| format!("; reason=\"{reason}\"")).unwrap_or_default();

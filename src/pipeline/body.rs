@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::clock::Clock;
-use super::turn::{Stopped, Turn};
+use super::pass::{CHUNK, THRESHOLD};
+use super::permit::{ComputePermit, Stopped};
+use super::stage_timings::StageTimings;
 use super::unread::UnreadBytes;
-use super::walk::{CHUNK, THRESHOLD};
 use super::{PipelineError, Timings};
 
 /// Chunks that wait for the client at most.
@@ -32,11 +32,11 @@ type Opened = oneshot::Sender<Result<Start, PipelineError>>;
 
 /// Says once that bytes leave, or that none will.
 #[derive(Clone, Debug)]
-struct Gate(Arc<Mutex<Option<Opened>>>);
+struct ReadySignal(Arc<Mutex<Option<Opened>>>);
 
-impl Gate {
+impl ReadySignal {
     /// False if it was said before.
-    fn say(&self, start: Result<Start, PipelineError>) -> bool {
+    fn send(&self, start: Result<Start, PipelineError>) -> bool {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Whoever waited may have left: then the work is being canceled anyway.
         sender.map(|sender| sender.send(start)).is_some()
@@ -46,7 +46,7 @@ impl Gate {
 /// The three ends of an answer: its bytes, its verdict, and what the client holds.
 pub(super) struct Answering {
     pub(super) writer: Outlet,
-    pub(super) verdict: Verdict,
+    pub(super) completion: Completion,
     pub(super) start: oneshot::Receiver<Result<Start, PipelineError>>,
     pub(super) body: mpsc::Receiver<Chunk>,
 }
@@ -56,30 +56,30 @@ pub(super) fn answering(unread: Arc<UnreadBytes>) -> Answering {
     // One place is kept for the error that may have to follow everything else.
     let (sender, body) = mpsc::channel(WAITING + 1);
     let (start_sender, start) = oneshot::channel();
-    let gate = Gate(Arc::new(Mutex::new(Some(start_sender))));
+    let ready = ReadySignal(Arc::new(Mutex::new(Some(start_sender))));
     let last = sender.clone().try_reserve_owned().ok();
-    let verdict = Verdict {
-        gate: gate.clone(),
+    let completion = Completion {
+        ready: ready.clone(),
         last,
         watch: sender.clone(),
         result: Err(PipelineError::Internal("the work ended without a result".into())),
     };
-    Answering { writer: Outlet { gate, sender, unread }, verdict, start, body }
+    Answering { writer: Outlet { ready, sender, unread }, completion, start, body }
 }
 
 /// How the answer ended. Unless told that it ended well, dropping it tells the client that it did not: a channel that
 /// merely closes looks like the end of a whole file.
 #[derive(Debug)]
-pub(super) struct Verdict {
-    gate: Gate,
+pub(super) struct Completion {
+    ready: ReadySignal,
     last: Option<mpsc::OwnedPermit<Chunk>>,
     watch: mpsc::Sender<Chunk>,
     result: Result<(), PipelineError>,
 }
 
-impl Verdict {
+impl Completion {
     /// Ends the answer.
-    pub(super) fn is(mut self, result: Result<(), PipelineError>) {
+    pub(super) fn set(mut self, result: Result<(), PipelineError>) {
         self.result = result;
     }
 
@@ -89,11 +89,11 @@ impl Verdict {
     }
 }
 
-impl Drop for Verdict {
+impl Drop for Completion {
     fn drop(&mut self) {
         let result = std::mem::replace(&mut self.result, Ok(()));
         if let Err(error) = result
-            && !self.gate.say(Err(error.clone()))
+            && !self.ready.send(Err(error.clone()))
             && let Some(last) = self.last.take()
         {
             last.send(Err(error));
@@ -104,15 +104,22 @@ impl Drop for Verdict {
 /// The writing end, before it is on its thread.
 #[derive(Debug)]
 pub(super) struct Outlet {
-    gate: Gate,
+    ready: ReadySignal,
     sender: mpsc::Sender<Chunk>,
     unread: Arc<UnreadBytes>,
 }
 
 impl Outlet {
     /// For the thread that encodes.
-    pub(super) fn on(self, turn: Turn, clock: Arc<Clock>) -> Writer {
-        Writer { outlet: self, turn, clock, open: Vec::with_capacity(CHUNK), held: Some(Vec::new()), length: 0 }
+    pub(super) fn on(self, permit: ComputePermit, stage_timings: Arc<StageTimings>) -> Writer {
+        Writer {
+            outlet: self,
+            permit,
+            stage_timings,
+            open: Vec::with_capacity(CHUNK),
+            held: Some(Vec::new()),
+            length: 0,
+        }
     }
 }
 
@@ -120,8 +127,8 @@ impl Outlet {
 #[derive(Debug)]
 pub(super) struct Writer {
     outlet: Outlet,
-    turn: Turn,
-    clock: Arc<Clock>,
+    permit: ComputePermit,
+    stage_timings: Arc<StageTimings>,
     /// The chunk in the making.
     open: Vec<u8>,
     /// Chunks held back; `None` once bytes leave.
@@ -134,7 +141,7 @@ impl Writer {
     /// Sends what is left: the file is whole.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.close_chunk()?;
-        self.clock.encoded(self.turn.computed());
+        self.stage_timings.encoded(self.permit.computed());
         self.release(Some(self.length))?;
         self.outlet.unread.complete();
         Ok(())
@@ -159,12 +166,12 @@ impl Writer {
     /// Lets the bytes that were held back go, if they have not yet.
     fn release(&mut self, length: Option<u64>) -> io::Result<()> {
         let Some(held) = self.held.take() else { return Ok(()) };
-        self.outlet.gate.say(Ok(Start { timings: self.clock.timings(), length }));
+        self.outlet.ready.send(Ok(Start { timings: self.stage_timings.timings(), length }));
         held.into_iter().try_for_each(|chunk| self.send(chunk))
     }
 
     fn send(&self, chunk: Bytes) -> io::Result<()> {
-        match self.turn.wait_for(self.outlet.sender.send(Ok(chunk))) {
+        match self.permit.wait_for(self.outlet.sender.send(Ok(chunk))) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(Stopped) => Err(unread()),
         }
@@ -188,7 +195,7 @@ impl Write for Writer {
     /// Chunks leave when they are full: an encoder that flushes often must not make them small. But it is told if the
     /// request ended, and others compute first.
     fn flush(&mut self) -> io::Result<()> {
-        self.turn.yield_now().map_err(|Stopped| unread())
+        self.permit.yield_now().map_err(|Stopped| unread())
     }
 }
 
@@ -204,8 +211,9 @@ mod tests {
     fn write(outlet: Outlet, length: usize, whole: bool) -> tokio::task::JoinHandle<io::Result<()>> {
         let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
-            let turn = Turn::take(Arc::new(Semaphore::new(1)), runtime, CancellationToken::new()).expect("not stopped");
-            let mut writer = outlet.on(turn, Arc::default());
+            let permit = ComputePermit::take(Arc::new(Semaphore::new(1)), runtime, CancellationToken::new())
+                .expect("not stopped");
+            let mut writer = outlet.on(permit, Arc::default());
             writer.write_all(&vec![5; length])?;
             if whole { writer.finish() } else { Ok(()) }
         })
@@ -219,7 +227,7 @@ mod tests {
     async fn a_short_file_is_whole_before_it_leaves() {
         let mut answer = answering(UnreadBytes::new(None));
         write(answer.writer, THRESHOLD - 1, true).await.expect("no panic").expect("written");
-        answer.verdict.is(Ok(()));
+        answer.completion.set(Ok(()));
         let start = answer.start.await.expect("said").expect("well");
         assert_eq!(start.length, Some(THRESHOLD as u64 - 1));
         let mut length = 0;
@@ -233,7 +241,7 @@ mod tests {
     async fn a_failure_before_the_threshold_is_the_answer() {
         let mut answer = answering(UnreadBytes::new(None));
         write(answer.writer, THRESHOLD - 1, false).await.expect("no panic").expect("written");
-        answer.verdict.is(Err(failure()));
+        answer.completion.set(Err(failure()));
         assert!(matches!(answer.start.await, Ok(Err(PipelineError::Internal(_)))));
         assert!(answer.body.recv().await.is_none(), "no byte left");
     }
@@ -244,7 +252,7 @@ mod tests {
         let thread = write(answer.writer, THRESHOLD, false);
         let start = answer.start.await.expect("said").expect("well");
         assert_eq!(start.length, None);
-        answer.verdict.is(Err(failure()));
+        answer.completion.set(Err(failure()));
         let mut length = 0;
         loop {
             match answer.body.recv().await {
@@ -262,7 +270,7 @@ mod tests {
     #[tokio::test]
     async fn a_verdict_that_is_lost_is_a_failure() {
         let answer = answering(UnreadBytes::new(None));
-        drop(answer.verdict);
+        drop(answer.completion);
         assert!(matches!(answer.start.await, Ok(Err(PipelineError::Internal(_)))));
     }
 
@@ -270,7 +278,7 @@ mod tests {
     async fn a_reader_that_leaves_ends_the_writer_and_is_seen() {
         let answer = answering(UnreadBytes::new(None));
         drop(answer.body);
-        answer.verdict.abandoned().await;
+        answer.completion.abandoned().await;
         let error = write(answer.writer, THRESHOLD, true).await.expect("no panic").expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }

@@ -15,7 +15,7 @@ use crate::tiling::{Band, extract};
 
 /// How colors go.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Way {
+pub(super) enum ColorTransform {
     /// As they are.
     #[default]
     Straight,
@@ -27,7 +27,7 @@ pub(super) enum Way {
     Tables(ToSrgb),
 }
 
-impl Way {
+impl ColorTransform {
     fn shaper(&self) -> Option<&Shaper> {
         match self {
             Self::RoundTrip(shaper) | Self::ToSrgb(shaper) => Some(shaper),
@@ -36,7 +36,7 @@ impl Way {
     }
 
     /// Levels of the picture, three planes that are equal for gray, to those that a network is shown.
-    pub(super) fn show(&self, planes: &mut [f32], gray: bool) {
+    pub(super) fn to_model(&self, planes: &mut [f32], gray: bool) {
         let Some(shaper) = self.shaper() else { return };
         if gray {
             let (first, others) = planes.split_at_mut(planes.len() / 3);
@@ -50,9 +50,9 @@ impl Way {
         }
     }
 
-    /// Adds to rows that a network enlarged what [`Way::show`] took off; but first takes off what the network overshot, as
+    /// Adds to rows that a network enlarged what [`ColorTransform::to_model`] took off; but first takes off what the network overshot, as
     /// it is of a picture in sRGB.
-    pub(super) fn restore(&self, picture: &Raster, kernel: &Kernel, band: &mut Band) {
+    pub(super) fn add_out_of_gamut(&self, picture: &Raster, kernel: &Kernel, band: &mut Band) {
         // Gray is between black and white in every profile.
         let Some(shaper) = self.shaper().filter(|_| picture.channels().colors() == 3) else { return };
         for level in &mut band.planes {
@@ -78,7 +78,7 @@ impl Way {
     }
 
     /// Levels as the network gave them, three planes or one of gray, to those of the answer.
-    pub(super) fn leave(&self, planes: &mut [f32]) {
+    pub(super) fn to_output(&self, planes: &mut [f32]) {
         match self {
             Self::Straight | Self::ToSrgb(_) => {}
             Self::RoundTrip(shaper) => shaper.from_srgb(planes),
@@ -86,7 +86,7 @@ impl Way {
         }
     }
 
-    /// Bytes that [`Way::restore`] and [`Way::leave`] hold at most beside a band of `band` bytes, enlarged from rows of
+    /// Bytes that [`ColorTransform::add_out_of_gamut`] and [`ColorTransform::to_output`] hold at most beside a band of `band` bytes, enlarged from rows of
     /// `width`: the rows that it depends on, and two copies of the band.
     pub(super) fn held_bytes(&self, width: u32, band: u64) -> u64 {
         let margin = 3 * u64::from(width) * u64::from(2 * RADIUS + 2) * size_of::<f32>() as u64;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::color::Way;
+use super::color::ColorTransform;
 use crate::codec::color::{Space, signals};
 use crate::codec::notes::Kept;
 use crate::codec::orientation::Orientation;
@@ -158,7 +158,7 @@ impl Serialize for Conversion {
 
 /// What is done to one picture.
 #[derive(Clone, Debug)]
-pub(super) struct Treatment {
+pub(super) struct OutputPlan {
     /// Channels of the answer.
     pub(super) channels: Channels,
     /// Depth of the answer.
@@ -168,14 +168,14 @@ pub(super) struct Treatment {
     /// What the answer says beside its pixels.
     pub(super) notes: Kept,
     /// How colors go to the network and from there to the answer.
-    pub(super) way: Way,
+    pub(super) transform: ColorTransform,
     /// What the picture is laid over.
     pub(super) background: Option<Background>,
     pub(super) conversions: Vec<Conversion>,
     pub(super) warnings: Vec<Warning>,
 }
 
-impl Treatment {
+impl OutputPlan {
     /// Nothing is done to a picture of these channels.
     #[cfg(test)]
     pub(super) fn plain(channels: Channels, depth: Depth) -> Self {
@@ -192,7 +192,7 @@ impl Treatment {
             depth: Depth::Sixteen,
             icc: None,
             notes: Kept::default(),
-            way: Way::Straight,
+            transform: ColorTransform::Straight,
             background: None,
             conversions: Vec::new(),
             warnings: Vec::new(),
@@ -203,8 +203,8 @@ impl Treatment {
     /// are laid over a background there.
     #[must_use]
     pub(super) fn without_network(mut self) -> Self {
-        if self.background.is_none() && matches!(self.way, Way::RoundTrip(_)) {
-            self.way = Way::Straight;
+        if self.background.is_none() && matches!(self.transform, ColorTransform::RoundTrip(_)) {
+            self.transform = ColorTransform::Straight;
             self.conversions.retain(|conversion| *conversion != Conversion::ProfileRoundTrip);
         }
         self
@@ -228,22 +228,24 @@ impl Treatment {
         let to_srgb = wish.icc == Icc::Srgb || colored;
         let tag = || Some(signals::srgb(gray && !colored));
         let own = || probe.icc.as_ref().filter(|_| !colored).map(|profile| Arc::clone(&profile.bytes));
-        let (way, icc) = match (&probe.icc, to_srgb) {
-            (None, _) => (Way::Straight, if wish.icc == Icc::Srgb { tag() } else { None }),
+        let (transform, icc) = match (&probe.icc, to_srgb) {
+            (None, _) => (ColorTransform::Straight, if wish.icc == Icc::Srgb { tag() } else { None }),
             (Some(profile), _) if profile.space == Space::Srgb => {
-                (Way::Straight, if colored && wish.icc == Icc::Srgb { tag() } else { own() })
+                (ColorTransform::Straight, if colored && wish.icc == Icc::Srgb { tag() } else { own() })
             }
             (Some(profile), _) => match (&profile.space, to_srgb) {
-                (Space::Shaper(shaper), false) => (Way::RoundTrip(Arc::clone(shaper)), own()),
-                (Space::Shaper(shaper), true) => (Way::ToSrgb(Arc::clone(shaper)), tag()),
-                (_, false) => (Way::Straight, own()),
+                (Space::Shaper(shaper), false) => (ColorTransform::RoundTrip(Arc::clone(shaper)), own()),
+                (Space::Shaper(shaper), true) => (ColorTransform::ToSrgb(Arc::clone(shaper)), tag()),
+                (_, false) => (ColorTransform::Straight, own()),
                 (_, true) => match profile.one_way() {
-                    Some(tables) => (Way::Tables(tables), tag()),
-                    None => (Way::Straight, own()),
+                    Some(tables) => (ColorTransform::Tables(tables), tag()),
+                    None => (ColorTransform::Straight, own()),
                 },
             },
         };
-        if probe.icc.as_ref().is_some_and(|profile| profile.space == Space::OneWay) && matches!(way, Way::Straight) {
+        if probe.icc.as_ref().is_some_and(|profile| profile.space == Space::OneWay)
+            && matches!(transform, ColorTransform::Straight)
+        {
             warnings.push(Warning::ProfileOneWay);
         }
 
@@ -256,8 +258,8 @@ impl Treatment {
             (Conversion::OrientationApplied, probe.orientation != Orientation::Upright),
             (Conversion::ProfileMade, probe.icc_made),
             (Conversion::InksByProfile, probe.press.is_some()),
-            (Conversion::ProfileRoundTrip, matches!(way, Way::RoundTrip(_))),
-            (Conversion::ProfileToSrgb, matches!(way, Way::ToSrgb(_) | Way::Tables(_))),
+            (Conversion::ProfileRoundTrip, matches!(transform, ColorTransform::RoundTrip(_))),
+            (Conversion::ProfileToSrgb, matches!(transform, ColorTransform::ToSrgb(_) | ColorTransform::Tables(_))),
             (Conversion::AlphaFlattened, background.is_some()),
             (Conversion::GrayToRgb, colored),
             (Conversion::DepthReduced, probe.depth != depth),
@@ -265,6 +267,6 @@ impl Treatment {
             (Conversion::MetadataDropped, dropped),
         ];
         let conversions = done.into_iter().filter_map(|(conversion, done)| done.then_some(conversion)).collect();
-        Self { channels, depth, icc, notes, way, background, conversions, warnings }
+        Self { channels, depth, icc, notes, transform, background, conversions, warnings }
     }
 }

@@ -6,23 +6,23 @@
 
 use std::sync::Arc;
 
-use super::color::Way;
+use super::color::ColorTransform;
 use crate::engine::bicubic::{Kernel, RADIUS};
 use crate::raster::Raster;
 use crate::tiling::{Band, extract};
 use crate::units::{Scale, Size};
 
 /// What the flat parts of one pass are told by.
-pub(super) struct Flat {
+pub(super) struct FlatRegions {
     picture: Arc<Raster>,
-    way: Way,
+    transform: ColorTransform,
     kernel: Kernel,
 }
 
-impl Flat {
-    /// Of a picture that a network enlarges by `scale`, its colors shown by `way`.
-    pub(super) fn new(picture: Arc<Raster>, way: Way, scale: Scale) -> Self {
-        Self { picture, way, kernel: Kernel::new(scale) }
+impl FlatRegions {
+    /// Of a picture that a network enlarges by `scale`, its colors shown by `transform`.
+    pub(super) fn new(picture: Arc<Raster>, transform: ColorTransform, scale: Scale) -> Self {
+        Self { picture, transform, kernel: Kernel::new(scale) }
     }
 
     /// Sets the flat parts of rows that a network enlarged.
@@ -40,7 +40,7 @@ impl Flat {
         if flat.iter().all(Vec::is_empty) {
             return;
         }
-        self.way.show(&mut levels, self.picture.channels().colors() == 1);
+        self.transform.to_model(&mut levels, self.picture.channels().colors() == 1);
 
         let (width, times) = (size.width as usize, factor as usize);
         let (plane, out_plane) = (levels.len() / 3, band.planes.len() / 3);
@@ -56,7 +56,7 @@ impl Flat {
     }
 }
 
-/// Bytes that [`Flat::keep`] holds at most: levels, marks and columns of the rows that `band` rows of an enlargement of
+/// Bytes that [`FlatRegions::keep`] holds at most: levels, marks and columns of the rows that `band` rows of an enlargement of
 /// `width` pixels depend on.
 pub(super) fn held_bytes(width: u32, scale: Scale, band: u32) -> u64 {
     let rows = u64::from(band / scale.factor() + 2 + 2 * RADIUS);
@@ -104,7 +104,7 @@ mod tests {
     fn kept(picture: &Arc<Raster>, scale: Scale, y: u32, rows: u32) -> Vec<f32> {
         let line = (picture.size().width * scale.factor()) as usize;
         let mut band = Band { y, rows, planes: vec![NETWORK; 3 * line * rows as usize] };
-        Flat::new(Arc::clone(picture), Way::Straight, scale).keep(&mut band);
+        FlatRegions::new(Arc::clone(picture), ColorTransform::Straight, scale).keep(&mut band);
         band.planes
     }
 

@@ -1,9 +1,9 @@
 //! What a request holds in memory at most, told from its header: what it is admitted with.
 
-use super::fidelity::Treatment;
-use super::shrink::Shrink;
-use super::walk::Step;
-use super::{alpha, body, chain};
+use super::downscaler::Downscaler;
+use super::fidelity::OutputPlan;
+use super::pass::PassSpec;
+use super::{alpha, body, sequence};
 use crate::codec::Probe;
 use crate::codec::encode::Target;
 use crate::geometry::View;
@@ -22,29 +22,29 @@ pub(super) fn bytes_held(
     probe: &Probe,
     upload: usize,
     view: &View,
-    steps: &[Step],
+    specs: &[PassSpec],
     reduction: Option<&(Line, Line)>,
-    (target, treatment): (&Target, &Treatment),
+    (target, output_plan): (&Target, &OutputPlan),
 ) -> u64 {
     let window = view.window().size;
     let source = window.pixels() * (probe.channels.count() * probe.depth.bytes()) as u64;
     let cutting = if window == probe.size { 0 } else { probe.raster_bytes() + source };
     let marks = if probe.channels.has_alpha() { window.pixels() * alpha::SURVEY_BYTES } else { 0 };
 
-    let between = chain::pixel_bytes(probe.channels);
+    let between = sequence::pixel_bytes(probe.channels);
     let (mut seen, mut passing, mut grid) = (0, 0, window);
-    for (at, step) in steps.iter().enumerate() {
-        let given = step.output();
-        if at + 1 < steps.len() {
+    for (at, spec) in specs.iter().enumerate() {
+        let given = spec.output();
+        if at + 1 < specs.len() {
             let made = given.pixels() * between as u64;
-            passing = passing.max(seen + step.blend_bytes() + band(given.width, between) + made);
+            passing = passing.max(seen + spec.blend_bytes() + band(given.width, between) + made);
             seen = made;
         }
         grid = given;
     }
-    let bands = steps.last().map_or_else(|| rows_bytes(grid), |step| step.blend_bytes() + step.tiles_held());
-    let colors = treatment.way.held_bytes(window.width, BAND_BYTES.max(12 * u64::from(grid.width)));
-    let shrinking = reduction.map_or(0, |lines| Shrink::held_bytes(lines, probe.channels, grid.width));
+    let bands = specs.last().map_or_else(|| rows_bytes(grid), |spec| spec.blend_bytes() + spec.tiles_held());
+    let colors = output_plan.transform.held_bytes(window.width, BAND_BYTES.max(12 * u64::from(grid.width)));
+    let shrinking = reduction.map_or(0, |lines| Downscaler::held_bytes(lines, probe.channels, grid.width));
     let line = target.channels.count() * target.depth.bytes();
     let writing =
         bands + colors + shrinking + band(target.size.width, line) + target.buffered_bytes() + body::HELD_BYTES as u64;

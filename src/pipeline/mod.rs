@@ -4,27 +4,27 @@
 //! line alike; [`Pipeline::upscale_raster`] walks its middle for `eval`.
 
 mod alpha;
-mod aside;
+mod blocking;
 mod body;
-mod chain;
-mod clock;
 mod color;
+mod downscaler;
 pub(crate) mod ensemble;
 mod etag;
 pub mod fidelity;
-mod finish;
+mod finisher;
 mod flat;
 mod memory;
-mod order;
+pub mod pass;
+mod permit;
 pub mod plan;
+mod queue_timer;
+mod reorder;
 pub mod selection;
-mod shrink;
+mod sequence;
+mod stage_timings;
 #[cfg(test)]
 mod tests;
-mod turn;
 mod unread;
-mod waits;
-pub mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,11 +51,11 @@ use crate::scheduler::{Hold, Refusal, Scheduler, Ticket};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
-use aside::aside;
-use chain::Chain;
-use clock::Clock;
+use blocking::spawn_blocking_cancellable;
+use permit::{ComputePermit, Stopped};
 use plan::{Prepared, depth_of, probe_of};
-use turn::{Stopped, Turn};
+use sequence::PassSequence;
+use stage_timings::StageTimings;
 
 /// What a client may choose; everything else is the server's.
 #[derive(Clone, Debug)]
@@ -161,7 +161,7 @@ impl Pipeline {
         }
     }
 
-    /// Enlarges one file. Returns when the whole answer is ready or its first [`walk::THRESHOLD`] bytes are; until
+    /// Enlarges one file. Returns when the whole answer is ready or its first [`pass::THRESHOLD`] bytes are; until
     /// then a failure is an error, after it the body breaks off. Dropping the future cancels the work.
     pub async fn upscale(self: &Arc<Self>, bytes: Bytes, options: Options) -> Result<Answer, PipelineError> {
         self.upscale_as_planned(bytes, options, |_| ()).await
@@ -197,8 +197,8 @@ impl Pipeline {
             let survey = move || (alpha::survey(image.cut(window.x, window.y, window.size), stays), hold);
             let (surveyed, _) = self.compute(survey).await?;
             let Target { size, channels, depth, .. } = prepared.target;
-            let chain = self.chain(&prepared, surveyed, tickets, Arc::default());
-            let samples = chain.run(move |rows| Ok(chain::gathered(rows, size, channels, depth))).await?;
+            let sequence = self.pass_sequence(&prepared, surveyed, tickets, Arc::default());
+            let samples = sequence.run(move |rows| Ok(sequence::gathered(rows, size, channels, depth))).await?;
             Ok(Raster::new(size, channels, samples))
         };
         timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
@@ -210,7 +210,8 @@ impl Pipeline {
         // A wrong parameter is told before a wrong picture: it is the cheaper one to put right.
         options.model.name().map(|name| self.registry.model(name)).transpose()?;
         let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
-        let probe = aside(&self.metrics, move || codec::probe_frame(&bytes, &limits, frame)).await??;
+        let probe =
+            spawn_blocking_cancellable(&self.metrics, move || codec::probe_frame(&bytes, &limits, frame)).await??;
         let depth = depth_of(&probe, options.format);
         self.prepare(probe, upload, options, depth, deadline)
     }
@@ -224,14 +225,15 @@ impl Pipeline {
         options: &Options,
         deadline: Instant,
     ) -> Result<Answer, PipelineError> {
-        let clock = Arc::new(Clock::default());
+        let stage_timings = Arc::new(StageTimings::default());
         let plan = prepared.plan.clone();
         // Its request may end before it does.
         let interrupt = Interrupt::default();
         let _set_on_drop = interrupt.clone().set_on_drop();
         // The budget is not given back while a decoder that nobody waits for runs, nor before its picture is freed.
         let decode = {
-            let (plan, clock, hold, trace) = (plan.clone(), Arc::clone(&clock), hold_of(&tickets), Trace::current());
+            let (plan, stage_timings, hold, trace) =
+                (plan.clone(), Arc::clone(&stage_timings), hold_of(&tickets), Trace::current());
             let (interrupt, metrics) = (interrupt.clone(), Arc::clone(&self.metrics));
             move || {
                 let _counted = Decoding::new(&metrics);
@@ -244,7 +246,7 @@ impl Pipeline {
                 let picture = codec::decode::decode_until(&bytes, &plan.probe, &interrupt);
                 let picture = picture.inspect_err(|_| stage.failed("decode"))?;
                 drop(stage);
-                clock.decoded(began.elapsed());
+                stage_timings.decoded(began.elapsed());
                 let etag = etag::etag(&bytes, &plan);
                 drop(bytes);
                 let window = plan.view.window();
@@ -253,28 +255,28 @@ impl Pipeline {
             }
         };
         let (etag, surveyed, _) = self.compute(decode).await??;
-        self.observe(Stage::Decode, &plan.model, clock.timings().decode);
+        self.observe(Stage::Decode, &plan.model, stage_timings.timings().decode);
 
         let target = prepared.target.clone();
         let unread = UnreadBytes::new(tickets.last().map(|ticket| ticket.split_off(body::HELD_BYTES as u64)));
-        let chain = self.chain(&prepared, surveyed, tickets, Arc::clone(&clock));
-        let body::Answering { writer, verdict, start, body } = body::answering(Arc::clone(&unread));
+        let sequence = self.pass_sequence(&prepared, surveyed, tickets, Arc::clone(&stage_timings));
+        let body::Answering { writer, completion, start, body } = body::answering(Arc::clone(&unread));
         let (pipeline, counted, allowed) = (Arc::clone(self), plan.clone(), options.deadline);
         let run = async move {
-            let encoded = chain.run(move |mut rows| {
-                let mut out = writer.on(rows.turn.clone(), clock);
-                let spare = rows.turn.spare();
-                codec::encode::encode_with(&target, &mut rows, &mut out, &spare)?;
+            let encoded = sequence.run(move |mut rows| {
+                let mut out = writer.on(rows.permit.clone(), stage_timings);
+                let idle_permits = rows.permit.idle_permits();
+                codec::encode::encode_with(&target, &mut rows, &mut out, &idle_permits)?;
                 Ok(out.finish()?)
             });
             let result = tokio::select! {
                 result = timeout_at(deadline, encoded) => result.unwrap_or(Err(PipelineError::Deadline(allowed))),
-                () = verdict.abandoned() => Err(PipelineError::Internal("the client left".into())),
+                () = completion.abandoned() => Err(PipelineError::Internal("the client left".into())),
             };
             if result.is_ok() {
                 pipeline.count(&counted);
             }
-            verdict.is(result);
+            completion.set(result);
         };
         tokio::spawn(run.in_current_span());
 
@@ -282,23 +284,23 @@ impl Pipeline {
         Ok(Answer { plan, etag, timings: start.timings, length: start.length, deadline, unread, body })
     }
 
-    fn chain(
+    fn pass_sequence(
         self: &Arc<Self>,
         prepared: &Prepared,
         (picture, alpha): (Raster, alpha::Alpha),
         tickets: Vec<Ticket>,
-        clock: Arc<Clock>,
-    ) -> Chain {
-        Chain {
+        stage_timings: Arc<StageTimings>,
+    ) -> PassSequence {
+        PassSequence {
             pipeline: Arc::clone(self),
             picture: Arc::new(picture),
             alpha,
             model: prepared.plan.model.clone(),
-            steps: prepared.steps.clone(),
+            specs: prepared.specs.clone(),
             reduction: prepared.reduction,
-            treatment: prepared.treatment.clone(),
+            output_plan: prepared.output_plan.clone(),
             tickets,
-            clock,
+            stage_timings,
             trace: Trace::current(),
         }
     }
@@ -309,11 +311,11 @@ impl Pipeline {
         let (pool, runtime, stop) = (Arc::clone(&self.compute), Handle::current(), CancellationToken::new());
         let _stopped_on_drop = stop.clone().drop_guard();
         let in_turn = move || {
-            let _turn = Turn::take(pool, runtime, stop)
+            let _permit = ComputePermit::take(pool, runtime, stop)
                 .map_err(|Stopped| PipelineError::Internal("the request ended before its turn".into()))?;
             Ok(job())
         };
-        aside(&self.metrics, in_turn).await?
+        spawn_blocking_cancellable(&self.metrics, in_turn).await?
     }
 
     fn observe(&self, stage: Stage, model: &str, took: Duration) {

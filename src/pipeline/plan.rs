@@ -3,9 +3,9 @@
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::fidelity::{Conversion, Fidelity, Treatment};
+use super::fidelity::{Conversion, Fidelity, OutputPlan};
+use super::pass::PassSpec;
 use super::selection::{Selection, select};
-use super::walk::Step;
 use super::{Options, Pipeline, PipelineError, ensemble, memory};
 use crate::codec::encode::{QUALITY, Target};
 use crate::codec::notes::Notes;
@@ -47,7 +47,7 @@ pub struct Plan {
     /// By the measured rate and what waits now.
     pub estimated_seconds: f64,
     /// The networks that run, one after the other; none where the answer is not larger than the upload.
-    pub passes: Vec<Pass>,
+    pub passes: Vec<PlannedPass>,
     /// Whether what they give is then reduced, or cut, to the answer.
     pub reduced: bool,
     /// What is done beside enlarging.
@@ -79,7 +79,7 @@ impl Plan {
 
 /// One network on its way.
 #[derive(Clone, Debug, Serialize)]
-pub struct Pass {
+pub struct PlannedPass {
     /// Its native scale.
     pub scale: Scale,
     /// What it is given; of an answer that is cut, the part that is kept and some context.
@@ -100,10 +100,10 @@ pub struct Pass {
 pub(super) struct Prepared {
     pub(super) plan: Plan,
     /// One for each pass.
-    pub(super) steps: Vec<Step>,
+    pub(super) specs: Vec<PassSpec>,
     pub(super) reduction: Option<(Line, Line)>,
     pub(super) target: Target,
-    pub(super) treatment: Treatment,
+    pub(super) output_plan: OutputPlan,
     /// One for each pass, and one if there is none: the last holds all memory but the tiles of earlier passes.
     pub(super) demands: Vec<Demand>,
 }
@@ -132,30 +132,30 @@ impl Pipeline {
         let kind = (probe.format, probe.loss);
         let Selection { model, reason } = select(&self.registry, &options.model, kind, view.times())?;
         let networks = self.networks(&model, &view)?;
-        let treatment = Treatment::of(&probe, options.format, depth, options.fidelity, &view);
-        let treatment = if networks.is_empty() { treatment.without_network() } else { treatment };
-        let Treatment { channels, depth, icc, notes, .. } = treatment.clone();
+        let output_plan = OutputPlan::of(&probe, options.format, depth, options.fidelity, &view);
+        let output_plan = if networks.is_empty() { output_plan.without_network() } else { output_plan };
+        let OutputPlan { channels, depth, icc, notes, .. } = output_plan.clone();
         let quality = options.quality.unwrap_or(QUALITY);
         let target = Target { format: options.format, quality, size: output, channels, depth, icc, notes };
         target.check()?;
 
         let copies = if options.ensemble { ensemble::ORIENTATIONS } else { 1 };
-        let (mut passes, mut steps, mut demands) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut passes, mut specs, mut demands) = (Vec::new(), Vec::new(), Vec::new());
         let mut size = view.window().size;
         for network in networks {
-            let step = Step { grid: Grid::new(size, &network.tiles), scale: network.scale, copies };
-            let lane = Lane { network: network.id, shape: step.grid.spec().shape };
-            demands.push(Demand { lane, tiles: step.tiles(), bytes: step.tiles_held(), deadline });
-            passes.push(self.pass(network, &step));
-            size = step.output();
-            steps.push(step);
+            let spec = PassSpec { grid: Grid::new(size, &network.tiles), scale: network.scale, copies };
+            let lane = Lane { network: network.id, shape: spec.grid.spec().shape };
+            demands.push(Demand { lane, tiles: spec.tiles(), bytes: spec.tiles_held(), deadline });
+            passes.push(self.pass(network, &spec));
+            size = spec.output();
+            specs.push(spec);
         }
         if demands.is_empty() {
             demands.push(self.memory_alone(&model, deadline)?);
         }
-        let reduction = view.reduction(product(&steps.iter().map(|step| step.scale).collect::<Vec<_>>()));
+        let reduction = view.reduction(product(&specs.iter().map(|spec| spec.scale).collect::<Vec<_>>()));
         if let Some(last) = demands.last_mut() {
-            last.bytes = memory::bytes_held(&probe, upload, &view, &steps, reduction.as_ref(), (&target, &treatment));
+            last.bytes = memory::bytes_held(&probe, upload, &view, &specs, reduction.as_ref(), (&target, &output_plan));
         }
         let plan = Plan {
             model,
@@ -174,24 +174,24 @@ impl Pipeline {
             passes,
             reduced: reduction.is_some(),
             estimated_seconds: self.scheduler.estimate(&demands).0.as_secs_f64(),
-            conversions: treatment.conversions.clone(),
-            background: treatment.background.map(|background| background.to_string()),
-            warnings: treatment.warnings.clone(),
+            conversions: output_plan.conversions.clone(),
+            background: output_plan.background.map(|background| background.to_string()),
+            warnings: output_plan.warnings.clone(),
             fidelity: options.fidelity,
             bytes: demands.iter().map(|demand| demand.bytes).sum(),
             view,
             probe,
         };
-        Ok(Prepared { plan, steps, reduction, target, treatment, demands })
+        Ok(Prepared { plan, specs, reduction, target, output_plan, demands })
     }
 
-    fn pass(&self, network: &Network, step: &Step) -> Pass {
-        Pass {
+    fn pass(&self, network: &Network, spec: &PassSpec) -> PlannedPass {
+        PlannedPass {
             scale: network.scale,
-            input: step.grid.picture(),
-            output: step.output(),
-            tile: step.grid.spec(),
-            tiles: step.tiles(),
+            input: spec.grid.picture(),
+            output: spec.output(),
+            tile: spec.grid.spec(),
+            tiles: spec.tiles(),
             model_sha256: match &network.kind {
                 Kind::Bicubic => None,
                 Kind::Onnx { sha256, .. } => Some(sha256.clone()),
@@ -205,8 +205,8 @@ impl Pipeline {
         let natives: Vec<Scale> = self.registry.model(model)?.scales.iter().map(|info| info.scale).collect();
         // A model of none but x1 reaches nothing: it is told what it has not.
         let unreached = || Scale::new(view.times() as u8).into_iter().collect();
-        let chain = passes(&natives, view.times()).unwrap_or_else(unreached);
-        chain.into_iter().map(|scale| self.registry.find(model, scale)).collect()
+        let sequence = passes(&natives, view.times()).unwrap_or_else(unreached);
+        sequence.into_iter().map(|scale| self.registry.find(model, scale)).collect()
     }
 
     /// What a request without a pass asks of the scheduler: no tile in whichever lane.

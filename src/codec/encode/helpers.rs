@@ -13,14 +13,14 @@ pub type Job = Box<dyn FnOnce() + Send>;
 pub trait Helpers {
     /// Starts the job on another thread and says whether it did. A job that was taken may also be dropped: whoever
     /// lends it can still do it.
-    fn lend(&self, job: Job) -> bool;
+    fn try_spawn(&self, job: Job) -> bool;
 }
 
 /// No help.
 pub struct Alone;
 
 impl Helpers for Alone {
-    fn lend(&self, _: Job) -> bool {
+    fn try_spawn(&self, _: Job) -> bool {
         false
     }
 }
@@ -69,7 +69,7 @@ impl<'a, I: Send + 'static, O: Send + 'static> Queue<'a, I, O> {
                 let _ = sender.send(work(input));
             }
         });
-        let own = if self.helpers.lend(job) { None } else { take(&slot) };
+        let own = if self.helpers.try_spawn(job) { None } else { take(&slot) };
         self.waiting.push_back(match own {
             Some(input) => Pending::Done(work(input)),
             None => Pending::Lent(slot, receiver),
@@ -115,7 +115,7 @@ pub(crate) mod tests {
     pub struct Fickle(pub AtomicU64);
 
     impl Helpers for Fickle {
-        fn lend(&self, job: Job) -> bool {
+        fn try_spawn(&self, job: Job) -> bool {
             match self.0.fetch_add(1, Ordering::Relaxed) * 7 % 5 {
                 0 | 3 => {
                     thread::spawn(job);
@@ -155,7 +155,7 @@ pub(crate) mod tests {
     fn a_thread_that_is_lost_is_told() {
         struct Dies;
         impl Helpers for Dies {
-            fn lend(&self, job: Job) -> bool {
+            fn try_spawn(&self, job: Job) -> bool {
                 let died = thread::spawn(move || {
                     job();
                 });

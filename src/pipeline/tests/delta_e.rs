@@ -115,13 +115,13 @@ pub fn delta_e([l1, a1, b1]: [f64; 3], [l2, a2, b2]: [f64; 3]) -> f64 {
     let (c1, c2) = (a1.hypot(b1), a2.hypot(b2));
     let hue = |a: f64, b: f64| if a == 0.0 && b == 0.0 { 0.0 } else { b.atan2(a).to_degrees().rem_euclid(360.0) };
     let (h1, h2) = (hue(a1, b1), hue(a2, b2));
-    let turn = match h2 - h1 {
+    let hue_turn = match h2 - h1 {
         _ if c1 * c2 == 0.0 => 0.0,
         d if d > 180.0 => d - 360.0,
         d if d < -180.0 => d + 360.0,
         d => d,
     };
-    let (dl, dc, dh) = (l2 - l1, c2 - c1, 2.0 * (c1 * c2).sqrt() * (turn / 2.0).to_radians().sin());
+    let (dl, dc, dh) = (l2 - l1, c2 - c1, 2.0 * (c1 * c2).sqrt() * (hue_turn / 2.0).to_radians().sin());
     let (l, c) = (f64::midpoint(l1, l2), f64::midpoint(c1, c2));
     let h = match h1 + h2 {
         sum if c1 * c2 == 0.0 => sum,

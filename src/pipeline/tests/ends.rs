@@ -68,10 +68,10 @@ async fn an_encoder_that_nobody_waits_for_holds_its_memory_and_no_tile() {
     let probe = probe_of(picture.size(), picture.channels(), picture.depth());
     let prepared = pipeline.prepare(probe, 0, &options, picture.depth(), deadline).expect("a good picture");
     let tickets = pipeline.scheduler.admit_all(&prepared.demands).expect("nothing else is there");
-    let chain = pipeline.chain(&prepared, (picture, alpha::Alpha::None), tickets, Arc::default());
+    let sequence = pipeline.pass_sequence(&prepared, (picture, alpha::Alpha::None), tickets, Arc::default());
     let request = {
         let (door, began) = (Arc::clone(&door), began.clone());
-        tokio::spawn(chain.run(move |rows| {
+        tokio::spawn(sequence.run(move |rows| {
             began.cancel();
             door.pass();
             drop(rows);

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::alpha::Alpha;
-use super::fidelity::{Background, Treatment};
-use super::shrink::Shrink;
+use super::downscaler::Downscaler;
+use super::fidelity::{Background, OutputPlan};
 use crate::engine::bicubic::Kernel;
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::tiling::Band;
@@ -13,46 +13,46 @@ use crate::units::Size;
 
 /// Makes rows of the answer out of bands.
 #[derive(Debug)]
-pub(super) struct Finish {
+pub(super) struct RowFinisher {
     /// Pixels of a row as it comes.
     width: u32,
     /// Whether the picture is gray.
     gray: bool,
     alpha: Alpha,
-    treatment: Treatment,
+    output_plan: OutputPlan,
     /// The picture, from which alpha and the colors beyond sRGB are enlarged.
     beside: Option<(Arc<Raster>, Kernel)>,
-    shrink: Option<Shrink>,
+    downscaler: Option<Downscaler>,
 }
 
-impl Finish {
-    /// For bands of this picture, enlarged `times`; rows will be as `treatment` says, and as large as `shrink` says.
+impl RowFinisher {
+    /// For bands of this picture, enlarged `times`; rows will be as `output_plan` says, and as large as `downscaler` says.
     pub(super) fn new(
         picture: Arc<Raster>,
         alpha: Alpha,
         times: u32,
-        shrink: Option<Shrink>,
-        treatment: Treatment,
+        downscaler: Option<Downscaler>,
+        output_plan: OutputPlan,
     ) -> Self {
         let (width, gray) = (picture.size().width * times, picture.channels().colors() == 1);
-        Self { width, gray, alpha, treatment, beside: Some((picture, Kernel::by(times))), shrink }
+        Self { width, gray, alpha, output_plan, beside: Some((picture, Kernel::by(times))), downscaler }
     }
 
     /// For what one network gives to the next: colors alone, `width` of them in a row, in 16 bits.
     pub(super) fn between(channels: Channels, width: u32) -> Self {
-        let (gray, treatment) = (channels == Channels::Gray, Treatment::between(channels));
-        Self { width, gray, alpha: Alpha::None, treatment, beside: None, shrink: None }
+        let (gray, output_plan) = (channels == Channels::Gray, OutputPlan::between(channels));
+        Self { width, gray, alpha: Alpha::None, output_plan, beside: None, downscaler: None }
     }
 
     /// The rows that are finished by one band, rounded half up; `None` if it takes more for the next.
     pub(super) fn rows(&mut self, mut band: Band) -> Option<Raster> {
-        if self.shrink.is_some() {
+        if self.downscaler.is_some() {
             // What is reduced is the picture that the network made, not what it overshot.
             band.planes.iter_mut().for_each(|level| *level = level.clamp(0.0, 255.0));
         }
         let mut alpha = Vec::new();
         if let Some((picture, kernel)) = &self.beside {
-            self.treatment.way.restore(picture, kernel, &mut band);
+            self.output_plan.transform.add_out_of_gamut(picture, kernel, &mut band);
             if self.alpha == Alpha::Plane {
                 alpha = alpha_rows(picture, kernel, band.y..band.y + band.rows);
             }
@@ -62,9 +62,9 @@ impl Finish {
             luma(&mut planes);
         }
         let mut width = self.width;
-        if let Some(shrink) = &mut self.shrink {
-            (planes, alpha) = shrink.reduce(planes, &alpha)?;
-            width = shrink.width();
+        if let Some(downscaler) = &mut self.downscaler {
+            (planes, alpha) = downscaler.reduce(planes, &alpha)?;
+            width = downscaler.width();
             rows = (planes.len() / if self.gray { 1 } else { 3 }) as u32 / width;
         }
         if let Alpha::Uniform(level) = self.alpha {
@@ -74,11 +74,11 @@ impl Finish {
     }
 
     fn rounded(&self, mut planes: Vec<f32>, alpha: &[f32], size: Size) -> Raster {
-        let Treatment { channels, depth, way, background, .. } = &self.treatment;
+        let OutputPlan { channels, depth, transform, background, .. } = &self.output_plan;
         if let Some(background) = background {
             lay_over(&mut planes, alpha, *background, channels.colors());
         }
-        way.leave(&mut planes);
+        transform.to_output(&mut planes);
         let samples = match depth {
             Depth::Eight => {
                 Samples::U8(interleaved(*channels, &planes, alpha, |level| (level + 0.5).clamp(0.0, 255.0) as u8))
@@ -167,9 +167,9 @@ fn interleaved<T: Copy + Default>(
 mod tests {
     use super::*;
 
-    fn finish(picture: Raster, alpha: Alpha, times: u32, depth: Depth) -> Finish {
-        let treatment = Treatment::plain(picture.channels(), depth);
-        Finish::new(Arc::new(picture), alpha, times, None, treatment)
+    fn finish(picture: Raster, alpha: Alpha, times: u32, depth: Depth) -> RowFinisher {
+        let output_plan = OutputPlan::plain(picture.channels(), depth);
+        RowFinisher::new(Arc::new(picture), alpha, times, None, output_plan)
     }
 
     fn one(levels: [f32; 3]) -> Band {
@@ -210,10 +210,10 @@ mod tests {
         // Left half clear, right half opaque, 12 x 9.
         let samples = (0..9).flat_map(|_| (0..12).flat_map(|x| [50, 60, 70, if x < 6 { 0 } else { 255 }])).collect();
         let picture = Raster::new(Size::new(12, 9), Channels::Rgba, Samples::U8(samples));
-        let mut finish = finish(picture, Alpha::Plane, 3, Depth::Eight);
+        let mut finisher = finish(picture, Alpha::Plane, 3, Depth::Eight);
         let mut rows = |y: u32, rows: u32| {
             let band = Band { y, rows, planes: vec![128.0; 3 * 36 * rows as usize] };
-            match finish.rows(band).expect("at once").into_samples() {
+            match finisher.rows(band).expect("at once").into_samples() {
                 Samples::U8(v) => v,
                 Samples::U16(_) => unreachable!("8 bit was asked for"),
             }

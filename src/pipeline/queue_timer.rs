@@ -1,14 +1,14 @@
 //! How long tiles waited and how long all of them took: for metrics and `Server-Timing` as figures, for the trace as two
 //! parts of the way, until a worker took the first tile and from then on.
 
-use std::time::{Duration, Instant as Clock};
+use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::Instant;
 
 use crate::scheduler::Finished;
 use crate::telemetry::traces::{Fact, Stage, Trace};
 
-pub(super) struct Waits {
+pub(super) struct QueueTimer {
     began: Instant,
     sum: Duration,
     count: usize,
@@ -18,7 +18,7 @@ pub(super) struct Waits {
     infer: Option<Stage>,
 }
 
-impl Waits {
+impl QueueTimer {
     pub(super) fn new(trace: Trace) -> Self {
         let queue = Some(trace.stage("queue"));
         Self { began: Instant::now(), sum: Duration::ZERO, count: 0, trace, queue, infer: None }
@@ -29,7 +29,7 @@ impl Waits {
         self.sum += finished.queued;
         self.count += 1;
         if let Some(queue) = self.queue.take() {
-            let now = Clock::now();
+            let now = StdInstant::now();
             let taken = now.checked_sub(finished.ran).unwrap_or(now);
             queue.end_at(taken);
             self.infer = Some(self.trace.stage_since("infer", taken));
@@ -56,7 +56,7 @@ impl Waits {
     }
 }
 
-impl Drop for Waits {
+impl Drop for QueueTimer {
     fn drop(&mut self) {
         self.inferred();
     }
@@ -72,9 +72,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn inference_is_what_is_left_of_the_time_after_the_mean_wait() {
-        let mut waits = Waits::new(Trace::default());
-        assert_eq!((waits.add(&waited(1)), waits.add(&waited(3))), (1, 2));
+        let mut timer = QueueTimer::new(Trace::default());
+        assert_eq!((timer.add(&waited(1)), timer.add(&waited(3))), (1, 2));
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(waits.end(), (Duration::from_secs(2), Duration::from_secs(8)));
+        assert_eq!(timer.end(), (Duration::from_secs(2), Duration::from_secs(8)));
     }
 }

@@ -7,14 +7,14 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clock;
-use super::color::Way;
-use super::finish::Finish;
-use super::flat::{self, Flat};
-use super::order::Order;
-use super::turn::{Stopped, Turn};
-use super::waits::Waits;
-use super::{Pipeline, PipelineError, aside, ensemble};
+use super::color::ColorTransform;
+use super::finisher::RowFinisher;
+use super::flat::{self, FlatRegions};
+use super::permit::{ComputePermit, Stopped};
+use super::queue_timer::QueueTimer;
+use super::reorder::Reorder;
+use super::stage_timings::StageTimings;
+use super::{Pipeline, PipelineError, blocking::spawn_blocking_cancellable, ensemble};
 use crate::codec::encode::EncodeError;
 use crate::raster::Raster;
 use crate::scheduler::{Finished, Hold, Refusal, Ticket, TileError};
@@ -39,14 +39,14 @@ const HANDOVER: usize = 4;
 
 /// One network on one picture.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
+pub(super) struct PassSpec {
     pub(super) grid: Grid,
     pub(super) scale: Scale,
     /// Orientations in which each tile runs: 1 or 8.
     pub(super) copies: usize,
 }
 
-impl Step {
+impl PassSpec {
     /// Size of what comes out.
     pub(super) fn output(&self) -> Size {
         self.grid.picture().scaled(self.scale)
@@ -88,28 +88,28 @@ impl Step {
 
 /// Where it is noted how long a pass took.
 #[derive(Clone)]
-pub(super) struct Books {
+pub(super) struct PassContext {
     pub(super) model: String,
-    pub(super) clock: Arc<Clock>,
+    pub(super) stage_timings: Arc<StageTimings>,
     pub(super) trace: Trace,
     /// Whether what comes out is the answer.
     pub(super) last: bool,
 }
 
 /// One pass over a picture.
-pub(super) struct Walk {
+pub(super) struct Pass {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) picture: Arc<Raster>,
     /// How its colors are shown to the network.
-    pub(super) way: Way,
+    pub(super) transform: ColorTransform,
     /// `None` if no network runs: then the rows are those of the picture.
-    pub(super) step: Option<Step>,
-    pub(super) finish: Finish,
+    pub(super) spec: Option<PassSpec>,
+    pub(super) finisher: RowFinisher,
     pub(super) ticket: Ticket,
-    pub(super) books: Books,
+    pub(super) context: PassContext,
 }
 
-impl Walk {
+impl Pass {
     /// Runs every tile and gives the finished rows to `sink`, on a blocking thread that keeps `hold`. Dropping the
     /// future cancels: queued tiles at once, the thread at its next wait.
     pub(super) async fn run<T, S>(self, hold: Hold, sink: S) -> Result<T, PipelineError>
@@ -120,38 +120,38 @@ impl Walk {
         let (metrics, stop) = (Arc::clone(&self.pipeline.metrics), CancellationToken::new());
         let _stopped_on_drop = stop.clone().drop_guard();
         let (tiles, ordered) = mpsc::channel(HANDOVER);
-        let Self { pipeline, picture, way, step, finish, ticket, books } = self;
+        let Self { pipeline, picture, transform, spec, finisher, ticket, context } = self;
         let thread = Thread {
             tiles: ordered,
             picture: Arc::clone(&picture),
-            way: way.clone(),
-            step,
-            finish,
+            transform: transform.clone(),
+            spec,
+            finisher,
             pipeline: Arc::clone(&pipeline),
-            books: books.clone(),
+            context: context.clone(),
         };
         // It may be in the middle of a long computation when nobody waits any more.
         let (runtime, stopped) = (Handle::current(), stop.clone());
-        let joined = aside(&metrics, move || {
+        let joined = spawn_blocking_cancellable(&metrics, move || {
             let _held = hold;
             thread.run(runtime, stopped, sink)
         });
-        let feed = async {
-            let Some(step) = step else { return Ok(()) };
-            let fed = Feed { pipeline, picture, way, step, ticket, books }.run(tiles).await;
-            if fed.is_err() {
+        let producer = async {
+            let Some(spec) = spec else { return Ok(()) };
+            let produced = TileProducer { pipeline, picture, transform, spec, ticket, context }.run(tiles).await;
+            if produced.is_err() {
                 stop.cancel();
             }
-            fed
+            produced
         };
-        let (joined, fed) = tokio::join!(joined, feed);
+        let (joined, produced) = tokio::join!(joined, producer);
         let joined = joined.and_then(|joined| joined);
-        match fed {
+        match produced {
             // The thread says why it wanted no more tiles.
-            Err(Unfed::Unwanted) => {
+            Err(ProduceError::Unwanted) => {
                 joined.and_then(|_| Err(PipelineError::Internal("the encoder ended before the picture".into())))
             }
-            Err(Unfed::Failed(error)) => Err(error),
+            Err(ProduceError::Failed(error)) => Err(error),
             Ok(()) => joined,
         }
     }
@@ -161,11 +161,11 @@ impl Walk {
 struct Thread {
     tiles: mpsc::Receiver<Vec<Vec<f32>>>,
     picture: Arc<Raster>,
-    way: Way,
-    step: Option<Step>,
-    finish: Finish,
+    transform: ColorTransform,
+    spec: Option<PassSpec>,
+    finisher: RowFinisher,
     pipeline: Arc<Pipeline>,
-    books: Books,
+    context: PassContext,
 }
 
 impl Thread {
@@ -175,53 +175,53 @@ impl Thread {
         stop: CancellationToken,
         sink: impl FnOnce(Rows) -> Result<T, EncodeError>,
     ) -> Result<T, PipelineError> {
-        let Self { tiles, picture, way, step, finish, pipeline, books } = self;
-        let turn = Turn::take(Arc::clone(&pipeline.compute), runtime, stop)
+        let Self { tiles, picture, transform, spec, finisher, pipeline, context } = self;
+        let permit = ComputePermit::take(Arc::clone(&pipeline.compute), runtime, stop)
             .map_err(|Stopped| PipelineError::Internal("the request ended before its first row".into()))?;
-        let source = match step {
-            Some(step) => {
-                let blender = Box::new(Blender::new(&step.grid, step.scale));
-                Source::Tiles(tiles, blender, step, Flat::new(picture, way, step.scale))
+        let source = match spec {
+            Some(spec) => {
+                let blender = Box::new(Blender::new(&spec.grid, spec.scale));
+                RowSource::Tiles(tiles, blender, spec, FlatRegions::new(picture, transform, spec.scale))
             }
-            None => Source::Picture(picture, way, 0),
+            None => RowSource::Picture(picture, transform, 0),
         };
-        let rows = Rows { source, finish, turn: turn.clone() };
-        let mut stage = books.trace.stage(if books.last { "encode" } else { "join" });
+        let rows = Rows { source, finisher, permit: permit.clone() };
+        let mut stage = context.trace.stage(if context.last { "encode" } else { "join" });
         let result = sink(rows).map_err(|error| PipelineError::Internal(error.to_string()));
         // Most of its time, rows wait for tiles.
-        stage.knows(&[Fact::Seconds("upscaler.computed_seconds", turn.computed())]);
+        stage.knows(&[Fact::Seconds("upscaler.computed_seconds", permit.computed())]);
         if result.is_err() {
             stage.failed("encode");
         }
         drop(stage);
-        if books.last {
-            pipeline.observe(Stage::Encode, &books.model, books.clock.encoded(turn.computed()));
+        if context.last {
+            pipeline.observe(Stage::Encode, &context.model, context.stage_timings.encoded(permit.computed()));
         } else {
-            books.clock.joined(turn.computed());
+            context.stage_timings.joined(permit.computed());
         }
         result
     }
 }
 
 /// What the task does: it keeps the workers supplied.
-struct Feed {
+struct TileProducer {
     pipeline: Arc<Pipeline>,
     picture: Arc<Raster>,
-    way: Way,
-    step: Step,
+    transform: ColorTransform,
+    spec: PassSpec,
     ticket: Ticket,
-    books: Books,
+    context: PassContext,
 }
 
-impl Feed {
+impl TileProducer {
     /// Submits tiles as places become free, and sends them on in the order of the grid.
-    async fn run(mut self, tiles: mpsc::Sender<Vec<Vec<f32>>>) -> Result<(), Unfed> {
-        let (window, places) = (self.step.window(), self.step.grid.len());
-        let mut order = Order::new(self.step.copies);
+    async fn run(mut self, tiles: mpsc::Sender<Vec<Vec<f32>>>) -> Result<(), ProduceError> {
+        let (window, places) = (self.spec.window(), self.spec.grid.len());
+        let mut reorder = Reorder::new(self.spec.copies);
         let mut submitted = 0;
-        let mut waits = Waits::new(self.books.trace.clone());
-        while order.delivered < places {
-            while submitted < places.min(order.delivered + window) {
+        let mut timer = QueueTimer::new(self.context.trace.clone());
+        while reorder.delivered < places {
+            while submitted < places.min(reorder.delivered + window) {
                 self.submit(submitted);
                 submitted += 1;
                 tokio::task::yield_now().await;
@@ -231,45 +231,47 @@ impl Feed {
                 // Told by whoever drives the walk: its own timer, for the same instant, knows what was allowed.
                 Err(TileError::Expired) => std::future::pending().await,
                 // The time for the drain is over.
-                Err(TileError::Stopped) => return Err(Unfed::Failed(Refusal::Draining.into())),
-                Err(error) => return Err(Unfed::Failed(internal(&error))),
+                Err(TileError::Stopped) => return Err(ProduceError::Failed(Refusal::Draining.into())),
+                Err(error) => return Err(ProduceError::Failed(internal(&error))),
             };
-            if waits.add(&finished) == self.step.tiles() {
-                let (queue, infer) = waits.end();
-                let Books { model, clock, last, .. } = &self.books;
-                if let Some((queue, infer)) = clock.inferred(queue, infer, *last) {
+            if timer.add(&finished) == self.spec.tiles() {
+                let (queue, infer) = timer.end();
+                let PassContext { model, stage_timings, last, .. } = &self.context;
+                if let Some((queue, infer)) = stage_timings.inferred(queue, infer, *last) {
                     self.pipeline.observe(Stage::Queue, model, queue);
                     self.pipeline.observe(Stage::Infer, model, infer);
                 }
             }
             self.check(&finished)?;
-            order.take(finished);
-            while let Some(parts) = order.next() {
-                tiles.send(parts).await.map_err(|_| Unfed::Unwanted)?;
+            reorder.take(finished);
+            while let Some(parts) = reorder.next() {
+                tiles.send(parts).await.map_err(|_| ProduceError::Unwanted)?;
             }
         }
         Ok(())
     }
 
     fn submit(&self, place: usize) {
-        let Step { grid, copies, .. } = &self.step;
+        let PassSpec { grid, copies, .. } = &self.spec;
         let mut tile = extract::tile(&self.picture, grid, place);
-        self.way.show(&mut tile, self.picture.channels().colors() == 1);
+        self.transform.to_model(&mut tile, self.picture.channels().colors() == 1);
         for k in 1..*copies {
-            self.ticket.submit(place * copies + k, ensemble::turned(&tile, self.step.square(), k));
+            self.ticket.submit(place * copies + k, ensemble::turned(&tile, self.spec.square(), k));
         }
         self.ticket.submit(place * copies, tile);
     }
 
     /// An engine that gives a tile of another size would shift the rest of the picture.
-    fn check(&self, finished: &Finished) -> Result<(), Unfed> {
-        let Step { grid, scale, .. } = &self.step;
+    fn check(&self, finished: &Finished) -> Result<(), ProduceError> {
+        let PassSpec { grid, scale, .. } = &self.spec;
         let expected = 3 * grid.spec().shape.pixels() * (scale.factor() as usize).pow(2);
         if finished.samples.len() == expected {
             return Ok(());
         }
         let actual = finished.samples.len();
-        Err(Unfed::Failed(PipelineError::Internal(format!("a tile came back with {actual} values, not {expected}"))))
+        Err(ProduceError::Failed(PipelineError::Internal(format!(
+            "a tile came back with {actual} values, not {expected}"
+        ))))
     }
 }
 
@@ -278,7 +280,7 @@ fn internal(error: &impl std::fmt::Display) -> PipelineError {
 }
 
 /// Why not every tile was sent on.
-enum Unfed {
+enum ProduceError {
     /// The thread takes no more.
     Unwanted,
     /// A tile failed.
@@ -286,28 +288,28 @@ enum Unfed {
 }
 
 /// Where bands of levels come from.
-enum Source {
+enum RowSource {
     /// Tiles that are joined as they come.
-    Tiles(mpsc::Receiver<Vec<Vec<f32>>>, Box<Blender>, Step, Flat),
+    Tiles(mpsc::Receiver<Vec<Vec<f32>>>, Box<Blender>, PassSpec, FlatRegions),
     /// A picture, how its colors are shown, and how many of its rows were taken.
-    Picture(Arc<Raster>, Way, u32),
+    Picture(Arc<Raster>, ColorTransform, u32),
 }
 
-impl Source {
+impl RowSource {
     /// The next band; `None` after the last, or if the request ended.
-    fn band(&mut self, turn: &Turn) -> Option<Band> {
+    fn band(&mut self, permit: &ComputePermit) -> Option<Band> {
         match self {
-            Self::Picture(picture, way, taken) => {
+            Self::Picture(picture, transform, taken) => {
                 let (y, size) = (*taken, picture.size());
                 let rows = band_rows(size.width).min(size.height - y);
                 *taken += rows;
                 (rows > 0).then(|| {
                     let mut planes = extract::rows(picture, y..y + rows);
-                    way.show(&mut planes, picture.channels().colors() == 1);
+                    transform.to_model(&mut planes, picture.channels().colors() == 1);
                     Band { y, rows, planes }
                 })
             }
-            Self::Tiles(tiles, blender, step, flat) => loop {
+            Self::Tiles(tiles, blender, spec, flat) => loop {
                 if let Some(mut band) = blender.band() {
                     flat.keep(&mut band);
                     return Some(band);
@@ -317,9 +319,9 @@ impl Source {
                 }
                 let parts = match tiles.try_recv() {
                     Ok(parts) => parts,
-                    Err(_) => turn.wait_for(tiles.recv()).ok()??,
+                    Err(_) => permit.wait_for(tiles.recv()).ok()??,
                 };
-                blender.push(&ensemble::joined(parts, step.square().scaled(step.scale)));
+                blender.push(&ensemble::joined(parts, spec.square().scaled(spec.scale)));
             },
         }
     }
@@ -327,9 +329,9 @@ impl Source {
 
 /// The finished rows of a picture, as an encoder pulls them; ends early if the request does.
 pub(super) struct Rows {
-    source: Source,
-    finish: Finish,
-    pub(super) turn: Turn,
+    source: RowSource,
+    finisher: RowFinisher,
+    pub(super) permit: ComputePermit,
 }
 
 impl Iterator for Rows {
@@ -337,9 +339,9 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Raster> {
         loop {
-            self.turn.yield_now().ok()?;
-            let band = self.source.band(&self.turn)?;
-            if let Some(rows) = self.finish.rows(band) {
+            self.permit.yield_now().ok()?;
+            let band = self.source.band(&self.permit)?;
+            if let Some(rows) = self.finisher.rows(band) {
                 return Some(rows);
             }
         }

@@ -7,31 +7,31 @@ use super::Timings;
 
 /// What the stages took; written by whoever ends one.
 #[derive(Debug, Default)]
-pub(super) struct Clock(Mutex<Dials>);
+pub(super) struct StageTimings(Mutex<Gauges>);
 
 #[derive(Debug, Default)]
-struct Dials {
+struct Gauges {
     shown: Timings,
     /// What passes before the last took; shown with it, since stages are not over before.
     earlier: Timings,
 }
 
-impl Clock {
+impl StageTimings {
     pub(super) fn timings(&self) -> Timings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).shown
     }
 
-    fn set<T>(&self, change: impl FnOnce(&mut Dials) -> T) -> T {
+    fn set<T>(&self, change: impl FnOnce(&mut Gauges) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn decoded(&self, took: Duration) {
-        self.set(|dials| dials.shown.decode = took);
+        self.set(|gauges| gauges.shown.decode = took);
     }
 
     /// All tiles of a pass are back. Gives the times of all passes if it was the last.
     pub(super) fn inferred(&self, queue: Duration, infer: Duration, last: bool) -> Option<(Duration, Duration)> {
-        self.set(|Dials { shown, earlier }| {
+        self.set(|Gauges { shown, earlier }| {
             let times = (earlier.queue + queue, earlier.infer + infer);
             let at = if last { shown } else { earlier };
             (at.queue, at.infer) = times;
@@ -41,7 +41,7 @@ impl Clock {
 
     /// The rows of a pass are done, or as many of them as were until now. Gives the time of all passes.
     pub(super) fn encoded(&self, took: Duration) -> Duration {
-        self.set(|Dials { shown, earlier }| {
+        self.set(|Gauges { shown, earlier }| {
             shown.encode = earlier.encode + took;
             shown.encode
         })
@@ -49,6 +49,6 @@ impl Clock {
 
     /// The rows of a pass before the last are done.
     pub(super) fn joined(&self, took: Duration) {
-        self.set(|dials| dials.earlier.encode += took);
+        self.set(|gauges| gauges.earlier.encode += took);
     }
 }

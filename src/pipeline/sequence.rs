@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use super::alpha::Alpha;
-use super::clock::Clock;
-use super::fidelity::Treatment;
-use super::finish::Finish;
-use super::shrink::Shrink;
-use super::walk::{Books, Rows, Step, Walk};
+use super::downscaler::Downscaler;
+use super::fidelity::OutputPlan;
+use super::finisher::RowFinisher;
+use super::pass::{Pass, PassContext, PassSpec, Rows};
+use super::stage_timings::StageTimings;
 use super::{Pipeline, PipelineError};
 use crate::codec::encode::EncodeError;
 use crate::geometry::passes::product;
@@ -27,23 +27,23 @@ pub(super) const fn pixel_bytes(channels: Channels) -> usize {
 }
 
 /// An admitted and decoded request.
-pub(super) struct Chain {
+pub(super) struct PassSequence {
     pub(super) pipeline: Arc<Pipeline>,
     /// What is enlarged: the upload, or the part of it that is kept.
     pub(super) picture: Arc<Raster>,
     pub(super) alpha: Alpha,
-    pub(super) steps: Vec<Step>,
+    pub(super) specs: Vec<PassSpec>,
     pub(super) reduction: Option<(Line, Line)>,
     /// What the rows that come out are.
-    pub(super) treatment: Treatment,
+    pub(super) output_plan: OutputPlan,
     /// One for each step, and one if there is none.
     pub(super) tickets: Vec<Ticket>,
     pub(super) model: String,
-    pub(super) clock: Arc<Clock>,
+    pub(super) stage_timings: Arc<StageTimings>,
     pub(super) trace: Trace,
 }
 
-impl Chain {
+impl PassSequence {
     /// Runs every pass and gives the finished rows of the answer to `sink`, on a blocking thread. Dropping the future
     /// cancels: queued tiles at once, the thread at its next wait.
     pub(super) async fn run<T, S>(mut self, sink: S) -> Result<T, PipelineError>
@@ -51,41 +51,42 @@ impl Chain {
         T: Send + 'static,
         S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
     {
-        let times = product(&self.steps.iter().map(|step| step.scale).collect::<Vec<_>>());
+        let times = product(&self.specs.iter().map(|spec| spec.scale).collect::<Vec<_>>());
         let ticket = self.tickets.pop().expect("a request has at least one ticket");
-        let last = self.steps.pop();
-        let books = Books { model: self.model, clock: self.clock, trace: self.trace, last: false };
+        let last = self.specs.pop();
+        let context =
+            PassContext { model: self.model, stage_timings: self.stage_timings, trace: self.trace, last: false };
         let mut seen = Arc::clone(&self.picture);
         let channels = self.picture.channels();
         let colors = if channels.colors() == 1 { Channels::Gray } else { Channels::Rgb };
-        let mut way = self.treatment.way.clone();
-        for (step, pass) in self.steps.into_iter().zip(self.tickets) {
-            let size = step.output();
-            let walk = Walk {
+        let mut transform = self.output_plan.transform.clone();
+        for (spec, pass_ticket) in self.specs.into_iter().zip(self.tickets) {
+            let size = spec.output();
+            let pass = Pass {
                 pipeline: Arc::clone(&self.pipeline),
                 picture: seen,
                 // What a network gave is what the next one may see.
-                way: std::mem::take(&mut way),
-                step: Some(step),
-                finish: Finish::between(colors, size.width),
-                ticket: pass,
-                books: books.clone(),
+                transform: std::mem::take(&mut transform),
+                spec: Some(spec),
+                finisher: RowFinisher::between(colors, size.width),
+                ticket: pass_ticket,
+                context: context.clone(),
             };
-            let samples = walk.run(ticket.hold(), move |rows| Ok(gathered(rows, size, colors, Depth::Sixteen))).await?;
+            let samples = pass.run(ticket.hold(), move |rows| Ok(gathered(rows, size, colors, Depth::Sixteen))).await?;
             seen = Arc::new(Raster::new(size, colors, samples));
         }
-        let shrink = self.reduction.map(|lines| Shrink::new(lines, channels, self.alpha));
+        let downscaler = self.reduction.map(|lines| Downscaler::new(lines, channels, self.alpha));
         let hold = ticket.hold();
-        let walk = Walk {
+        let pass = Pass {
             pipeline: self.pipeline,
             picture: seen,
-            way,
-            step: last,
-            finish: Finish::new(self.picture, self.alpha, times, shrink, self.treatment),
+            transform,
+            spec: last,
+            finisher: RowFinisher::new(self.picture, self.alpha, times, downscaler, self.output_plan),
             ticket,
-            books: Books { last: true, ..books },
+            context: PassContext { last: true, ..context },
         };
-        walk.run(hold, sink).await
+        pass.run(hold, sink).await
     }
 }
 

@@ -30,7 +30,7 @@ impl<J> Drop for Waiting<J> {
 }
 
 /// Runs `job` on a blocking thread, in the span of the caller. Dropping the future drops a job that has not begun.
-pub(super) async fn aside<T, J>(metrics: &Metrics, job: J) -> Result<T, PipelineError>
+pub(super) async fn spawn_blocking_cancellable<T, J>(metrics: &Metrics, job: J) -> Result<T, PipelineError>
 where
     T: Send + 'static,
     J: FnOnce() -> T + Send + 'static,
@@ -74,7 +74,7 @@ mod tests {
             let other = spawn_blocking(move || held.recv());
             let owned = Arc::new(());
             let theirs = Arc::clone(&owned);
-            let mut job = Box::pin(aside(&metrics, move || drop(theirs)));
+            let mut job = Box::pin(spawn_blocking_cancellable(&metrics, move || drop(theirs)));
             assert!(futures::poll!(&mut job).is_pending());
             assert_eq!(Arc::strong_count(&owned), 2);
             drop(job);
@@ -88,10 +88,11 @@ mod tests {
     fn a_panic_is_an_error_and_is_counted() {
         narrow().block_on(async {
             let metrics = Metrics::new();
-            let error = aside(&metrics, || std::panic::resume_unwind(Box::new(1))).await.map(|()| 0);
+            let error =
+                spawn_blocking_cancellable(&metrics, || std::panic::resume_unwind(Box::new(1))).await.map(|()| 0);
             assert!(matches!(error, Err(PipelineError::Internal(text)) if text.contains("panicked")));
             assert_eq!(metrics.panics.with_label_values(&["pipeline"]).get(), 1);
-            assert_eq!(aside(&metrics, || 7).await.expect("the thread lives on"), 7);
+            assert_eq!(spawn_blocking_cancellable(&metrics, || 7).await.expect("the thread lives on"), 7);
         });
     }
 }

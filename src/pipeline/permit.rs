@@ -19,7 +19,7 @@ use crate::codec::encode::helpers::{Helpers, Job};
 
 /// Shared by what reads and what writes on one thread.
 #[derive(Clone, Debug)]
-pub(super) struct Turn(Rc<RefCell<Inner>>);
+pub(super) struct ComputePermit(Rc<RefCell<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -35,10 +35,10 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stopped;
 
-impl Turn {
+impl ComputePermit {
     /// Waits for the first turn. Only on a blocking thread of `runtime`.
     pub(super) fn take(pool: Arc<Semaphore>, runtime: Handle, stop: CancellationToken) -> Result<Self, Stopped> {
-        let turn = Self(Rc::new(RefCell::new(Inner {
+        let permit = Self(Rc::new(RefCell::new(Inner {
             pool,
             runtime,
             stop,
@@ -46,8 +46,8 @@ impl Turn {
             began: Instant::now(),
             waited: Duration::ZERO,
         })));
-        turn.wait_for(std::future::ready(()))?;
-        Ok(turn)
+        permit.wait_for(std::future::ready(()))?;
+        Ok(permit)
     }
 
     /// Lets others compute until `event` happens and a turn is free again.
@@ -74,8 +74,8 @@ impl Turn {
     }
 
     /// Turns that nobody wants at the moment.
-    pub(super) fn spare(&self) -> Spare {
-        Spare(Arc::clone(&self.0.borrow().pool))
+    pub(super) fn idle_permits(&self) -> IdlePermits {
+        IdlePermits(Arc::clone(&self.0.borrow().pool))
     }
 
     /// Time since the first turn was asked for, less the waits.
@@ -87,15 +87,15 @@ impl Turn {
 
 /// Lends what is over in the pool to an encoder, a piece of work at a time.
 #[derive(Clone, Debug)]
-pub(super) struct Spare(Arc<Semaphore>);
+pub(super) struct IdlePermits(Arc<Semaphore>);
 
-impl Helpers for Spare {
+impl Helpers for IdlePermits {
     /// On a thread of its own, which begins at once: a blocking one of the runtime might have to be waited for, and the
     /// turn with it.
-    fn lend(&self, job: Job) -> bool {
+    fn try_spawn(&self, job: Job) -> bool {
         let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else { return false };
         let held = move || {
-            let _turn = permit;
+            let _permit = permit;
             job();
         };
         thread::Builder::new().name("encode".into()).spawn(held).is_ok()
@@ -115,9 +115,9 @@ mod tests {
         let (held_send, held) = oneshot::channel();
         let (at, theirs) = (Handle::current(), Arc::clone(&pool));
         let thread = tokio::task::spawn_blocking(move || {
-            let turn = Turn::take(theirs, at, CancellationToken::new()).expect("not stopped");
+            let permit = ComputePermit::take(theirs, at, CancellationToken::new()).expect("not stopped");
             held_send.send(()).expect("the test waits");
-            turn.wait_for(receive).map(|value| value.expect("sent"))
+            permit.wait_for(receive).map(|value| value.expect("sent"))
         });
         held.await.expect("the thread has its turn");
         let ours = pool.acquire().await.expect("free while the thread waits");
@@ -133,9 +133,9 @@ mod tests {
         let (at, theirs, token) = (Handle::current(), Arc::clone(&pool), stop.clone());
         let (held_send, held) = oneshot::channel();
         let thread = tokio::task::spawn_blocking(move || {
-            let turn = Turn::take(theirs, at, token).expect("not stopped yet");
+            let permit = ComputePermit::take(theirs, at, token).expect("not stopped yet");
             held_send.send(()).expect("the test waits");
-            turn.wait_for(std::future::pending::<()>())
+            permit.wait_for(std::future::pending::<()>())
         });
         held.await.expect("the thread has its turn");
         stop.cancel();
@@ -146,12 +146,12 @@ mod tests {
     #[test]
     fn only_what_is_over_is_lent() {
         let pool = Arc::new(Semaphore::new(1));
-        let spare = Spare(Arc::clone(&pool));
+        let idle_permits = IdlePermits(Arc::clone(&pool));
         let held = Arc::clone(&pool).try_acquire_owned().expect("it is free");
-        assert!(!spare.lend(Box::new(|| panic!("all turns are taken"))));
+        assert!(!idle_permits.try_spawn(Box::new(|| panic!("all turns are taken"))));
         drop(held);
         let (done, end) = std::sync::mpsc::channel();
-        assert!(spare.lend(Box::new(move || done.send(()).expect("it is waited for"))));
+        assert!(idle_permits.try_spawn(Box::new(move || done.send(()).expect("it is waited for"))));
         end.recv().expect("it ran");
         // The turn comes back when the thread ends.
         while pool.available_permits() == 0 {

@@ -19,7 +19,7 @@ const fn planes(colors: usize, weighted: bool) -> usize {
 
 /// Makes rows of the answer's size out of those that the last network gave.
 #[derive(Debug)]
-pub(super) struct Shrink {
+pub(super) struct Downscaler {
     reducer: Reducer,
     /// Planes of color: 1 or 3.
     colors: usize,
@@ -27,7 +27,7 @@ pub(super) struct Shrink {
     width: u32,
 }
 
-impl Shrink {
+impl Downscaler {
     pub(super) fn new((across, down): (Line, Line), channels: Channels, alpha: Alpha) -> Self {
         let (colors, weighted) = (channels.colors(), alpha == Alpha::Plane);
         let reducer = Reducer::new(planes(colors, weighted), across, down);
@@ -86,9 +86,9 @@ mod tests {
     use super::*;
 
     /// One row of six pixels to `output`.
-    fn sixth(output: u32) -> Shrink {
+    fn sixth(output: u32) -> Downscaler {
         let lines = (Line::new(6, output, 6.0 / f64::from(output), 0.0), Line::new(1, 1, 1.0, 0.0));
-        Shrink::new(lines, Channels::Rgba, Alpha::Plane)
+        Downscaler::new(lines, Channels::Rgba, Alpha::Plane)
     }
 
     #[test]
@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn without_a_plane_of_alpha_colors_are_averaged_as_they_are() {
         let lines = (Line::new(6, 1, 6.0, 0.0), Line::new(1, 1, 1.0, 0.0));
-        let mut shrink = Shrink::new(lines, Channels::GrayAlpha, Alpha::Uniform(9.0));
-        let (gray, alpha) = shrink.reduce(vec![0.0, 0.0, 0.0, 100.0, 100.0, 100.0], &[]).expect("its only row");
+        let mut downscaler = Downscaler::new(lines, Channels::GrayAlpha, Alpha::Uniform(9.0));
+        let (gray, alpha) = downscaler.reduce(vec![0.0, 0.0, 0.0, 100.0, 100.0, 100.0], &[]).expect("its only row");
         assert!((gray[0] - 50.0).abs() < 1e-3 && gray.len() == 1 && alpha.is_empty(), "{gray:?} {alpha:?}");
     }
 }

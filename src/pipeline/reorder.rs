@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::scheduler::Finished;
 
 /// Puts tiles that finish in any order into that of the grid.
-pub(super) struct Order {
+pub(super) struct Reorder {
     copies: usize,
     /// Places that were given out.
     pub(super) delivered: usize,
@@ -13,7 +13,7 @@ pub(super) struct Order {
     places: VecDeque<Vec<Option<Vec<f32>>>>,
 }
 
-impl Order {
+impl Reorder {
     pub(super) fn new(copies: usize) -> Self {
         Self { copies, delivered: 0, places: VecDeque::new() }
     }
@@ -48,28 +48,28 @@ mod tests {
 
     #[test]
     fn tiles_come_out_in_the_order_of_the_grid() {
-        let mut order = Order::new(1);
-        order.take(finished(2));
-        assert!(order.next().is_none());
-        order.take(finished(0));
-        assert_eq!(order.next(), Some(vec![vec![0.0]]));
-        assert!(order.next().is_none());
-        order.take(finished(1));
-        assert_eq!(order.next(), Some(vec![vec![1.0]]));
-        assert_eq!(order.next(), Some(vec![vec![2.0]]));
-        assert!(order.next().is_none() && order.delivered == 3);
+        let mut reorder = Reorder::new(1);
+        reorder.take(finished(2));
+        assert!(reorder.next().is_none());
+        reorder.take(finished(0));
+        assert_eq!(reorder.next(), Some(vec![vec![0.0]]));
+        assert!(reorder.next().is_none());
+        reorder.take(finished(1));
+        assert_eq!(reorder.next(), Some(vec![vec![1.0]]));
+        assert_eq!(reorder.next(), Some(vec![vec![2.0]]));
+        assert!(reorder.next().is_none() && reorder.delivered == 3);
     }
 
     #[test]
     fn a_place_is_out_when_all_its_orientations_are() {
-        let mut order = Order::new(2);
+        let mut reorder = Reorder::new(2);
         for index in [3, 1] {
-            order.take(finished(index));
-            assert!(order.next().is_none());
+            reorder.take(finished(index));
+            assert!(reorder.next().is_none());
         }
-        order.take(finished(0));
-        assert_eq!(order.next(), Some(vec![vec![0.0], vec![1.0]]));
-        order.take(finished(2));
-        assert_eq!(order.next(), Some(vec![vec![2.0], vec![3.0]]));
+        reorder.take(finished(0));
+        assert_eq!(reorder.next(), Some(vec![vec![0.0], vec![1.0]]));
+        reorder.take(finished(2));
+        assert_eq!(reorder.next(), Some(vec![vec![2.0], vec![3.0]]));
     }
 }
