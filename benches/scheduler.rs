@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use san_upscaler::engine::{EngineError, EngineSet, Execution, TileEngine};
 use san_upscaler::registry::{Kind, Network, NetworkId, Registry};
 use san_upscaler::scheduler::queue::{FairQueue, FlowId, Terms};
-use san_upscaler::scheduler::{Demand, Lane, Limits, Scheduler};
+use san_upscaler::scheduler::{AdmissionRequest, BatchClass, Limits, Scheduler};
 use san_upscaler::telemetry::Metrics;
 use san_upscaler::units::{Scale, TileShape};
 use tokio::time::Instant;
@@ -18,14 +18,14 @@ use tokio::time::Instant;
 const REQUESTS: u64 = 64;
 const TILES: u64 = 64;
 
-fn lane(network: usize) -> Lane {
-    Lane { network: NetworkId(network), shape: TileShape::square(64) }
+fn class(network: usize) -> BatchClass {
+    BatchClass { network: NetworkId(network), shape: TileShape::square(64) }
 }
 
 fn full_queue() -> FairQueue<u64> {
     let mut queue = FairQueue::default();
     for flow in 0..REQUESTS {
-        queue.open(FlowId(flow), lane(flow as usize % 3));
+        queue.open(FlowId(flow), class(flow as usize % 3));
         for tile in 0..TILES {
             queue.push(FlowId(flow), tile).expect("opened");
         }
@@ -37,7 +37,7 @@ fn queue(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue");
     group.throughput(Throughput::Elements(REQUESTS * TILES));
     group.bench_function("push 64 requests of 64 tiles", |bench| bench.iter(full_queue));
-    let terms = |lane: Lane| Terms { cost: 1000 << lane.network.0, batch: 4, riders: false };
+    let terms = |class: BatchClass| Terms { cost: 1000 << class.network.0, batch: 4, fillers: false };
     group.bench_function("pull them in batches of 4", |bench| {
         bench.iter_batched_ref(
             full_queue,
@@ -75,17 +75,17 @@ fn scheduler() -> Scheduler {
     Scheduler::start(limits, vec![engines], &Registry::new(vec![network]), &Metrics::new()).expect("a thread")
 }
 
-fn demand(tiles: u64) -> Demand {
+fn admission_request(tiles: u64) -> AdmissionRequest {
     let deadline = Instant::now() + Duration::from_hours(1);
-    Demand { lane: lane(0), tiles: tiles as usize, bytes: 1, deadline }
+    AdmissionRequest { class: class(0), tiles: tiles as usize, bytes: 1, deadline }
 }
 
 fn admission(criterion: &mut Criterion) {
     let scheduler = scheduler();
-    scheduler.seed_rate(lane(0), 1e-3);
-    let _admitted: Vec<_> = (1..=200).map(|n| scheduler.admit(demand(n)).expect("room")).collect();
+    scheduler.seed_rate(class(0), 1e-3);
+    let _admitted: Vec<_> = (1..=200).map(|n| scheduler.admit(admission_request(n)).expect("room")).collect();
     criterion.bench_function("admit one request beside 200", |bench| {
-        bench.iter(|| scheduler.admit(demand(50)).expect("room"));
+        bench.iter(|| scheduler.admit(admission_request(50)).expect("room"));
     });
 }
 
@@ -99,7 +99,7 @@ fn round(criterion: &mut Criterion) {
             || vec![vec![0.0_f32; 3 * 64 * 64]; TILES as usize],
             |tiles| {
                 runtime.block_on(async {
-                    let mut ticket = scheduler.admit(demand(TILES)).expect("room");
+                    let mut ticket = scheduler.admit(admission_request(TILES)).expect("room");
                     for (index, tile) in tiles.into_iter().enumerate() {
                         ticket.submit(index, tile);
                     }

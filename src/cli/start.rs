@@ -13,7 +13,7 @@ use crate::engine::{self, EngineSet, Execution};
 use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
 use crate::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
-use crate::scheduler::{Lane, Scheduler};
+use crate::scheduler::{BatchClass, Scheduler};
 use crate::telemetry::Metrics;
 
 /// Why nothing can be enlarged here.
@@ -77,8 +77,8 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
     }
 
     let scheduler = Scheduler::start(settings.scheduler.clone(), workers, &registry, &metrics)?;
-    for (lane, seconds_per_tile) in rates {
-        scheduler.seed_rate(lane, seconds_per_tile);
+    for (class, seconds_per_tile) in rates {
+        scheduler.seed_rate(class, seconds_per_tile);
     }
     info!(
         models = registry.models().iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(","),
@@ -126,33 +126,33 @@ pub(super) fn only_needed(settings: &EngineSettings) -> Result<Vec<String>, Star
 struct Warm {
     /// A set for each worker.
     workers: Vec<EngineSet>,
-    /// How many seconds a tile took in each lane, on the slowest of them.
-    rates: Vec<(Lane, f64)>,
+    /// How many seconds a tile took in each batch class, on the slowest of them.
+    rates: Vec<(BatchClass, f64)>,
 }
 
 fn warm(registry: &Registry, settings: &EngineSettings) -> Result<Warm, StartError> {
     let mut workers = Vec::with_capacity(settings.workers);
-    let mut rates: Vec<(Lane, f64)> = Vec::new();
+    let mut rates: Vec<(BatchClass, f64)> = Vec::new();
     let fill = Fill::new(settings.scheduler.batch_max, registry);
     for worker in 0..settings.workers {
         let mut engines = engine::start::build_worker(registry, settings)?;
         let warm = engine::start::warm_up(&mut engines, registry, &fill)?;
-        for lane in &warm {
+        for class in &warm {
             debug!(
                 worker,
-                model = registry.network(lane.network).model,
-                scale = %registry.network(lane.network).scale,
-                tile = %lane.shape,
-                milliseconds_per_tile = lane.seconds_per_tile * 1e3,
+                model = registry.network(class.network).model,
+                scale = %registry.network(class.network).scale,
+                tile = %class.shape,
+                milliseconds_per_tile = class.seconds_per_tile * 1e3,
                 "warm"
             );
         }
         workers.push(engines);
-        let seen = warm.into_iter().map(|w| (Lane { network: w.network, shape: w.shape }, w.seconds_per_tile));
+        let seen = warm.into_iter().map(|w| (BatchClass { network: w.network, shape: w.shape }, w.seconds_per_tile));
         if rates.is_empty() {
             rates = seen.collect();
         } else {
-            rates = rates.into_iter().zip(seen).map(|((lane, a), (_, b))| (lane, a.max(b))).collect();
+            rates = rates.into_iter().zip(seen).map(|((class, a), (_, b))| (class, a.max(b))).collect();
         }
     }
     Ok(Warm { workers, rates })

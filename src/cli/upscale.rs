@@ -28,7 +28,7 @@ use crate::codec::OutputFormat;
 use crate::config::{EngineArgs, Machine};
 use crate::geometry::{Factor, Fit, Resize};
 use crate::pipeline::{Options, Pipeline, PipelineError};
-use crate::scheduler::Refusal;
+use crate::scheduler::Rejection;
 use crate::telemetry::Metrics;
 
 /// Files under way together.
@@ -169,11 +169,11 @@ impl Batch {
             match self.pipeline.upscale(bytes.clone(), self.options.clone()).await {
                 Ok(answer) => break answer,
                 // The other file takes the room; it will be done.
-                Err(PipelineError::Refused(
-                    Refusal::QueueFull { retry_after, .. }
-                    | Refusal::MemoryFull { retry_after, .. }
-                    | Refusal::Late { retry_after, .. }
-                    | Refusal::WouldDelay { retry_after },
+                Err(PipelineError::Rejected(
+                    Rejection::QueueFull { retry_after, .. }
+                    | Rejection::MemoryFull { retry_after, .. }
+                    | Rejection::Late { retry_after, .. }
+                    | Rejection::WouldDelay { retry_after },
                 )) => tokio::time::sleep(retry_after).await,
                 Err(error) => return Err(error.to_string()),
             }

@@ -12,7 +12,7 @@ use super::request;
 use crate::codec::CodecError;
 use crate::pipeline::PipelineError;
 use crate::registry::LookupError;
-use crate::scheduler::Refusal;
+use crate::scheduler::Rejection;
 
 /// When to come again after a refusal that no measurement tells about: another instance takes over in seconds.
 const ELSEWHERE: Duration = Duration::from_secs(5);
@@ -52,25 +52,25 @@ pub fn fault(error: &LookupError) -> Fault {
     Fault { parameter: parameter.into(), detail }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let detail = refusal.to_string();
-        match refusal {
-            Refusal::QueueFull { queued, limit, needed, retry_after } => Self::new(Code::QueueFull, detail)
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let detail = rejection.to_string();
+        match rejection {
+            Rejection::QueueFull { queued, limit, needed, retry_after } => Self::new(Code::QueueFull, detail)
                 .exceeding("queue_tiles", limit as u64, queued as u64 + needed as u64)
                 .retry_after(retry_after),
-            Refusal::MemoryFull { held, limit, needed, retry_after } => Self::new(Code::MemoryFull, detail)
+            Rejection::MemoryFull { held, limit, needed, retry_after } => Self::new(Code::MemoryFull, detail)
                 .exceeding("memory_bytes", limit, held.saturating_add(needed))
                 .retry_after(retry_after),
-            Refusal::Late { estimate, available, retry_after } => Self::new(Code::QueueTooSlow, detail)
+            Rejection::Late { estimate, available, retry_after } => Self::new(Code::QueueTooSlow, detail)
                 .exceeding("deadline_seconds", available, estimate)
                 .retry_after(retry_after),
             // No limit is exceeded: others have deadlines, this one has none to name.
-            Refusal::WouldDelay { retry_after } => Self::new(Code::QueueTooSlow, detail).retry_after(retry_after),
-            Refusal::TooLarge { limit_name, limit, actual, .. } => {
+            Rejection::WouldDelay { retry_after } => Self::new(Code::QueueTooSlow, detail).retry_after(retry_after),
+            Rejection::TooLarge { limit_name, limit, actual, .. } => {
                 Self::new(Code::WorkTooLarge, detail).exceeding(limit_name, limit, actual)
             }
-            Refusal::Draining => draining(),
+            Rejection::Draining => draining(),
         }
     }
 }
@@ -83,7 +83,7 @@ impl From<PipelineError> for Problem {
             PipelineError::Geometry(error) => {
                 Self::parameters(vec![Fault { parameter: error.parameter.name().into(), detail: error.to_string() }])
             }
-            PipelineError::Refused(refusal) => refusal.into(),
+            PipelineError::Rejected(rejection) => rejection.into(),
             PipelineError::Deadline(_) => Self::new(Code::DeadlineExceeded, error.to_string()),
             PipelineError::Internal(cause) => {
                 error!(%cause, "a request failed");
@@ -95,7 +95,7 @@ impl From<PipelineError> for Problem {
 
 /// The answer to new work while the server shuts down.
 pub fn draining() -> Problem {
-    Problem::new(Code::Draining, Refusal::Draining.to_string()).retry_after(ELSEWHERE)
+    Problem::new(Code::Draining, Rejection::Draining.to_string()).retry_after(ELSEWHERE)
 }
 
 /// The answer to work before the models are warm.
@@ -123,7 +123,7 @@ mod tests {
             actual: 17,
             remedy: "send a smaller image",
         };
-        let too_large = Refusal::TooLarge {
+        let too_large = Rejection::TooLarge {
             reason: "the image needs 9 tiles, more than 8".into(),
             limit_name: "queue_tiles",
             limit: Amount::Count(8),
@@ -152,29 +152,29 @@ mod tests {
                 400,
             ),
             (
-                Refusal::QueueFull { queued: 1, limit: 2, needed: 3, retry_after: seconds(4) }.into(),
+                Rejection::QueueFull { queued: 1, limit: 2, needed: 3, retry_after: seconds(4) }.into(),
                 Code::QueueFull,
                 429,
             ),
             (
-                Refusal::MemoryFull { held: 1, limit: 2, needed: 3, retry_after: seconds(4) }.into(),
+                Rejection::MemoryFull { held: 1, limit: 2, needed: 3, retry_after: seconds(4) }.into(),
                 Code::MemoryFull,
                 429,
             ),
             (
-                Refusal::Late { estimate: seconds(9), available: seconds(8), retry_after: seconds(4) }.into(),
+                Rejection::Late { estimate: seconds(9), available: seconds(8), retry_after: seconds(4) }.into(),
                 Code::QueueTooSlow,
                 429,
             ),
-            (Refusal::WouldDelay { retry_after: seconds(4) }.into(), Code::QueueTooSlow, 429),
+            (Rejection::WouldDelay { retry_after: seconds(4) }.into(), Code::QueueTooSlow, 429),
             (too_large.into(), Code::WorkTooLarge, 413),
-            (Refusal::Draining.into(), Code::Draining, 503),
+            (Rejection::Draining.into(), Code::Draining, 503),
             (PipelineError::Deadline(seconds(1)), Code::DeadlineExceeded, 504),
             (PipelineError::Internal("secret".into()), Code::Internal, 500),
         ];
         for (error, code, status) in cases {
             let text = error.to_string();
-            let delays = matches!(error, PipelineError::Refused(Refusal::WouldDelay { .. }));
+            let delays = matches!(error, PipelineError::Rejected(Rejection::WouldDelay { .. }));
             let problem = Problem::from(error);
             assert_eq!((problem.code, problem.code.status().as_u16()), (code, status), "{text}");
             let retries = matches!(status, 429 | 503);

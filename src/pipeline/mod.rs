@@ -47,7 +47,7 @@ use crate::engine::Execution;
 use crate::geometry::{GeometryError, Resize};
 use crate::raster::Raster;
 use crate::registry::{LookupError, ModelChoice, Registry};
-use crate::scheduler::{Hold, Refusal, Scheduler, Ticket};
+use crate::scheduler::{MemoryReservation, Rejection, Scheduler, Ticket};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
@@ -124,7 +124,7 @@ pub enum PipelineError {
     Geometry(#[from] GeometryError),
     /// Not admitted.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Rejected(#[from] Rejection),
     /// The deadline passed on the way.
     #[error("the deadline of {} s passed before the picture was done; send a smaller image, a faster model, or try at a quieter time", .0.as_secs_f64())]
     Deadline(Duration),
@@ -155,8 +155,8 @@ impl Pipeline {
         let deadline = Instant::now() + options.deadline;
         let examined = timeout_at(deadline, self.examine(bytes, options, deadline)).await;
         let prepared = examined.unwrap_or(Err(PipelineError::Deadline(options.deadline)))?;
-        match self.scheduler.estimate(&prepared.demands).1 {
-            Some(refusal) => Err(refusal.into()),
+        match self.scheduler.estimate(&prepared.admission_requests).1 {
+            Some(rejection) => Err(rejection.into()),
             None => Ok(prepared.plan),
         }
     }
@@ -178,7 +178,7 @@ impl Pipeline {
         let work = async {
             let prepared = self.examine(bytes.clone(), &options, deadline).await?;
             planned(&prepared.plan);
-            let tickets = self.scheduler.admit_all(&prepared.demands)?;
+            let tickets = self.scheduler.admit_all(&prepared.admission_requests)?;
             self.answer(bytes, prepared, tickets, &options, deadline).await
         };
         timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
@@ -191,10 +191,11 @@ impl Pipeline {
         let probe = probe_of(image.size(), image.channels(), image.depth());
         let options = Options { format: OutputFormat::Png, ..options };
         let prepared = self.prepare(probe, 0, &options, image.depth(), deadline)?;
-        let tickets = self.scheduler.admit_all(&prepared.demands)?;
+        let tickets = self.scheduler.admit_all(&prepared.admission_requests)?;
         let work = async {
-            let (hold, window, stays) = (hold_of(&tickets), prepared.plan.view.window(), prepared.plan.stays());
-            let survey = move || (alpha::survey(image.cut(window.x, window.y, window.size), stays), hold);
+            let (reservation, window, stays) =
+                (reservation_of(&tickets), prepared.plan.view.window(), prepared.plan.stays());
+            let survey = move || (alpha::survey(image.cut(window.x, window.y, window.size), stays), reservation);
             let (surveyed, _) = self.compute(survey).await?;
             let Target { size, channels, depth, .. } = prepared.target;
             let sequence = self.pass_sequence(&prepared, surveyed, tickets, Arc::default());
@@ -232,8 +233,8 @@ impl Pipeline {
         let _set_on_drop = interrupt.clone().set_on_drop();
         // The budget is not given back while a decoder that nobody waits for runs, nor before its picture is freed.
         let decode = {
-            let (plan, stage_timings, hold, trace) =
-                (plan.clone(), Arc::clone(&stage_timings), hold_of(&tickets), Trace::current());
+            let (plan, stage_timings, reservation, trace) =
+                (plan.clone(), Arc::clone(&stage_timings), reservation_of(&tickets), Trace::current());
             let (interrupt, metrics) = (interrupt.clone(), Arc::clone(&self.metrics));
             move || {
                 let _counted = Decoding::new(&metrics);
@@ -251,7 +252,7 @@ impl Pipeline {
                 drop(bytes);
                 let window = plan.view.window();
                 let picture = picture.cut(window.x, window.y, window.size);
-                Ok::<_, CodecError>((etag, alpha::survey(picture, plan.stays()), hold))
+                Ok::<_, CodecError>((etag, alpha::survey(picture, plan.stays()), reservation))
             }
         };
         let (etag, surveyed, _) = self.compute(decode).await??;
@@ -347,6 +348,6 @@ impl Drop for Decoding {
 }
 
 /// The memory of a request: the last of its tickets has it.
-fn hold_of(tickets: &[Ticket]) -> Option<Hold> {
-    tickets.last().map(Ticket::hold)
+fn reservation_of(tickets: &[Ticket]) -> Option<MemoryReservation> {
+    tickets.last().map(Ticket::reservation)
 }

@@ -17,7 +17,7 @@ use super::stage_timings::StageTimings;
 use super::{Pipeline, PipelineError, blocking::spawn_blocking_cancellable, ensemble};
 use crate::codec::encode::EncodeError;
 use crate::raster::Raster;
-use crate::scheduler::{Finished, Hold, Refusal, Ticket, TileError};
+use crate::scheduler::{Finished, MemoryReservation, Rejection, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
 use crate::tiling::blend::band_rows;
@@ -31,7 +31,7 @@ pub const THRESHOLD: usize = 1 << 20;
 pub(super) const CHUNK: usize = 128 << 10;
 
 /// Bytes of tiles, before and after, that one request has under way: enough to keep every worker in full batches
-/// (14 tiles of 108x108 at x4), and what a poster may cost beside its rows.
+/// (14 tiles of 108x108 at x4), and what a large request may cost beside its rows.
 const UNDER_WAY: usize = 32 << 20;
 
 /// Tiles in order that wait to be joined.
@@ -110,9 +110,9 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// Runs every tile and gives the finished rows to `sink`, on a blocking thread that keeps `hold`. Dropping the
+    /// Runs every tile and gives the finished rows to `sink`, on a blocking thread that keeps `reservation`. Dropping the
     /// future cancels: queued tiles at once, the thread at its next wait.
-    pub(super) async fn run<T, S>(self, hold: Hold, sink: S) -> Result<T, PipelineError>
+    pub(super) async fn run<T, S>(self, reservation: MemoryReservation, sink: S) -> Result<T, PipelineError>
     where
         T: Send + 'static,
         S: FnOnce(Rows) -> Result<T, EncodeError> + Send + 'static,
@@ -133,7 +133,7 @@ impl Pass {
         // It may be in the middle of a long computation when nobody waits any more.
         let (runtime, stopped) = (Handle::current(), stop.clone());
         let joined = spawn_blocking_cancellable(&metrics, move || {
-            let _held = hold;
+            let _held = reservation;
             thread.run(runtime, stopped, sink)
         });
         let producer = async {
@@ -231,7 +231,7 @@ impl TileProducer {
                 // Told by whoever drives the walk: its own timer, for the same instant, knows what was allowed.
                 Err(TileError::Expired) => std::future::pending().await,
                 // The time for the drain is over.
-                Err(TileError::Stopped) => return Err(ProduceError::Failed(Refusal::Draining.into())),
+                Err(TileError::Stopped) => return Err(ProduceError::Failed(Rejection::Draining.into())),
                 Err(error) => return Err(ProduceError::Failed(internal(&error))),
             };
             if timer.add(&finished) == self.spec.tiles() {

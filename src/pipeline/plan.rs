@@ -16,7 +16,7 @@ use crate::geometry::passes::{passes, product};
 use crate::geometry::{Factor, Resize, View};
 use crate::raster::{Channels, Depth};
 use crate::registry::{Kind, LookupError, Network};
-use crate::scheduler::{Demand, Lane};
+use crate::scheduler::{AdmissionRequest, BatchClass};
 use crate::tiling::reduce::Line;
 use crate::tiling::{Grid, TileSpec};
 use crate::units::{Scale, Size};
@@ -105,7 +105,7 @@ pub(super) struct Prepared {
     pub(super) target: Target,
     pub(super) output_plan: OutputPlan,
     /// One for each pass, and one if there is none: the last holds all memory but the tiles of earlier passes.
-    pub(super) demands: Vec<Demand>,
+    pub(super) admission_requests: Vec<AdmissionRequest>,
 }
 
 impl Pipeline {
@@ -140,21 +140,26 @@ impl Pipeline {
         target.check()?;
 
         let copies = if options.ensemble { ensemble::ORIENTATIONS } else { 1 };
-        let (mut passes, mut specs, mut demands) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut passes, mut specs, mut admission_requests) = (Vec::new(), Vec::new(), Vec::new());
         let mut size = view.window().size;
         for network in networks {
             let spec = PassSpec { grid: Grid::new(size, &network.tiles), scale: network.scale, copies };
-            let lane = Lane { network: network.id, shape: spec.grid.spec().shape };
-            demands.push(Demand { lane, tiles: spec.tiles(), bytes: spec.tiles_held(), deadline });
+            let class = BatchClass { network: network.id, shape: spec.grid.spec().shape };
+            admission_requests.push(AdmissionRequest {
+                class,
+                tiles: spec.tiles(),
+                bytes: spec.tiles_held(),
+                deadline,
+            });
             passes.push(self.pass(network, &spec));
             size = spec.output();
             specs.push(spec);
         }
-        if demands.is_empty() {
-            demands.push(self.memory_alone(&model, deadline)?);
+        if admission_requests.is_empty() {
+            admission_requests.push(self.memory_alone(&model, deadline)?);
         }
         let reduction = view.reduction(product(&specs.iter().map(|spec| spec.scale).collect::<Vec<_>>()));
-        if let Some(last) = demands.last_mut() {
+        if let Some(last) = admission_requests.last_mut() {
             last.bytes = memory::bytes_held(&probe, upload, &view, &specs, reduction.as_ref(), (&target, &output_plan));
         }
         let plan = Plan {
@@ -173,16 +178,16 @@ impl Pipeline {
             tiles: passes.iter().map(|pass| pass.tiles).sum(),
             passes,
             reduced: reduction.is_some(),
-            estimated_seconds: self.scheduler.estimate(&demands).0.as_secs_f64(),
+            estimated_seconds: self.scheduler.estimate(&admission_requests).0.as_secs_f64(),
             conversions: output_plan.conversions.clone(),
             background: output_plan.background.map(|background| background.to_string()),
             warnings: output_plan.warnings.clone(),
             fidelity: options.fidelity,
-            bytes: demands.iter().map(|demand| demand.bytes).sum(),
+            bytes: admission_requests.iter().map(|admission| admission.bytes).sum(),
             view,
             probe,
         };
-        Ok(Prepared { plan, specs, reduction, target, output_plan, demands })
+        Ok(Prepared { plan, specs, reduction, target, output_plan, admission_requests })
     }
 
     fn pass(&self, network: &Network, spec: &PassSpec) -> PlannedPass {
@@ -209,13 +214,13 @@ impl Pipeline {
         sequence.into_iter().map(|scale| self.registry.find(model, scale)).collect()
     }
 
-    /// What a request without a pass asks of the scheduler: no tile in whichever lane.
-    fn memory_alone(&self, model: &str, deadline: Instant) -> Result<Demand, LookupError> {
+    /// What a request without a pass asks of the scheduler: no tile in whichever batch class.
+    fn memory_alone(&self, model: &str, deadline: Instant) -> Result<AdmissionRequest, LookupError> {
         let info = self.registry.model(model)?;
         let scale = info.scales.first().expect("a model has at least one scale").scale;
         let network = self.registry.find(model, scale)?;
         let shape = network.tiles.first().expect("a network has at least one tile shape").shape;
-        Ok(Demand { lane: Lane { network: network.id, shape }, tiles: 0, bytes: 0, deadline })
+        Ok(AdmissionRequest { class: BatchClass { network: network.id, shape }, tiles: 0, bytes: 0, deadline })
     }
 }
 

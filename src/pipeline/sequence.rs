@@ -72,11 +72,12 @@ impl PassSequence {
                 ticket: pass_ticket,
                 context: context.clone(),
             };
-            let samples = pass.run(ticket.hold(), move |rows| Ok(gathered(rows, size, colors, Depth::Sixteen))).await?;
+            let samples =
+                pass.run(ticket.reservation(), move |rows| Ok(gathered(rows, size, colors, Depth::Sixteen))).await?;
             seen = Arc::new(Raster::new(size, colors, samples));
         }
         let downscaler = self.reduction.map(|lines| Downscaler::new(lines, channels, self.alpha));
-        let hold = ticket.hold();
+        let reservation = ticket.reservation();
         let pass = Pass {
             pipeline: self.pipeline,
             picture: seen,
@@ -86,7 +87,7 @@ impl PassSequence {
             ticket,
             context: PassContext { last: true, ..context },
         };
-        pass.run(hold, sink).await
+        pass.run(reservation, sink).await
     }
 }
 

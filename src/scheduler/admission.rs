@@ -1,11 +1,11 @@
 //! Whether a request may come in: all of it or nothing, by tiles, bytes and deadline. Pure arithmetic.
 //!
 //! A request is late if fair sharing with those already in would finish it after its deadline ([`Share`]). That alone
-//! is not enough: each newcomer also slows those admitted before, and under lasting overload of equal requests
-//! everybody would be admitted in time, finish late, and the server would compute for nobody. So a newcomer is also
+//! is not enough: each new request also slows those admitted before, and under lasting overload of equal requests
+//! everybody would be admitted in time, finish late, and the server would compute for nobody. So a new request is also
 //! refused if it would make an admitted request late that was in time without it. Only requests that need at most
-//! half of the server for the time they have are so protected; otherwise one poster that barely meets its deadline
-//! would shut out every thumbnail until then. Such a poster is admitted while it fits, and takes its chance.
+//! half of the server for the time they have are so protected; otherwise one large request that barely meets its deadline
+//! would shut out every thumbnail until then. Such a large request is admitted while it fits, and takes its chance.
 //!
 //! Work is what competes: a request whose client does not read holds its budgets but asks nothing of the workers, so it
 //! neither makes others late nor is it protected, until it reads on.
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::rate::Rates;
 use super::share::Share;
-use super::{Lane, Limits};
+use super::{BatchClass, Limits};
 use crate::units::Amount;
 
 /// The part of the server that admitted requests may claim for the time they have, each.
@@ -27,9 +27,9 @@ const RETRY_MAX: f64 = 3600.0;
 
 /// What a request asks to be admitted with; one that runs through several networks, for each of these passes.
 #[derive(Clone, Debug)]
-pub struct Demand {
+pub struct AdmissionRequest {
     /// Network and shape of its tiles.
-    pub lane: Lane,
+    pub class: BatchClass,
     /// How many tiles it will submit (x8 with self-ensemble); none if no network runs.
     pub tiles: usize,
     /// Memory it will hold at most while it runs.
@@ -40,7 +40,7 @@ pub struct Demand {
 
 /// Why a request is not admitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Refusal {
+pub enum Rejection {
     /// The queue holds too many tiles of others.
     #[error("the queue is full: {queued} of {limit} tiles are taken and this request needs {needed}; try again in {} s", retry_after.as_secs())]
     QueueFull {
@@ -98,17 +98,17 @@ pub enum Refusal {
     Draining,
 }
 
-/// An admitted request, as far as a newcomer is concerned.
+/// An admitted request, as far as a new request is concerned.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
-    pub(super) lane: Lane,
-    /// Seconds of one worker for what is left of it and competes; 0 if its lane is not measured.
+pub(super) struct ActiveRequest {
+    pub(super) class: BatchClass,
+    /// Seconds of one worker for what is left of it and competes; 0 if its batch class is not measured.
     pub(super) work: f64,
     /// The same for all that is left of it: when its budgets come back.
     pub(super) owed: f64,
     /// Seconds until its deadline.
     pub(super) left: f64,
-    /// Whether a newcomer must not make it late.
+    /// Whether a new request must not make it late.
     pub(super) protected: bool,
     /// Memory it gives back when it is done.
     pub(super) bytes: u64,
@@ -117,7 +117,7 @@ pub(super) struct Standing {
 /// Everything that is admitted.
 #[derive(Debug)]
 pub(super) struct Load {
-    pub(super) standings: Vec<Standing>,
+    pub(super) active_requests: Vec<ActiveRequest>,
     /// Tiles not yet finished or dropped.
     pub(super) tiles: usize,
     pub(super) bytes: u64,
@@ -126,11 +126,11 @@ pub(super) struct Load {
 /// The answer to a demand.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// Until it would be done; zero if its lane is not measured.
+    /// Until it would be done; zero if its batch class is not measured.
     pub(super) estimate: Duration,
-    /// See [`Standing::protected`].
+    /// See [`ActiveRequest::protected`].
     pub(super) protected: bool,
-    pub(super) refusal: Option<Refusal>,
+    pub(super) rejection: Option<Rejection>,
 }
 
 /// Seconds from now to `deadline`, zero if it has passed.
@@ -143,25 +143,25 @@ struct Whole {
     tiles: usize,
     bytes: u64,
     /// Where its tiles go.
-    lanes: Vec<Lane>,
+    classes: Vec<BatchClass>,
 }
 
 impl Whole {
-    fn of(passes: &[Demand]) -> Self {
+    fn of(passes: &[AdmissionRequest]) -> Self {
         let tiles = passes.iter().fold(0_usize, |sum, pass| sum.saturating_add(pass.tiles));
         let bytes = passes.iter().fold(0_u64, |sum, pass| sum.saturating_add(pass.bytes));
-        let lanes = passes.iter().filter(|pass| pass.tiles > 0).map(|pass| pass.lane).collect();
-        Self { tiles, bytes, lanes }
+        let classes = passes.iter().filter(|pass| pass.tiles > 0).map(|pass| pass.class).collect();
+        Self { tiles, bytes, classes }
     }
 
     /// Seconds of one worker, and seconds on an idle server, one pass after the other. `None` where there is nothing
-    /// to run, or it goes to a lane that is not measured.
-    fn times(&self, passes: &[Demand], workers: usize, rates: &Rates) -> Option<(f64, f64)> {
+    /// to run, or it goes to a batch class that is not measured.
+    fn times(&self, passes: &[AdmissionRequest], workers: usize, rates: &Rates) -> Option<(f64, f64)> {
         let mut times = (0.0, 0.0);
-        for Demand { lane, tiles, .. } in passes.iter().filter(|pass| pass.tiles > 0) {
-            let seconds = rates.seconds(*lane)?;
+        for AdmissionRequest { class, tiles, .. } in passes.iter().filter(|pass| pass.tiles > 0) {
+            let seconds = rates.seconds(*class)?;
             times.0 += *tiles as f64 * seconds;
-            times.1 += idle_seconds(*tiles, seconds, rates.batch(*lane), workers);
+            times.1 += idle_seconds(*tiles, seconds, rates.batch(*class), workers);
         }
         (self.tiles > 0).then_some(times)
     }
@@ -170,7 +170,7 @@ impl Whole {
 /// Judges the passes of one request (one at least), which run one after the other until the deadline of the first,
 /// against what is admitted already.
 pub(super) fn judge(
-    passes: &[Demand],
+    passes: &[AdmissionRequest],
     now: Instant,
     limits: &Limits,
     workers: usize,
@@ -179,16 +179,16 @@ pub(super) fn judge(
 ) -> Verdict {
     let whole = Whole::of(passes);
     let available = passes.first().map_or(0.0, |pass| seconds_left(pass.deadline, now));
-    let share = Share::new(load.standings.iter().map(|s| s.work), workers);
+    let share = Share::new(load.active_requests.iter().map(|s| s.work), workers);
     let Some((work, idle)) = whole.times(passes, workers, rates) else {
         // Nothing can be said about time, so nothing is refused for it.
-        let refusal = too_large(&whole, limits).or_else(|| full(&whole, limits, workers, load));
-        return Verdict { estimate: Duration::ZERO, protected: false, refusal };
+        let rejection = too_large(&whole, limits).or_else(|| full(&whole, limits, workers, load));
+        return Verdict { estimate: Duration::ZERO, protected: false, rejection };
     };
-    let extra = granularity(&whole.lanes, rates, load);
-    let estimate = share.newcomer(work).max(idle) + extra;
+    let extra = granularity(&whole.classes, rates, load);
+    let estimate = share.new_request(work).max(idle) + extra;
 
-    let refusal = too_large(&whole, limits)
+    let rejection = too_large(&whole, limits)
         .or_else(|| (idle > available).then(|| beyond_deadline(whole.tiles, idle, available)))
         .or_else(|| full(&whole, limits, workers, load))
         .or_else(|| {
@@ -196,11 +196,11 @@ pub(super) fn judge(
             if estimate > available {
                 let wait = share.room(work, available - extra).max(spoiled.unwrap_or(0.0));
                 let (estimate, available) = (duration(estimate), duration(available));
-                return Some(Refusal::Late { estimate, available, retry_after: retry_after(wait) });
+                return Some(Rejection::Late { estimate, available, retry_after: retry_after(wait) });
             }
-            spoiled.map(|wait| Refusal::WouldDelay { retry_after: retry_after(wait) })
+            spoiled.map(|wait| Rejection::WouldDelay { retry_after: retry_after(wait) })
         });
-    Verdict { estimate: duration(estimate), protected: work <= PROTECTED_PART * available * workers as f64, refusal }
+    Verdict { estimate: duration(estimate), protected: work <= PROTECTED_PART * available * workers as f64, rejection }
 }
 
 /// Seconds on an idle server. Batches are not split: the busiest worker runs ⌈batches/workers⌉ of them.
@@ -211,47 +211,47 @@ fn idle_seconds(tiles: usize, seconds: f64, batch_max: usize, workers: usize) ->
 }
 
 /// Seconds that may pass beyond what the shares say, because turns are not infinitely fine: the batch that runs, the
-/// strangers in its own last batch, and from every other lane a batch and a tile of each request.
-fn granularity(own: &[Lane], rates: &Rates, load: &Load) -> f64 {
-    let busy = || load.standings.iter().filter(|standing| standing.work > 0.0);
-    let mut lanes: Vec<Lane> = busy().map(|standing| standing.lane).collect();
-    if lanes.is_empty() {
+/// strangers in its own last batch, and from every other batch class a batch and a tile of each request.
+fn granularity(own: &[BatchClass], rates: &Rates, load: &Load) -> f64 {
+    let busy = || load.active_requests.iter().filter(|active| active.work > 0.0);
+    let mut classes: Vec<BatchClass> = busy().map(|active| active.class).collect();
+    if classes.is_empty() {
         return 0.0;
     }
-    lanes.extend(own);
-    lanes.sort_unstable();
-    lanes.dedup();
-    let seconds = |lane: &Lane| rates.seconds(*lane).map(|seconds| (seconds, rates.batch(*lane) as f64 * seconds));
-    let (dearest, longest) = lanes
+    classes.extend(own);
+    classes.sort_unstable();
+    classes.dedup();
+    let seconds =
+        |class: &BatchClass| rates.seconds(*class).map(|seconds| (seconds, rates.batch(*class) as f64 * seconds));
+    let (dearest, longest) = classes
         .iter()
         .filter_map(seconds)
         .fold((0.0, 0.0), |most: (f64, f64), (tile, batch)| (most.0.max(tile), most.1.max(batch)));
-    let tiles: f64 =
-        busy().filter(|standing| !own.contains(&standing.lane)).map(|standing| standing.work.min(dearest)).sum();
-    (1 + lanes.len()) as f64 * longest + tiles
+    let tiles: f64 = busy().filter(|active| !own.contains(&active.class)).map(|active| active.work.min(dearest)).sum();
+    (1 + classes.len()) as f64 * longest + tiles
 }
 
 /// How long until no protected request would be made late by `work` more; `None` if none is.
 fn spoiled(work: f64, workers: usize, load: &Load, share: &Share) -> Option<f64> {
     let workers = workers.max(1) as f64;
-    load.standings
+    load.active_requests
         .iter()
-        .filter(|standing| standing.protected)
-        .filter_map(|standing| {
-            let slack = standing.left - share.time(standing.work);
-            let harm = standing.work.min(work) / workers;
+        .filter(|active| active.protected)
+        .filter_map(|active| {
+            let slack = active.left - share.time(active.work);
+            let harm = active.work.min(work) / workers;
             // Harmless once less is left of it than its slack.
-            (slack >= 0.0 && harm > slack).then(|| share.time(standing.work - slack * workers))
+            (slack >= 0.0 && harm > slack).then(|| share.time(active.work - slack * workers))
         })
         .max_by(f64::total_cmp)
 }
 
 /// Whether the request alone is over a budget.
-fn too_large(whole: &Whole, limits: &Limits) -> Option<Refusal> {
+fn too_large(whole: &Whole, limits: &Limits) -> Option<Rejection> {
     let Whole { tiles, bytes, .. } = whole;
     if *tiles > limits.queue_tiles {
         let limit = limits.queue_tiles;
-        return Some(Refusal::TooLarge {
+        return Some(Rejection::TooLarge {
             reason: format!(
                 "the image makes {tiles} tiles, more than the {limit} that the queue can ever hold; \
                  send a smaller image or switch the ensemble off"
@@ -263,7 +263,7 @@ fn too_large(whole: &Whole, limits: &Limits) -> Option<Refusal> {
     }
     if *bytes > limits.queue_bytes {
         let limit = limits.queue_bytes;
-        return Some(Refusal::TooLarge {
+        return Some(Rejection::TooLarge {
             reason: format!(
                 "the image needs {bytes} bytes of memory, more than the {limit} of the whole budget; \
                  send a smaller image"
@@ -277,13 +277,13 @@ fn too_large(whole: &Whole, limits: &Limits) -> Option<Refusal> {
 }
 
 /// Whether it must wait for others to give back tiles or bytes.
-fn full(whole: &Whole, limits: &Limits, workers: usize, load: &Load) -> Option<Refusal> {
-    let share = || Share::new(load.standings.iter().map(|s| s.owed), workers);
+fn full(whole: &Whole, limits: &Limits, workers: usize, load: &Load) -> Option<Rejection> {
+    let share = || Share::new(load.active_requests.iter().map(|s| s.owed), workers);
     let tiles_over = load.tiles.saturating_add(whole.tiles).saturating_sub(limits.queue_tiles);
     if tiles_over > 0 {
         // Tiles come back one by one: the excess, at the mean rate of what is admitted.
         let wait = if load.tiles == 0 { 0.0 } else { share().total() * tiles_over as f64 / load.tiles as f64 };
-        return Some(Refusal::QueueFull {
+        return Some(Rejection::QueueFull {
             queued: load.tiles,
             limit: limits.queue_tiles,
             needed: whole.tiles,
@@ -293,26 +293,26 @@ fn full(whole: &Whole, limits: &Limits, workers: usize, load: &Load) -> Option<R
     let bytes_over = load.bytes.saturating_add(whole.bytes).saturating_sub(limits.queue_bytes);
     if bytes_over > 0 {
         // Bytes come back with whole requests, the one with the least left first.
-        let mut standings: Vec<&Standing> = load.standings.iter().collect();
-        standings.sort_by(|a, b| a.owed.total_cmp(&b.owed));
+        let mut active_requests: Vec<&ActiveRequest> = load.active_requests.iter().collect();
+        active_requests.sort_by(|a, b| a.owed.total_cmp(&b.owed));
         let mut freed = 0_u64;
-        let last = standings.iter().find(|standing| {
-            freed = freed.saturating_add(standing.bytes);
+        let last = active_requests.iter().find(|active| {
+            freed = freed.saturating_add(active.bytes);
             freed >= bytes_over
         });
-        return Some(Refusal::MemoryFull {
+        return Some(Rejection::MemoryFull {
             held: load.bytes,
             limit: limits.queue_bytes,
             needed: whole.bytes,
-            retry_after: retry_after(last.map_or(0.0, |standing| share().time(standing.owed))),
+            retry_after: retry_after(last.map_or(0.0, |active| share().time(active.owed))),
         });
     }
     None
 }
 
-fn beyond_deadline(tiles: usize, idle: f64, available: f64) -> Refusal {
+fn beyond_deadline(tiles: usize, idle: f64, available: f64) -> Rejection {
     let (actual, limit) = (Amount::from(duration(idle)), Amount::from(duration(available)));
-    Refusal::TooLarge {
+    Rejection::TooLarge {
         reason: format!(
             "the image's {tiles} tiles would take about {actual} s even on an idle server, more than the \
              {limit} s until the deadline; send a smaller image, choose a faster model or a later deadline"

@@ -1,38 +1,38 @@
-//! What is admitted and not gone: tiles by lane, and how long the workers have with them.
+//! What is admitted and not gone: tiles by batch class, and how long the workers have with them.
 
 use std::collections::BTreeMap;
 
-use super::Lane;
+use super::BatchClass;
 use super::rate::Rates;
 
-/// Tiles by lane. It grows with the lanes that were ever used, which are few, and never with requests.
+/// Tiles by batch class. It grows with the batch classes that were ever used, which are few, and never with requests.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    lanes: BTreeMap<Lane, usize>,
+    classes: BTreeMap<BatchClass, usize>,
 }
 
 impl Backlog {
     /// Tiles were admitted.
-    pub(super) fn add(&mut self, lane: Lane, tiles: usize) {
-        *self.lanes.entry(lane).or_default() += tiles;
+    pub(super) fn add(&mut self, class: BatchClass, tiles: usize) {
+        *self.classes.entry(class).or_default() += tiles;
     }
 
     /// Tiles that were added are gone.
-    pub(super) fn remove(&mut self, lane: Lane, tiles: usize) {
-        *self.lanes.entry(lane).or_default() -= tiles;
+    pub(super) fn remove(&mut self, class: BatchClass, tiles: usize) {
+        *self.classes.entry(class).or_default() -= tiles;
     }
 
-    /// Tiles of all lanes.
+    /// Tiles of all batch classes.
     pub(super) fn tiles(&self) -> usize {
-        self.lanes.values().sum()
+        self.classes.values().sum()
     }
 
-    /// Seconds until so many workers would have done all of it; a lane that is not measured counts nothing.
+    /// Seconds until so many workers would have done all of it; a batch class that is not measured counts nothing.
     pub(super) fn seconds(&self, rates: &Rates, workers: usize) -> f64 {
-        let lanes = self.lanes.iter().filter(|(_, tiles)| **tiles > 0);
-        let seconds = lanes.map(|(lane, tiles)| *tiles as f64 * rates.seconds(*lane).unwrap_or(0.0));
+        let classes = self.classes.iter().filter(|(_, tiles)| **tiles > 0);
+        let seconds = classes.map(|(class, tiles)| *tiles as f64 * rates.seconds(*class).unwrap_or(0.0));
         // Not `sum`, which makes -0 of nothing.
-        seconds.fold(0.0, |all, lane| all + lane) / workers.max(1) as f64
+        seconds.fold(0.0, |all, class| all + class) / workers.max(1) as f64
     }
 }
 
@@ -43,13 +43,13 @@ mod tests {
     use crate::registry::NetworkId;
     use crate::units::TileShape;
 
-    fn lane(network: usize, side: u32) -> Lane {
-        Lane { network: NetworkId(network), shape: TileShape::square(side) }
+    fn class(network: usize, side: u32) -> BatchClass {
+        BatchClass { network: NetworkId(network), shape: TileShape::square(side) }
     }
 
     #[test]
-    fn each_lane_counts_by_its_own_rate() {
-        let (small, large, other) = (lane(0, 48), lane(0, 108), lane(1, 48));
+    fn each_class_counts_by_its_own_rate() {
+        let (small, large, other) = (class(0, 48), class(0, 108), class(1, 48));
         let mut rates = Rates::new(Fill::even(4));
         rates.seed(small, 0.25);
         rates.seed(large, 1.25);
@@ -73,8 +73,8 @@ mod tests {
         let rates = Rates::new(Fill::even(4));
         let mut backlog = Backlog::default();
         assert_eq!(backlog.seconds(&rates, 2).to_string(), "0");
-        backlog.add(lane(0, 48), 3);
-        backlog.remove(lane(0, 48), 3);
+        backlog.add(class(0, 48), 3);
+        backlog.remove(class(0, 48), 3);
         assert_eq!((backlog.tiles(), backlog.seconds(&rates, 2).to_string().as_str()), (0, "0"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A ticket that is dropped takes its queued tiles along, at once. What runs is not interrupted (an engine cannot be),
 //! and its budget comes back when its batch is done, so that no permit is free while its work is not. Neither are jobs
-//! on other threads; they take a [`Hold`] along, and its bytes come back when the last of them has ended, too.
+//! on other threads; they take a [`MemoryReservation`] along, and its bytes come back when the last of them has ended, too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct Finished {
 }
 
 /// An admitted request. Dropping it drops its queued tiles at once and gives its budget back when the last of its
-/// running tiles is done and the last [`Hold`] is dropped.
+/// running tiles is done and the last [`MemoryReservation`] is dropped.
 pub struct Ticket {
     shared: Arc<Shared>,
     flow: FlowId,
@@ -70,9 +70,9 @@ impl Ticket {
     }
 
     /// Keeps the request's bytes in the budget while a job that cannot be interrupted has its memory.
-    pub fn hold(&self) -> Hold {
+    pub fn reservation(&self) -> MemoryReservation {
         self.shared.change(|ledger| (Effects::default(), ledger.hold(self.flow)));
-        Hold { shared: Arc::clone(&self.shared), flow: self.flow }
+        MemoryReservation { shared: Arc::clone(&self.shared), flow: self.flow }
     }
 
     /// Splits up to `bytes` off the request's own, for its answer: they may outlive the request.
@@ -127,20 +127,20 @@ impl Drop for Ticket {
 
 /// The bytes of an admitted request, but none of its tiles; may outlive the [`Ticket`].
 #[must_use]
-pub struct Hold {
+pub struct MemoryReservation {
     shared: Arc<Shared>,
     flow: FlowId,
 }
 
-impl Drop for Hold {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
         self.shared.change(|ledger| (Effects::default(), ledger.release(self.flow)));
     }
 }
 
-impl fmt::Debug for Hold {
+impl fmt::Debug for MemoryReservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hold").field("flow", &self.flow).finish_non_exhaustive()
+        f.debug_struct("MemoryReservation").field("flow", &self.flow).finish_non_exhaustive()
     }
 }
 

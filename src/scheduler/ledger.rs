@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::admission::{self, Demand, Load, Refusal, Standing, Verdict};
+use super::admission::{self, ActiveRequest, AdmissionRequest, Load, Rejection, Verdict};
 use super::backlog::Backlog;
 use super::batch::{Job, Outcome};
 use super::cancel::{Finished, TileError};
 use super::queue::{FairQueue, FlowId};
 use super::rate::Rates;
-use super::{Lane, Limits};
+use super::{BatchClass, Limits};
 use crate::engine::fill::Fill;
 use crate::registry::NetworkId;
 
@@ -55,10 +55,10 @@ pub(super) struct Effects {
     pub(super) counts: Vec<(NetworkId, Fate, usize)>,
 }
 
-/// Tiles of one lane that run together.
+/// Tiles of one batch class that run together.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) lane: Lane,
+    pub(super) class: BatchClass,
     pub(super) jobs: Vec<Job>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Overdrawn;
 struct Entry {
     /// The first pass of the same request.
     request: FlowId,
-    demand: Demand,
+    admission: AdmissionRequest,
     protected: bool,
     unsubmitted: usize,
     queued: usize,
@@ -99,7 +99,7 @@ impl Entry {
         self.unsubmitted + self.queued + self.running
     }
 
-    /// Tiles that compete with a newcomer's. A request that waits for the workers competes with all it has, however
+    /// Tiles that compete with a new request's. A request that waits for the workers competes with all it has, however
     /// slow they are; one that had its turn and asks for no more waits for its client, and may do so for good.
     fn competing(&self, now: Instant) -> usize {
         let idle = self.queued + self.running == 0;
@@ -151,7 +151,7 @@ impl Ledger {
 
     /// Whether a whole batch waits.
     pub(super) fn has_full_batch(&self) -> bool {
-        self.queue.has_full(|lane| self.rates.batch(lane))
+        self.queue.has_full(|class| self.rates.batch(class))
     }
 
     /// Tiles admitted and not gone.
@@ -173,42 +173,42 @@ impl Ledger {
         self.stopped
     }
 
-    pub(super) fn seed_rate(&mut self, lane: Lane, seconds: f64) {
-        self.rates.seed(lane, seconds);
+    pub(super) fn seed_rate(&mut self, class: BatchClass, seconds: f64) {
+        self.rates.seed(class, seconds);
     }
 
-    pub(super) fn measured(&mut self, lane: Lane, tiles: usize, ran: Duration) {
-        self.rates.record(lane, tiles, ran);
+    pub(super) fn measured(&mut self, class: BatchClass, tiles: usize, ran: Duration) {
+        self.rates.record(class, tiles, ran);
     }
 
     /// What [`admit`](Self::admit) would say.
-    pub(super) fn judge(&self, passes: &[Demand], now: Instant) -> Verdict {
+    pub(super) fn judge(&self, passes: &[AdmissionRequest], now: Instant) -> Verdict {
         // The passes of a request run one after the other: they compete as one.
-        let mut standings: BTreeMap<FlowId, Standing> = BTreeMap::new();
+        let mut active_requests: BTreeMap<FlowId, ActiveRequest> = BTreeMap::new();
         for entry in self.entries.values() {
-            let seconds = self.rates.seconds(entry.demand.lane).unwrap_or(0.0);
+            let seconds = self.rates.seconds(entry.admission.class).unwrap_or(0.0);
             let work = entry.competing(now) as f64 * seconds;
-            let standing = standings.entry(entry.request).or_insert_with(|| Standing {
-                lane: entry.demand.lane,
+            let active = active_requests.entry(entry.request).or_insert_with(|| ActiveRequest {
+                class: entry.admission.class,
                 work: 0.0,
                 owed: 0.0,
-                left: admission::seconds_left(entry.demand.deadline, now),
+                left: admission::seconds_left(entry.admission.deadline, now),
                 protected: false,
                 bytes: 0,
             });
-            standing.protected |= entry.protected && entry.state == State::Live;
-            if standing.work == 0.0 {
-                standing.lane = entry.demand.lane;
+            active.protected |= entry.protected && entry.state == State::Live;
+            if active.work == 0.0 {
+                active.class = entry.admission.class;
             }
-            standing.work += work;
-            standing.owed += entry.tiles() as f64 * seconds;
-            standing.bytes += entry.demand.bytes;
+            active.work += work;
+            active.owed += entry.tiles() as f64 * seconds;
+            active.bytes += entry.admission.bytes;
         }
-        let standings = standings.into_values().collect();
-        let load = Load { standings, tiles: self.tiles(), bytes: self.bytes };
+        let active_requests = active_requests.into_values().collect();
+        let load = Load { active_requests, tiles: self.tiles(), bytes: self.bytes };
         let mut verdict = admission::judge(passes, now, &self.limits, self.workers, &self.rates, &load);
         if self.draining {
-            verdict.refusal = Some(Refusal::Draining);
+            verdict.rejection = Some(Rejection::Draining);
         }
         verdict
     }
@@ -216,32 +216,32 @@ impl Ledger {
     /// Takes a request in, whole, with every pass of it, or says why not.
     pub(super) fn admit(
         &mut self,
-        passes: &[Demand],
+        passes: &[AdmissionRequest],
         now: Instant,
         mut results: impl FnMut() -> Results,
-    ) -> Result<Vec<FlowId>, Refusal> {
+    ) -> Result<Vec<FlowId>, Rejection> {
         let verdict = self.judge(passes, now);
-        if let Some(refusal) = verdict.refusal {
-            return Err(refusal);
+        if let Some(rejection) = verdict.rejection {
+            return Err(rejection);
         }
         let request = FlowId(self.admitted);
-        let mut admit = |demand: &Demand| {
+        let mut admit = |admission: &AdmissionRequest| {
             let flow = FlowId(self.admitted);
             self.admitted += 1;
-            self.backlog.add(demand.lane, demand.tiles);
-            self.bytes += demand.bytes;
-            self.queue.open(flow, demand.lane);
+            self.backlog.add(admission.class, admission.tiles);
+            self.bytes += admission.bytes;
+            self.queue.open(flow, admission.class);
             let entry = Entry {
                 request,
                 protected: verdict.protected,
-                unsubmitted: demand.tiles,
+                unsubmitted: admission.tiles,
                 queued: 0,
                 running: 0,
                 holds: 0,
                 active: None,
                 results: results(),
                 state: State::Live,
-                demand: demand.clone(),
+                admission: admission.clone(),
             };
             self.entries.insert(flow, entry);
             flow
@@ -267,8 +267,8 @@ impl Ledger {
     /// Splits up to `bytes` off a request's own: they stay in the budget until they are given back by themselves.
     pub(super) fn split_off(&mut self, flow: FlowId, bytes: u64) -> u64 {
         let Some(entry) = self.entries.get_mut(&flow) else { return 0 };
-        let bytes = bytes.min(entry.demand.bytes);
-        entry.demand.bytes -= bytes;
+        let bytes = bytes.min(entry.admission.bytes);
+        entry.admission.bytes -= bytes;
         bytes
     }
 
@@ -300,15 +300,15 @@ impl Ledger {
         let overdue: Vec<FlowId> = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.queued > 0 && entry.demand.deadline <= now)
+            .filter(|(_, entry)| entry.queued > 0 && entry.admission.deadline <= now)
             .map(|(flow, _)| *flow)
             .collect();
         let mut effects = Effects::default();
         for flow in overdue {
             effects.add(self.fail(flow, TileError::Expired));
         }
-        let pulled = self.queue.pull(|lane| self.rates.terms(lane));
-        let batch = pulled.map(|(lane, tiles)| Batch { lane, jobs: self.begin(tiles, now) });
+        let pulled = self.queue.pull(|class| self.rates.terms(class));
+        let batch = pulled.map(|(class, tiles)| Batch { class, jobs: self.begin(tiles, now) });
         (batch, effects)
     }
 
@@ -336,9 +336,9 @@ impl Ledger {
             let Some(entry) = self.entries.get_mut(&flow) else { continue };
             entry.running -= 1;
             entry.active = Some(now);
-            let lane = entry.demand.lane;
-            self.backlog.remove(lane, 1);
-            let network = lane.network;
+            let class = entry.admission.class;
+            self.backlog.remove(class, 1);
+            let network = class.network;
             if entry.state != State::Live {
                 effects.count(network, Fate::Canceled, 1);
                 self.close(flow);
@@ -401,8 +401,8 @@ impl Ledger {
         let mut effects = Effects::default();
         let Some(entry) = self.entries.get_mut(&flow) else { return effects };
         effects.dropped.extend(self.queue.close(flow));
-        effects.count(entry.demand.lane.network, Fate::Canceled, effects.dropped.len());
-        self.backlog.remove(entry.demand.lane, entry.unsubmitted + entry.queued);
+        effects.count(entry.admission.class.network, Fate::Canceled, effects.dropped.len());
+        self.backlog.remove(entry.admission.class, entry.unsubmitted + entry.queued);
         entry.unsubmitted = 0;
         entry.queued = 0;
         effects
@@ -415,7 +415,7 @@ impl Ledger {
             && entry.running == 0
             && entry.holds == 0
         {
-            self.bytes -= entry.demand.bytes;
+            self.bytes -= entry.admission.bytes;
             self.entries.remove(&flow);
         }
     }

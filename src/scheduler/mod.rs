@@ -27,9 +27,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
-pub use admission::{Demand, Refusal};
+pub use admission::{AdmissionRequest, Rejection};
 pub use answer_memory::AnswerMemory;
-pub use cancel::{Finished, Hold, Ticket, TileError};
+pub use cancel::{Finished, MemoryReservation, Ticket, TileError};
 
 use crate::engine::EngineSet;
 use crate::engine::fill::Fill;
@@ -42,7 +42,7 @@ use shared::{Meters, Shared};
 
 /// What shares a batch: one network, one tile shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lane {
+pub struct BatchClass {
     /// Model and scale.
     pub network: NetworkId,
     /// Tile shape.
@@ -94,13 +94,13 @@ impl Scheduler {
     }
 
     /// Admits a request whole, or says why not. Never waits.
-    pub fn admit(&self, demand: Demand) -> Result<Ticket, Refusal> {
-        let mut tickets = self.admit_all(&[demand])?;
+    pub fn admit(&self, admission: AdmissionRequest) -> Result<Ticket, Rejection> {
+        let mut tickets = self.admit_all(&[admission])?;
         Ok(tickets.pop().expect("one ticket for each demand"))
     }
 
     /// Admits the passes of a request (at least one), which run one after the other, all or none; a ticket for each.
-    pub fn admit_all(&self, passes: &[Demand]) -> Result<Vec<Ticket>, Refusal> {
+    pub fn admit_all(&self, passes: &[AdmissionRequest]) -> Result<Vec<Ticket>, Rejection> {
         let now = Instant::now();
         let shared = &self.crew.shared;
         let mut receivers = Vec::with_capacity(passes.len());
@@ -111,25 +111,25 @@ impl Scheduler {
         };
         let flows = shared.change(|ledger| (Effects::default(), ledger.admit(passes, now, results)))?;
         let tickets = flows.into_iter().zip(passes).zip(receivers);
-        let ticket = |((flow, demand), results): ((_, &Demand), _)| {
+        let ticket = |((flow, admission), results): ((_, &AdmissionRequest), _)| {
             shared.traced.open(flow, Trace::current());
-            Ticket::new(Arc::clone(shared), flow, demand.deadline, results)
+            Ticket::new(Arc::clone(shared), flow, admission.deadline, results)
         };
         Ok(tickets.map(ticket).collect())
     }
 
     /// What `admit_all` would say, without admitting; and the estimated time to finish: by the measured rate, sharing
-    /// fairly with those that are admitted now. Zero while a lane is neither measured nor seeded.
-    pub fn estimate(&self, passes: &[Demand]) -> (Duration, Option<Refusal>) {
+    /// fairly with those that are admitted now. Zero while a batch class is neither measured nor seeded.
+    pub fn estimate(&self, passes: &[AdmissionRequest]) -> (Duration, Option<Rejection>) {
         let now = Instant::now();
         let verdict = self.crew.shared.read(|ledger| ledger.judge(passes, now));
-        (verdict.estimate, verdict.refusal)
+        (verdict.estimate, verdict.rejection)
     }
 
-    /// Seeds the rate of a lane with a measured time (warm-up), in seconds of one worker for one tile, so that the
+    /// Seeds the rate of a batch class with a measured time (warm-up), in seconds of one worker for one tile, so that the
     /// first estimates are not blind. Ignored unless positive and finite.
-    pub fn seed_rate(&self, lane: Lane, seconds_per_tile: f64) {
-        self.crew.shared.change(|ledger| (Effects::default(), ledger.seed_rate(lane, seconds_per_tile)));
+    pub fn seed_rate(&self, class: BatchClass, seconds_per_tile: f64) {
+        self.crew.shared.change(|ledger| (Effects::default(), ledger.seed_rate(class, seconds_per_tile)));
     }
 
     /// From now on nothing is admitted; what was admitted goes on.

@@ -3,7 +3,7 @@
 //! While a request receives `s` seconds of service, every other receives at most `s`, or less if it needs less
 //! (processor sharing, Kleinrock 1967). So with `work` the seconds of one worker that each admitted request still
 //! needs, everybody has received `s` or is done after Σ min(workᵢ, s) / workers seconds, and from this one function
-//! follow the finish of each request, of a newcomer, and the time until there is room for it.
+//! follow the finish of each request, of a new request, and the time until there is room for it.
 
 /// The work of all admitted requests, in seconds of one worker.
 #[derive(Debug)]
@@ -40,14 +40,14 @@ impl Share {
         self.time(self.work.last().copied().unwrap_or(0.0))
     }
 
-    /// Seconds until a newcomer that needs `work` would be done.
-    pub(super) fn newcomer(&self, work: f64) -> f64 {
+    /// Seconds until a new request that needs `work` would be done.
+    pub(super) fn new_request(&self, work: f64) -> f64 {
         self.time(work) + work / self.workers
     }
 
-    /// Seconds until a newcomer that needs `work` would be done within `available` seconds, if nobody else came.
+    /// Seconds until a new request that needs `work` would be done within `available` seconds, if nobody else came.
     pub(super) fn room(&self, work: f64, available: f64) -> f64 {
-        // After `x` of service each, the others hold time(x + work) - time(x) against the newcomer, falling with x.
+        // After `x` of service each, the others hold time(x + work) - time(x) against the new request, falling with x.
         let fits = |x: f64| self.time(x + work) - self.time(x) + work / self.workers <= available;
         let (mut low, mut high) = (0.0, self.work.last().copied().unwrap_or(0.0));
         if fits(low) {
@@ -74,21 +74,21 @@ mod tests {
     #[test]
     fn a_thumbnail_pays_for_its_own_size_only() {
         let share = Share::new([200.0], 1);
-        assert!((share.newcomer(1.0) - 2.0).abs() < 1e-9);
-        assert!((share.newcomer(300.0) - 500.0).abs() < 1e-9);
+        assert!((share.new_request(1.0) - 2.0).abs() < 1e-9);
+        assert!((share.new_request(300.0) - 500.0).abs() < 1e-9);
         assert!((share.time(200.0) - 200.0).abs() < 1e-9);
     }
 
     #[test]
     fn workers_divide_the_time() {
         let share = Share::new([10.0, 20.0], 2);
-        assert!((share.newcomer(10.0) - 15.0).abs() < 1e-9);
-        assert!((Share::new([], 2).newcomer(10.0) - 5.0).abs() < 1e-9);
+        assert!((share.new_request(10.0) - 15.0).abs() < 1e-9);
+        assert!((Share::new([], 2).new_request(10.0) - 5.0).abs() < 1e-9);
     }
 
     #[test]
     fn room_is_made_once_the_others_are_small_enough() {
-        // A newcomer of 10 has 15 s: the other may hold 5 of its 100, after 95 s.
+        // A new request of 10 has 15 s: the other may hold 5 of its 100, after 95 s.
         let share = Share::new([100.0], 1);
         assert!((share.room(10.0, 15.0) - 95.0).abs() < 1e-6);
         assert!(share.room(10.0, 20.0).abs() < 1e-9);
@@ -102,13 +102,13 @@ mod tests {
         ) {
             let share = Share::new(work.iter().map(|w| f64::from(*w)), 1);
             let turns: u32 = work.iter().map(|w| (*w).min(own)).sum();
-            prop_assert!((share.newcomer(f64::from(own)) - f64::from(turns + own)).abs() < 1e-6);
+            prop_assert!((share.new_request(f64::from(own)) - f64::from(turns + own)).abs() < 1e-6);
 
             let (own, available) = (f64::from(own), f64::from(available.max(own)));
             let wait = share.room(own, available);
             let last = work.iter().max().map_or(0.0, |w| share.time(f64::from(*w)));
             prop_assert!((0.0..=last + 1e-6).contains(&wait));
-            if share.newcomer(own) > available {
+            if share.new_request(own) > available {
                 prop_assert!(wait > 0.0);
             }
         }

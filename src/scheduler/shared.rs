@@ -8,7 +8,7 @@ use std::time::Instant as Clock;
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use tokio::time::Instant;
 
-use super::Lane;
+use super::BatchClass;
 use super::batch::Report;
 use super::ledger::{Batch, Effects, Fate, Ledger};
 use super::traced::Traced;
@@ -97,13 +97,13 @@ impl Shared {
     /// The trace of a batch that begins now.
     pub(super) fn trace(&self, batch: &Batch) -> Stage {
         let (traces, requests) = self.traced.of(&batch.jobs);
-        let Some(meters) = self.meters.networks.get(batch.lane.network.0).filter(|_| !traces.is_empty()) else {
+        let Some(meters) = self.meters.networks.get(batch.class.network.0).filter(|_| !traces.is_empty()) else {
             return Stage::default();
         };
         let facts = [
             Fact::Text("upscaler.model", &meters.model),
             Fact::Number("upscaler.scale", meters.scale.into()),
-            Fact::Number("upscaler.tile.side", batch.lane.shape.side().into()),
+            Fact::Number("upscaler.tile.side", batch.class.shape.side().into()),
             Fact::Number("upscaler.batch.tiles", batch.jobs.len() as u64),
             Fact::Number("upscaler.batch.requests", requests as u64),
         ];
@@ -111,11 +111,11 @@ impl Shared {
     }
 
     /// Takes back a batch that is done.
-    pub(super) fn settle(&self, lane: Lane, report: Report) {
-        self.meters.ran(lane.network, &report);
+    pub(super) fn settle(&self, class: BatchClass, report: Report) {
+        self.meters.ran(class.network, &report);
         self.change(|ledger| {
             for (tiles, ran) in report.measured {
-                ledger.measured(lane, tiles, ran);
+                ledger.measured(class, tiles, ran);
             }
             (ledger.settle(report.outcomes, Instant::now()), ())
         });

@@ -12,7 +12,7 @@ use crate::engine::{EngineError, Execution, TileEngine};
 use crate::registry::{Kind, Network};
 use crate::units::Scale;
 
-const LANE: Lane = Lane { network: NetworkId(0), shape: TileShape::square(1) };
+const CLASS: BatchClass = BatchClass { network: NetworkId(0), shape: TileShape::square(1) };
 const LIMITS: Limits = Limits { batch_max: 2, batch_delay: Duration::ZERO, queue_tiles: 20, queue_bytes: 1000 };
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -93,13 +93,13 @@ impl Bench {
         Self { scheduler, metrics, gates }
     }
 
-    fn demand(tiles: usize, left: Duration) -> Demand {
-        Demand { lane: LANE, tiles, bytes: 10, deadline: Instant::now() + left }
+    fn admission(tiles: usize, left: Duration) -> AdmissionRequest {
+        AdmissionRequest { class: CLASS, tiles, bytes: 10, deadline: Instant::now() + left }
     }
 
     /// Admits a request of these tiles and submits them all.
     fn request(&self, tiles: &[u16]) -> Ticket {
-        let ticket = self.scheduler.admit(Self::demand(tiles.len(), PATIENCE)).expect("there is room");
+        let ticket = self.scheduler.admit(Self::admission(tiles.len(), PATIENCE)).expect("there is room");
         for (index, value) in tiles.iter().enumerate() {
             ticket.submit(index, vec![f32::from(*value)]);
         }
@@ -144,12 +144,12 @@ fn a_ticket_may_live_in_any_task() {
 }
 
 #[tokio::test]
-async fn a_thumbnail_has_the_next_batch_after_a_poster() {
+async fn a_thumbnail_has_the_next_batch_after_a_large_request() {
     let bench = Bench::new(LIMITS, 1);
     let plug = bench.plug();
     let gate = &bench.gates[0];
-    let mut poster = bench.request(&[1, 2, 3, 4, 5, 6]);
-    // Failed batches are not measured, so the scheduler cannot find that riders would be cheap.
+    let mut large_request = bench.request(&[1, 2, 3, 4, 5, 6]);
+    // Failed batches are not measured, so the scheduler cannot find that filler tiles would be cheap.
     gate.order(Order::Fail);
     assert_eq!(gate.batch(), [1.0, 2.0]);
     let mut thumbnail = bench.request(&[9]);
@@ -161,8 +161,8 @@ async fn a_thumbnail_has_the_next_batch_after_a_poster() {
         assert_eq!(gate.batch(), want);
         gate.order(Order::Run);
     }
-    assert_eq!(receive(&mut poster, 6).await, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    drop((plug, poster, thumbnail));
+    assert_eq!(receive(&mut large_request, 6).await, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    drop((plug, large_request, thumbnail));
     assert_eq!(bench.figures(), (0, 0, 0));
     assert_eq!(bench.fates(), [7, 1, 0]);
     assert_eq!((bench.metrics.batch_tiles.get_sample_count(), bench.metrics.batch_tiles.get_sample_sum()), (5, 8.0));
@@ -186,11 +186,11 @@ async fn a_client_that_leaves_frees_its_queued_tiles_at_once() {
     let bench = Bench::new(LIMITS, 1);
     let gate = &bench.gates[0];
     let plug = bench.plug();
-    let poster = bench.request(&[1, 2, 3, 4, 5, 6]);
+    let large_request = bench.request(&[1, 2, 3, 4, 5, 6]);
     gate.order(Order::Run);
     assert_eq!(gate.batch(), [1.0, 2.0]);
     assert_eq!(bench.figures(), (4, 6, 20));
-    drop(poster);
+    drop(large_request);
     assert_eq!(bench.figures(), (0, 2, 20), "what runs keeps its budget");
     let mut next = bench.request(&[7]);
     gate.order(Order::Run);
@@ -207,7 +207,7 @@ async fn a_client_that_leaves_frees_its_queued_tiles_at_once() {
 async fn the_deadline_ends_a_request_although_all_workers_are_busy() {
     let bench = Bench::new(LIMITS, 1);
     let _plug = bench.plug();
-    let mut late = bench.scheduler.admit(Bench::demand(5, Duration::from_secs(2))).expect("there is room");
+    let mut late = bench.scheduler.admit(Bench::admission(5, Duration::from_secs(2))).expect("there is room");
     late.submit(0, vec![1.0]);
     late.submit(1, vec![2.0]);
     assert_eq!(bench.figures(), (2, 6, 20));
@@ -225,7 +225,7 @@ async fn the_deadline_ends_a_request_although_all_workers_are_busy() {
 async fn an_overdue_tile_never_reaches_the_engine() {
     let bench = Bench::new(LIMITS, 1);
     let mut plug = bench.plug();
-    let mut late = bench.scheduler.admit(Bench::demand(1, Duration::ZERO)).expect("nothing is measured yet");
+    let mut late = bench.scheduler.admit(Bench::admission(1, Duration::ZERO)).expect("nothing is measured yet");
     late.submit(0, vec![1.0]);
     let mut next = bench.request(&[2]);
     bench.gates[0].order(Order::Run);
@@ -240,15 +240,15 @@ async fn an_overdue_tile_never_reaches_the_engine() {
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_whole_requests_by_the_seeded_rate() {
     let bench = Bench::new(LIMITS, 1);
-    bench.scheduler.seed_rate(LANE, 3.0);
+    bench.scheduler.seed_rate(CLASS, 3.0);
     let hour = Duration::from_hours(1);
-    let first = bench.scheduler.admit(Bench::demand(15, hour)).expect("room for 20");
-    let demand = Bench::demand(8, hour);
-    let refusal = Refusal::QueueFull { queued: 15, limit: 20, needed: 8, retry_after: Duration::from_secs(9) };
-    assert_eq!(bench.scheduler.estimate(std::slice::from_ref(&demand)).1, Some(refusal.clone()));
-    assert_eq!(bench.scheduler.admit(demand).err(), Some(refusal));
+    let first = bench.scheduler.admit(Bench::admission(15, hour)).expect("room for 20");
+    let admission = Bench::admission(8, hour);
+    let rejection = Rejection::QueueFull { queued: 15, limit: 20, needed: 8, retry_after: Duration::from_secs(9) };
+    assert_eq!(bench.scheduler.estimate(std::slice::from_ref(&admission)).1, Some(rejection.clone()));
+    assert_eq!(bench.scheduler.admit(admission).err(), Some(rejection));
     assert_eq!(bench.figures(), (0, 15, 10));
-    let fits = Bench::demand(5, hour);
+    let fits = Bench::admission(5, hour);
     // 5 of its own and 5 of the other's, and two batches of 2.
     assert_eq!(bench.scheduler.estimate(std::slice::from_ref(&fits)), (Duration::from_secs(3 * 14), None));
     let second = bench.scheduler.admit(fits).expect("exactly room");
@@ -308,12 +308,12 @@ async fn two_workers_run_two_batches_at_once() {
 }
 
 #[tokio::test]
-async fn draining_refuses_newcomers_and_finishes_the_rest() {
+async fn draining_refuses_new_requests_and_finishes_the_rest() {
     let bench = Bench::new(LIMITS, 1);
-    let mut admitted = bench.scheduler.admit(Bench::demand(2, PATIENCE)).expect("there is room");
+    let mut admitted = bench.scheduler.admit(Bench::admission(2, PATIENCE)).expect("there is room");
     bench.scheduler.drain();
-    assert_eq!(bench.scheduler.admit(Bench::demand(1, PATIENCE)).err(), Some(Refusal::Draining));
-    assert_eq!(bench.scheduler.estimate(&[Bench::demand(1, PATIENCE)]).1, Some(Refusal::Draining));
+    assert_eq!(bench.scheduler.admit(Bench::admission(1, PATIENCE)).err(), Some(Rejection::Draining));
+    assert_eq!(bench.scheduler.estimate(&[Bench::admission(1, PATIENCE)]).1, Some(Rejection::Draining));
     for index in 0..2 {
         admitted.submit(index, vec![1.0]);
         bench.gates[0].order(Order::Run);
@@ -334,14 +334,14 @@ async fn stopping_fails_what_waits_and_joins_the_workers() {
     stopping.join().expect("no panic");
     assert_eq!(receive(&mut running, 1).await, [0.0]);
     assert!(bench.gates[0].batches.try_recv().is_err());
-    assert_eq!(bench.scheduler.admit(Bench::demand(1, PATIENCE)).err(), Some(Refusal::Draining));
+    assert_eq!(bench.scheduler.admit(Bench::admission(1, PATIENCE)).err(), Some(Rejection::Draining));
     bench.scheduler.stop();
 }
 
 #[tokio::test]
 async fn the_last_handle_takes_the_workers_along() {
     let Bench { scheduler, gates, metrics } = Bench::new(LIMITS, 2);
-    let ticket = scheduler.admit(Bench::demand(1, PATIENCE)).expect("there is room");
+    let ticket = scheduler.admit(Bench::admission(1, PATIENCE)).expect("there is room");
     drop(scheduler.clone());
     assert_eq!(scheduler.admitted_tiles(), 1);
     drop(scheduler);

@@ -15,14 +15,14 @@ pub(super) fn spawn(number: usize, engines: EngineSet, shared: Arc<Shared>) -> i
 
 fn work(mut engines: EngineSet, shared: &Shared) {
     while let Some(batch) = shared.next_batch() {
-        let engine = engines.get_mut(&batch.lane.network).map(|engine| &mut **engine);
+        let engine = engines.get_mut(&batch.class.network).map(|engine| &mut **engine);
         let wanted = |flow| shared.read(|ledger| ledger.wanted(flow));
         let mut stage = shared.trace(&batch);
-        let report = batch::run(engine, batch.lane.shape, batch.jobs, wanted);
+        let report = batch::run(engine, batch.class.shape, batch.jobs, wanted);
         if report.outcomes.iter().any(|outcome| outcome.result.is_err()) {
             stage.failed("engine");
         }
         drop(stage);
-        shared.settle(batch.lane, report);
+        shared.settle(batch.class, report);
     }
 }

@@ -22,8 +22,8 @@ fn new_ledger(limits: Limits, workers: usize) -> Ledger {
     Ledger::new(limits, fill, workers)
 }
 
-fn lane(network: usize) -> Lane {
-    Lane { network: NetworkId(network), shape: TileShape::square(8) }
+fn class(network: usize) -> BatchClass {
+    BatchClass { network: NetworkId(network), shape: TileShape::square(8) }
 }
 
 fn seconds(seconds: f64) -> Duration {
@@ -38,13 +38,13 @@ fn tile(index: usize, since: Instant) -> Tile {
 fn admit(
     ledger: &mut Ledger,
     now: Instant,
-    demand: (usize, u64, f64),
+    admission: (usize, u64, f64),
     submitted: usize,
-) -> Result<(FlowId, Receiver), Refusal> {
+) -> Result<(FlowId, Receiver), Rejection> {
     let (sender, receiver) = unbounded_channel();
-    let (tiles, bytes, left) = demand;
-    let demand = Demand { lane: lane(0), tiles, bytes, deadline: now + seconds(left) };
-    let flow = ledger.admit(&[demand], now, || sender.clone())?[0];
+    let (tiles, bytes, left) = admission;
+    let admission = AdmissionRequest { class: class(0), tiles, bytes, deadline: now + seconds(left) };
+    let flow = ledger.admit(&[admission], now, || sender.clone())?[0];
     for index in 0..submitted {
         carry_out(ledger.submit(flow, tile(index, now)).expect("within what was admitted"));
     }
@@ -83,8 +83,8 @@ fn a_refused_request_leaves_no_trace() {
     let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let _first = admit(&mut ledger, now, (60, 600, 9.0), 0).expect("fits");
     let before = figures(&ledger);
-    assert!(matches!(admit(&mut ledger, now, (41, 1, 9.0), 0), Err(Refusal::QueueFull { queued: 60, .. })));
-    assert!(matches!(admit(&mut ledger, now, (1, 401, 9.0), 0), Err(Refusal::MemoryFull { held: 600, .. })));
+    assert!(matches!(admit(&mut ledger, now, (41, 1, 9.0), 0), Err(Rejection::QueueFull { queued: 60, .. })));
+    assert!(matches!(admit(&mut ledger, now, (1, 401, 9.0), 0), Err(Rejection::MemoryFull { held: 600, .. })));
     assert_eq!(figures(&ledger), before);
     assert!(admit(&mut ledger, now, (40, 400, 9.0), 0).is_ok());
     assert_eq!(figures(&ledger), (0, 100, 1000));
@@ -158,7 +158,7 @@ fn draining_refuses_and_goes_on() {
     let (mut ledger, now) = (new_ledger(LIMITS, 1), Instant::now());
     let (flow, mut results) = admit(&mut ledger, now, (2, 1, 9.0), 1).expect("fits");
     ledger.drain();
-    assert_eq!(admit(&mut ledger, now, (1, 1, 9.0), 0).map(|_| ()), Err(Refusal::Draining));
+    assert_eq!(admit(&mut ledger, now, (1, 1, 9.0), 0).map(|_| ()), Err(Rejection::Draining));
     carry_out(ledger.submit(flow, tile(1, now)).expect("was admitted before"));
     let batch = take(&mut ledger, now).expect("work");
     settle(&mut ledger, batch, now);
@@ -194,19 +194,19 @@ impl Simulation {
     fn new(limits: Limits, fill: Fill, workers: usize, rates: &[f64]) -> Self {
         let mut ledger = Ledger::new(limits, fill, workers);
         for (network, rate) in rates.iter().enumerate() {
-            ledger.seed_rate(lane(network), *rate);
+            ledger.seed_rate(class(network), *rate);
         }
         let (tickets, ended) = (HashMap::new(), HashMap::new());
         Self { ledger, start: Instant::now(), now: 0.0, running: Vec::new(), tickets, ended }
     }
 
     /// Admits a request with all its tiles, and gives its estimate.
-    fn request(&mut self, network: usize, tiles: usize, left: f64) -> Result<(FlowId, f64), Refusal> {
+    fn request(&mut self, network: usize, tiles: usize, left: f64) -> Result<(FlowId, f64), Rejection> {
         let now = self.start + seconds(self.now);
-        let demand = Demand { lane: lane(network), tiles, bytes: 1, deadline: now + seconds(left) };
-        let estimate = self.ledger.judge(std::slice::from_ref(&demand), now).estimate.as_secs_f64();
+        let admission = AdmissionRequest { class: class(network), tiles, bytes: 1, deadline: now + seconds(left) };
+        let estimate = self.ledger.judge(std::slice::from_ref(&admission), now).estimate.as_secs_f64();
         let (sender, receiver) = unbounded_channel();
-        let flow = self.ledger.admit(&[demand], now, || sender.clone())?[0];
+        let flow = self.ledger.admit(&[admission], now, || sender.clone())?[0];
         for index in 0..tiles {
             carry_out(self.ledger.submit(flow, tile(index, now)).expect("within what was admitted"));
         }
@@ -219,7 +219,7 @@ impl Simulation {
         loop {
             while self.running.len() < self.ledger.workers {
                 let Some(batch) = take(&mut self.ledger, self.start + seconds(self.now)) else { break };
-                let rate = self.ledger.rates.seconds(batch.lane).expect("seeded");
+                let rate = self.ledger.rates.seconds(batch.class).expect("seeded");
                 self.running.push((self.now + batch.jobs.len() as f64 * rate, batch));
             }
             let first = (0..self.running.len()).min_by(|a, b| self.running[*a].0.total_cmp(&self.running[*b].0));
@@ -264,7 +264,7 @@ fn under_lasting_overload_what_is_admitted_is_also_finished_in_time() {
     for _ in 0..720 {
         match simulation.request(0, 100, 30.0) {
             Ok(_) => admitted += 1,
-            Err(Refusal::Late { retry_after, .. } | Refusal::WouldDelay { retry_after }) => {
+            Err(Rejection::Late { retry_after, .. } | Rejection::WouldDelay { retry_after }) => {
                 assert!((1..=30).contains(&retry_after.as_secs()));
                 refused += 1;
             }
@@ -309,10 +309,10 @@ proptest! {
     #[test]
     fn every_history_ends_at_zero(ops in prop::collection::vec((0..7_u8, 0..1000_usize, 1..9_usize), 1..150)) {
         let (mut ledger, mut now) = (new_ledger(LIMITS, 2), Instant::now());
-        // Not the ledger's own, which would refuse; far apart, so that a tile in the wrong lane shows, and exact in binary.
+        // Not the ledger's own, which would refuse; far apart, so that a tile in the wrong batch class shows, and exact in binary.
         let (mut rates, each) = (Rates::new(Fill::even(LIMITS.batch_max)), [0.125, 4.0, 32.0]);
         for (network, seconds) in each.iter().enumerate() {
-            rates.seed(lane(network), *seconds);
+            rates.seed(class(network), *seconds);
         }
         let mut tickets: Vec<(FlowId, Receiver, usize)> = Vec::new();
         let mut running: Vec<Batch> = Vec::new();
@@ -324,8 +324,8 @@ proptest! {
                 0 => {
                     let (sender, receiver) = unbounded_channel();
                     let deadline = now + Duration::from_secs(size as u64);
-                    let demand = Demand { lane: lane(pick % 3), tiles: 3 * size, bytes: 50 * size as u64, deadline };
-                    if let Ok(flows) = ledger.admit(&[demand], now, || sender.clone()) {
+                    let admission = AdmissionRequest { class: class(pick % 3), tiles: 3 * size, bytes: 50 * size as u64, deadline };
+                    if let Ok(flows) = ledger.admit(&[admission], now, || sender.clone()) {
                         tickets.push((flows[0], receiver, 3 * size));
                     }
                 }
@@ -367,7 +367,7 @@ proptest! {
             }
             let held: usize = ledger.entries.values().map(Entry::tiles).sum();
             prop_assert_eq!(held, ledger.tiles());
-            let seconds = |entry: &Entry| entry.tiles() as f64 * each[entry.demand.lane.network.0];
+            let seconds = |entry: &Entry| entry.tiles() as f64 * each[entry.admission.class.network.0];
             let held: f64 = ledger.entries.values().map(seconds).sum();
             prop_assert_eq!(held, ledger.backlog.seconds(&rates, 1));
             prop_assert!(ledger.tiles() <= LIMITS.queue_tiles && ledger.bytes() <= LIMITS.queue_bytes);

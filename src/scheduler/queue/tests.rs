@@ -8,26 +8,30 @@ use super::*;
 use crate::registry::NetworkId;
 use crate::units::TileShape;
 
-fn lane(n: usize) -> Lane {
-    Lane { network: NetworkId(n), shape: TileShape::square(64) }
+fn class(n: usize) -> BatchClass {
+    BatchClass { network: NetworkId(n), shape: TileShape::square(64) }
 }
 
 /// Pushes to a flow that is opened if need be.
-fn push(queue: &mut FairQueue<u32>, lane: Lane, flow: u64, tile: u32) {
+fn push(queue: &mut FairQueue<u32>, class: BatchClass, flow: u64, tile: u32) {
     let flow = FlowId(flow);
     if !queue.flows.contains_key(&flow) {
-        queue.open(flow, lane);
+        queue.open(flow, class);
     }
     queue.push(flow, tile).expect("open");
 }
 
 /// Pulls with these terms, but batches of at most `batch` tiles.
-fn pull<T>(queue: &mut FairQueue<T>, batch: usize, terms: impl Fn(Lane) -> Terms) -> Option<(Lane, Vec<(FlowId, T)>)> {
-    queue.pull(|lane| Terms { batch, ..terms(lane) })
+fn pull<T>(
+    queue: &mut FairQueue<T>,
+    batch: usize,
+    terms: impl Fn(BatchClass) -> Terms,
+) -> Option<(BatchClass, Vec<(FlowId, T)>)> {
+    queue.pull(|class| Terms { batch, ..terms(class) })
 }
 
-fn even(_: Lane) -> Terms {
-    Terms { cost: 1, batch: 1, riders: false }
+fn even(_: BatchClass) -> Terms {
+    Terms { cost: 1, batch: 1, fillers: false }
 }
 
 fn flows_of(batch: &[(FlowId, u32)]) -> Vec<u64> {
@@ -43,18 +47,18 @@ fn an_empty_queue_gives_nothing() {
     assert!(queue.is_empty());
 }
 
-/// A queue whose poster, request 1 of lane 0, has had its first turn: a batch of so many. More than one is a debt.
-fn poster(batch: usize) -> FairQueue<u32> {
+/// A queue whose large request, request 1 of batch class 0, has had its first turn: a batch of so many. More than one is a debt.
+fn large_request(batch: usize) -> FairQueue<u32> {
     let mut queue = FairQueue::default();
     for tile in 0..1000 {
-        push(&mut queue, lane(0), 1, tile);
+        push(&mut queue, class(0), 1, tile);
     }
     assert_eq!(pull(&mut queue, batch, even).map(|(_, b)| flows_of(&b)), Some(vec![1; batch]));
     queue
 }
 
-/// Requests 2 to 5 come to a lane with a tile each, one before each batch of one: whose tiles run.
-fn newcomers_one_by_one(mut queue: FairQueue<u32>, to: Lane) -> Vec<u64> {
+/// Requests 2 to 5 come to a batch class with a tile each, one before each batch of one: whose tiles run.
+fn new_requests_one_by_one(mut queue: FairQueue<u32>, to: BatchClass) -> Vec<u64> {
     let mut order = Vec::new();
     for flow in 2..6 {
         push(&mut queue, to, flow, 0);
@@ -65,45 +69,45 @@ fn newcomers_one_by_one(mut queue: FairQueue<u32>, to: Lane) -> Vec<u64> {
 
 #[test]
 fn a_thumbnail_has_the_next_batch() {
-    let mut queue = poster(4);
+    let mut queue = large_request(4);
     for tile in 0..6 {
-        push(&mut queue, lane(0), 2, tile);
+        push(&mut queue, class(0), 2, tile);
     }
-    push(&mut queue, lane(0), 3, 0);
-    // Both newcomers share the first batch, with nobody else; then all take turns.
+    push(&mut queue, class(0), 3, 0);
+    // Both new requests share the first batch, with nobody else; then all take turns.
     for want in [[2, 3, 2, 2], [1, 2, 1, 2], [1, 2, 1, 1], [1, 1, 1, 1]] {
         assert_eq!(pull(&mut queue, 4, even).map(|(_, b)| flows_of(&b)), Some(want.to_vec()));
     }
 }
 
 #[test]
-fn tiles_of_a_poster_ride_along_where_that_is_cheap() {
-    let with_riders = |_| Terms { cost: 1, batch: 1, riders: true };
-    for (terms, want) in [(with_riders as fn(Lane) -> Terms, vec![2, 1, 1, 1]), (even, vec![2])] {
-        let mut queue = poster(4);
-        push(&mut queue, lane(0), 2, 0);
+fn tiles_of_a_large_request_ride_along_where_that_is_cheap() {
+    let with_fillers = |_| Terms { cost: 1, batch: 1, fillers: true };
+    for (terms, want) in [(with_fillers as fn(BatchClass) -> Terms, vec![2, 1, 1, 1]), (even, vec![2])] {
+        let mut queue = large_request(4);
+        push(&mut queue, class(0), 2, 0);
         assert_eq!(pull(&mut queue, 4, terms).map(|(_, b)| flows_of(&b)), Some(want));
     }
 }
 
 #[test]
-fn a_newcomer_of_another_lane_has_the_next_batch_and_the_one_after_it_waits() {
-    // When it is their lane's turn again, two wait there: each gets as much as the poster.
-    assert_eq!(newcomers_one_by_one(poster(1), lane(1)), [2, 1, 3, 4]);
+fn a_new_request_of_another_class_has_the_next_batch_and_the_one_after_it_waits() {
+    // When it is their batch class's turn again, two wait there: each gets as much as the large request.
+    assert_eq!(new_requests_one_by_one(large_request(1), class(1)), [2, 1, 3, 4]);
 }
 
 #[test]
-fn who_had_a_turn_before_is_no_newcomer_to_other_lanes() {
-    let mut queue = poster(1);
+fn who_had_a_turn_before_is_no_new_request_to_other_classes() {
+    let mut queue = large_request(1);
     for (tile, want) in [(0, 2), (1, 1)] {
-        push(&mut queue, lane(1), 2, tile);
+        push(&mut queue, class(1), 2, tile);
         assert_eq!(pull(&mut queue, 1, even).map(|(_, b)| flows_of(&b)), Some(vec![want]), "tile {tile}");
     }
 }
 
 #[test]
-fn newcomers_go_first_in_every_second_batch_only() {
-    assert_eq!(newcomers_one_by_one(poster(4), lane(0)), [2, 1, 3, 1]);
+fn new_requests_go_first_in_every_second_batch_only() {
+    assert_eq!(new_requests_one_by_one(large_request(4), class(0)), [2, 1, 3, 1]);
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn turns_go_on_where_the_last_batch_ended() {
     let mut queue = FairQueue::default();
     for flow in 1..=5 {
         for tile in 0..4 {
-            push(&mut queue, lane(0), flow, tile);
+            push(&mut queue, class(0), flow, tile);
         }
     }
     let mut order = Vec::new();
@@ -125,7 +129,7 @@ fn turns_go_on_where_the_last_batch_ended() {
 fn tiles_of_a_flow_keep_their_order() {
     let mut queue = FairQueue::default();
     for tile in 0..10 {
-        push(&mut queue, lane(0), 1, tile);
+        push(&mut queue, class(0), 1, tile);
     }
     let mut seen = Vec::new();
     while let Some((_, batch)) = pull(&mut queue, 3, even) {
@@ -135,30 +139,30 @@ fn tiles_of_a_flow_keep_their_order() {
 }
 
 #[test]
-fn lanes_share_time_and_not_batches() {
-    // Lane 0 costs 10 a tile, lane 1 costs 1; one flow each, both never empty.
-    let cost = |l: Lane| if l == lane(0) { 10 } else { 1 };
-    let terms = |l: Lane| Terms { cost: cost(l), batch: 1, riders: false };
+fn classes_share_time_and_not_batches() {
+    // Batch class 0 costs 10 a tile, batch class 1 costs 1; one flow each, both never empty.
+    let cost = |l: BatchClass| if l == class(0) { 10 } else { 1 };
+    let terms = |l: BatchClass| Terms { cost: cost(l), batch: 1, fillers: false };
     let mut queue = FairQueue::default();
     for tile in 0..2000 {
-        push(&mut queue, lane(0), 0, tile);
-        push(&mut queue, lane(1), 1, tile);
+        push(&mut queue, class(0), 0, tile);
+        push(&mut queue, class(1), 1, tile);
     }
     let mut time = [0_u64; 2];
     while time[0] + time[1] < 3000 {
-        let (l, batch) = pull(&mut queue, 4, terms).expect("both lanes are full");
+        let (l, batch) = pull(&mut queue, 4, terms).expect("both batch classes are full");
         time[l.network.0] += batch.len() as u64 * cost(l);
     }
     assert!(time[0].abs_diff(time[1]) <= 2 * 40, "unequal: {time:?}");
 }
 
 #[test]
-fn a_lane_gets_time_for_each_of_its_requests() {
+fn a_class_gets_time_for_each_of_its_requests() {
     let mut queue = FairQueue::default();
     for tile in 0..2000 {
-        push(&mut queue, lane(0), 0, tile);
+        push(&mut queue, class(0), 0, tile);
         for flow in 1..=3 {
-            push(&mut queue, lane(1), flow, tile);
+            push(&mut queue, class(1), flow, tile);
         }
     }
     let mut tiles = HashMap::<u64, usize>::new();
@@ -173,33 +177,33 @@ fn a_lane_gets_time_for_each_of_its_requests() {
 }
 
 #[test]
-fn a_newcomer_does_not_pay_for_its_lane() {
+fn a_new_request_does_not_pay_for_its_class() {
     let mut queue = FairQueue::default();
     for tile in 0..100 {
-        push(&mut queue, lane(0), 0, tile);
-        push(&mut queue, lane(1), 1, tile);
+        push(&mut queue, class(0), 0, tile);
+        push(&mut queue, class(1), 1, tile);
     }
-    // The lane that came last began, and has taken eight tiles for a turn worth one; the other has had its batch.
-    assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(lane(1)));
-    assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(lane(0)));
-    push(&mut queue, lane(1), 2, 0);
+    // The batch class that came last began, and has taken eight tiles for a turn worth one; the other has had its batch.
+    assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(class(1)));
+    assert_eq!(pull(&mut queue, 8, even).map(|(l, _)| l), Some(class(0)));
+    push(&mut queue, class(1), 2, 0);
     let (_, batch) = pull(&mut queue, 8, even).expect("work");
     assert!(flows_of(&batch).contains(&2));
 }
 
 #[test]
-fn an_idle_lane_saves_up_nothing() {
+fn an_idle_class_saves_up_nothing() {
     let mut queue = FairQueue::default();
-    push(&mut queue, lane(1), 1, 0);
+    push(&mut queue, class(1), 1, 0);
     pull(&mut queue, 4, even);
     for tile in 0..100 {
-        push(&mut queue, lane(0), 0, tile);
+        push(&mut queue, class(0), 0, tile);
     }
     for _ in 0..10 {
         pull(&mut queue, 4, even);
     }
     for tile in 0..100 {
-        push(&mut queue, lane(1), 1, tile);
+        push(&mut queue, class(1), 1, tile);
     }
     let order: Vec<usize> = (0..8).filter_map(|_| pull(&mut queue, 4, even)).map(|(l, _)| l.network.0).collect();
     assert_eq!(order.iter().filter(|l| **l == 1).count(), 4, "{order:?}");
@@ -221,31 +225,31 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    /// Whatever happens, a tile comes out once, is dropped once or still waits; a batch is of one lane and small.
+    /// Whatever happens, a tile comes out once, is dropped once or still waits; a batch is of one batch class and small.
     #[test]
-    fn nothing_is_lost_or_doubled(ops in prop::collection::vec(op(), 1..200), riders: bool) {
-        let lane_of = |flow: u64| lane((flow % 3) as usize);
-        let terms = |l: Lane| Terms { cost: [1, 7, 1000][l.network.0], batch: 1, riders };
+    fn nothing_is_lost_or_doubled(ops in prop::collection::vec(op(), 1..200), fillers: bool) {
+        let class_of = |flow: u64| class((flow % 3) as usize);
+        let terms = |l: BatchClass| Terms { cost: [1, 7, 1000][l.network.0], batch: 1, fillers };
         let mut queue = FairQueue::default();
         let mut waiting = HashSet::new();
         let mut next = 0_u32;
         for op in ops {
             match op {
                 Op::Push { flow, tiles } => for _ in 0..tiles {
-                    push(&mut queue, lane_of(flow), flow, next);
+                    push(&mut queue, class_of(flow), flow, next);
                     waiting.insert((flow, next));
                     next += 1;
                 },
                 Op::Pull { max } => {
-                    let Some((lane, batch)) = pull(&mut queue, max, terms) else {
+                    let Some((class, batch)) = pull(&mut queue, max, terms) else {
                         prop_assert!(waiting.is_empty());
                         continue;
                     };
-                    let in_lane = waiting.iter().filter(|(f, _)| lane_of(*f) == lane).count();
-                    prop_assert!(!batch.is_empty() && batch.len() <= in_lane.min(max));
-                    prop_assert!(batch.len() == in_lane.min(max) || !riders);
+                    let in_class = waiting.iter().filter(|(f, _)| class_of(*f) == class).count();
+                    prop_assert!(!batch.is_empty() && batch.len() <= in_class.min(max));
+                    prop_assert!(batch.len() == in_class.min(max) || !fillers);
                     for (flow, tile) in batch {
-                        prop_assert_eq!(lane_of(flow.0), lane);
+                        prop_assert_eq!(class_of(flow.0), class);
                         prop_assert!(waiting.remove(&(flow.0, tile)));
                     }
                 }
@@ -266,30 +270,30 @@ proptest! {
         prop_assert!(waiting.is_empty() && queue.is_empty());
     }
 
-    /// In its lane a flow gets a tile in every 2·⌈n/b⌉ batches, although newcomers arrive before every batch.
+    /// In its batch class a flow gets a tile in every 2·⌈n/b⌉ batches, although new requests arrive before every batch.
     #[test]
-    fn newcomers_do_not_starve_a_flow(
-        others in 0..20_u64, max in 1..6_usize, tiles in 1..8_u32, newcomers in 0..9_u64, riders: bool,
+    fn new_requests_do_not_starve_a_flow(
+        others in 0..20_u64, max in 1..6_usize, tiles in 1..8_u32, new_requests in 0..9_u64, fillers: bool,
     ) {
-        let terms = |_| Terms { cost: 1, batch: 1, riders };
+        let terms = |_| Terms { cost: 1, batch: 1, fillers };
         let mut queue = FairQueue::default();
         for flow in 0..others {
             for tile in 0..64 {
-                push(&mut queue, lane(0), flow, tile);
+                push(&mut queue, class(0), flow, tile);
             }
         }
         for tile in 0..tiles {
-            push(&mut queue, lane(0), 1000, tile);
+            push(&mut queue, class(0), 1000, tile);
         }
         let mut next = 2000;
         for _ in 0..tiles {
             // Whoever is in the ring now may go first; who comes later may not.
-            let state = &queue.lanes[&lane(0)];
-            let ring = state.turns.len() + state.newcomers.len();
+            let state = &queue.classes[&class(0)];
+            let ring = state.turns.len() + state.new_requests.len();
             let mut pulls = 0;
             loop {
-                for _ in 0..newcomers {
-                    push(&mut queue, lane(0), next, 0);
+                for _ in 0..new_requests {
+                    push(&mut queue, class(0), next, 0);
                     next += 1;
                 }
                 let (_, batch) = pull(&mut queue, max, terms).expect("the flow waits");
@@ -305,23 +309,23 @@ proptest! {
         }
     }
 
-    /// Across lanes a flow with k tiles has them within a bounded time, whatever the other lanes hold or cost.
+    /// Across batch classes a flow with k tiles has them within a bounded time, whatever the other batch classes hold or cost.
     #[test]
-    fn other_lanes_do_not_starve_a_flow(
+    fn other_classes_do_not_starve_a_flow(
         rivals in prop::collection::vec((1..3_usize, 1..50_u64), 1..12),
         own in 1..50_u64, max in 1..6_usize, tiles in 1..12_u32, costs in (1..50_u64, 1..50_u64),
-        riders: bool,
+        fillers: bool,
     ) {
-        let cost = |l: Lane| [own, costs.0, costs.1][l.network.0];
-        let terms = |l: Lane| Terms { cost: cost(l), batch: 1, riders };
+        let cost = |l: BatchClass| [own, costs.0, costs.1][l.network.0];
+        let terms = |l: BatchClass| Terms { cost: cost(l), batch: 1, fillers };
         let mut queue = FairQueue::default();
         for (i, (l, n)) in rivals.iter().enumerate() {
             for tile in 0..(*n as u32) {
-                push(&mut queue, lane(*l), i as u64, tile);
+                push(&mut queue, class(*l), i as u64, tile);
             }
         }
         for tile in 0..tiles {
-            push(&mut queue, lane(0), 1000, tile);
+            push(&mut queue, class(0), 1000, tile);
         }
         let (mut time, mut got) = (0, 0);
         while got < tiles {

@@ -48,7 +48,7 @@ proptest! {
             let mut tickets = Vec::new();
             for (tiles, patience, overdue) in requests {
                 let left = if overdue { Duration::ZERO } else { PATIENCE };
-                let Ok(ticket) = scheduler.admit(Bench::demand(tiles.len(), left)) else { continue };
+                let Ok(ticket) = scheduler.admit(Bench::admission(tiles.len(), left)) else { continue };
                 for (index, value) in tiles.iter().enumerate() {
                     ticket.submit(index, vec![f32::from(*value)]);
                 }
