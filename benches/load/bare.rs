@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use san_upscaler::config::EngineSettings;
 use san_upscaler::engine::TileEngine;
+use san_upscaler::engine::batch_sizer::BatchSizer;
 use san_upscaler::engine::bench::bare_rate;
 use san_upscaler::engine::bicubic::Bicubic;
-use san_upscaler::engine::fill::Fill;
 use san_upscaler::engine::start::open;
 use san_upscaler::registry::{Kind, Network, Registry};
 use san_upscaler::units::TileShape;
@@ -31,10 +31,10 @@ pub fn seconds_per_tile(
             Kind::Onnx { .. } => Box::new(open(network, settings)?),
         });
     }
-    let fill = Fill::new(settings.scheduler.batch_max, registry);
+    let sizer = BatchSizer::new(settings.scheduler.batch_max, registry);
     let mut costs = Costs::new();
     for tile in &network.tiles {
-        let batch = fill.of(network.id, tile.shape);
+        let batch = sizer.of(network.id, tile.shape);
         let rate = bare_rate(&mut engines, tile.shape, batch, time)?;
         costs.insert(tile.shape, 1.0 / rate.tiles_per_second());
     }

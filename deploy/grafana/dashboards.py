@@ -261,7 +261,7 @@ def service():
                [target(f"sum(increase(upscaler_panics_total{{{S}}}[5m])) or vector(0)", "panics"),
                 target(f"sum(increase(upscaler_nonfinite_tiles_total{{{S}}}[5m])) or vector(0)", "non-finite tiles")], "none", 6),
         series("Run again in fp32", "Share of each network's tiles that came out non-finite at reduced precision; the answers are right, and dear. An alert asks for less than 0.1 %.",
-               [target(f"sum by (model, scale) (rate(upscaler_fp32_rerun_tiles_total{{{S}}}{rate})) / sum by (model, scale) (rate(upscaler_tiles_total{{{S}, outcome=~\"done|failed\"}}{rate}))", "{{model}} x{{scale}}")],
+               [target(f"sum by (model, scale) (rate(upscaler_fp32_retries_total{{{S}}}{rate})) / sum by (model, scale) (rate(upscaler_tiles_total{{{S}, outcome=~\"done|failed\"}}{rate}))", "{{model}} x{{scale}}")],
                "percentunit", 6),
     ]
     return dashboard(
@@ -307,7 +307,7 @@ def model():
         series("Non-finite tiles", "Tiles for which the network gave NaN or infinity within five minutes. Any is one too many.",
                [target(f"sum(increase(upscaler_nonfinite_tiles_total{{{S}{m}}}[5m])) or vector(0)", "$model")], "none"),
         series("Tiles run again in fp32", "A second: those that came out non-finite at reduced precision. One instance alone is its machine, all are the network.",
-               [target(f"sum by (instance) (rate(upscaler_fp32_rerun_tiles_total{{{S}{m}}}{rate}))", "{{instance}}")], "none"),
+               [target(f"sum by (instance) (rate(upscaler_fp32_retries_total{{{S}{m}}}{rate}))", "{{instance}}")], "none"),
         series("Instances that serve it", "By provider and precision; more than one line is more than one result for the same picture.",
                [target(f"count by (scale, provider, precision) (upscaler_model_info{{{S}{m}}})", "x{{scale}} {{provider}} {{precision}}")],
                "none", 8),

@@ -19,7 +19,7 @@ use super::start::StartError;
 use crate::config::{EngineArgs, EngineSettings, Machine, Provider};
 use crate::engine;
 use crate::engine::backend::{self, Device, Hardware};
-use crate::engine::candidates::first_that_opens;
+use crate::engine::fallback::first_that_opens;
 use crate::engine::runtime;
 use crate::pipeline::selection::candidates;
 use crate::registry::{Kind, ModelChoice, Network, Registry};

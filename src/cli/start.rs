@@ -8,7 +8,7 @@ use tracing::{debug, info};
 
 use super::probe;
 use crate::config::EngineSettings;
-use crate::engine::fill::Fill;
+use crate::engine::batch_sizer::BatchSizer;
 use crate::engine::{self, EngineSet, Execution};
 use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
@@ -133,10 +133,10 @@ struct Warm {
 fn warm(registry: &Registry, settings: &EngineSettings) -> Result<Warm, StartError> {
     let mut workers = Vec::with_capacity(settings.workers);
     let mut rates: Vec<(BatchClass, f64)> = Vec::new();
-    let fill = Fill::new(settings.scheduler.batch_max, registry);
+    let sizer = BatchSizer::new(settings.scheduler.batch_max, registry);
     for worker in 0..settings.workers {
         let mut engines = engine::start::build_worker(registry, settings)?;
-        let warm = engine::start::warm_up(&mut engines, registry, &fill)?;
+        let warm = engine::start::warm_up(&mut engines, registry, &sizer)?;
         for class in &warm {
             debug!(
                 worker,

@@ -16,7 +16,7 @@ use super::{
     ApiKeys, EngineArgs, EngineSettings, LogArgs, LogSettings, Machine, Problems, Provider, ServeArgs, Settings,
 };
 use crate::codec::InputLimits;
-use crate::engine::fill::BATCH_MAX;
+use crate::engine::batch_sizer::BATCH_MAX;
 use crate::registry::ModelChoice;
 use crate::scheduler;
 

@@ -1,18 +1,18 @@
 //! What enlarges one batch of tiles: the trait [`TileEngine`], ONNX Runtime behind it, and the built-in bicubic.
 
 pub mod backend;
+pub mod batch_sizer;
 pub mod bench;
 pub mod bicubic;
-pub(crate) mod candidates;
 mod carrier;
-pub mod fill;
+pub(crate) mod fallback;
 mod graph;
 pub mod half;
 pub mod onnx;
 mod pinned;
+mod precision_check;
 pub mod runtime;
 pub mod start;
-mod trial;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -48,7 +48,7 @@ pub trait TileEngine: Send {
     fn execution(&self) -> Execution;
 
     /// Tiles since this was last asked that came out non-finite at reduced precision and ran again in fp32.
-    fn take_rerun(&mut self) -> u64 {
+    fn take_fp32_retries(&mut self) -> u64 {
         0
     }
 }

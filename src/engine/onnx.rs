@@ -12,7 +12,7 @@
 //!
 //! The fp32 session is on the CPU and made at start, although it may never run on a tile of a request: made late, it could
 //! fail late, with the file gone or changed under the server. It costs 0.1 s and the weights' memory. It also tells a
-//! broken network from a provider that cannot run it, and what precision that computes in ([`trial`]).
+//! broken network from a provider that cannot run it, and what precision that computes in ([`precision_check`]).
 
 mod sessions;
 
@@ -22,11 +22,11 @@ use ort::memory::AllocationDevice;
 use ort::session::Session;
 use ort::value::{Shape, TensorRef};
 
-use self::sessions::{Carrier, Network, cannot, check_ends, failed, faster, session};
+use self::sessions::{Carrier, Network, cannot, check_ends, failed, open_sessions, session};
 use crate::engine::backend::{Backend, Device};
 use crate::engine::pinned::Pinned;
+use crate::engine::precision_check;
 use crate::engine::runtime::Runtime;
-use crate::engine::trial;
 use crate::engine::{EngineError, Execution, TileEngine};
 use crate::units::{Scale, TileShape};
 
@@ -78,7 +78,7 @@ pub struct OnnxEngine {
     /// In fp32 on the CPU, if `session` computes at less.
     exact: Option<Session>,
     /// Tiles that ran on `exact` and were not told of yet.
-    rerun: u64,
+    fp32_retries: u64,
     scale: Scale,
     /// From levels to what the network wants: 1, or 1/255.
     inward: f32,
@@ -104,13 +104,13 @@ pub struct Opening<'a> {
 
 /// Sessions on another provider than the CPU's.
 #[derive(Debug)]
-pub struct Faster {
+pub struct OpenedSession {
     session: Session,
     carrier: Option<Carrier>,
     backend: Backend,
 }
 
-impl Faster {
+impl OpenedSession {
     /// What was seen to run.
     pub fn backend(&self) -> Backend {
         self.backend
@@ -127,35 +127,35 @@ impl<'a> Opening<'a> {
 
     /// Sessions on `backend`, tried on one tile; none where that is the CPU's own. An error if any costly part would run
     /// elsewhere, or if they give another picture than the CPU's.
-    pub fn on(&mut self, backend: Backend) -> Result<Option<Faster>, EngineError> {
+    pub fn on(&mut self, backend: Backend) -> Result<Option<OpenedSession>, EngineError> {
         if backend == Backend::CpuFp32 {
             return Ok(None);
         }
-        let (mut session, mut carrier) = faster(self.runtime, self.from.path, backend, self.resources)?;
+        let (mut session, mut carrier) = open_sessions(self.runtime, self.from.path, backend, self.resources)?;
         let (factor, outward) = (self.from.scale.factor() as usize, WHITE / self.from.range);
         let side = self.from.tile.side() as usize;
         let inward = self.from.range / WHITE;
-        let input: Vec<f32> = trial::tile(self.from.tile).into_iter().map(|level| level * inward).collect();
+        let input: Vec<f32> = precision_check::tile(self.from.tile).into_iter().map(|level| level * inward).collect();
         let run = |session: &mut Session, carrier: &mut Option<Carrier>| {
             let tiles = forward(session, carrier, &input, [1, PLANES, side, side], factor, outward)?;
             Ok::<Enlarged, EngineError>(tiles.into_iter().next().flatten())
         };
         // What fp32 itself cannot run or gives no numbers for tells nothing here; the warm-up, which is next, does.
         let Some(exact) = run(&mut self.cpu, &mut None).ok().flatten() else {
-            return Ok(Some(Faster { session, carrier, backend }));
+            return Ok(Some(OpenedSession { session, carrier, backend }));
         };
         let found = run(&mut session, &mut carrier).map_err(|error| cannot(backend, &error.to_string()))?;
         // Nor do values that are not finite here alone.
-        let seen = found.map_or(Ok(backend), |found| trial::seen(backend, &exact, &found));
-        let backend = seen.map_err(|reason| cannot(backend, &reason))?;
-        Ok(Some(Faster { session, carrier, backend }))
+        let detected = found.map_or(Ok(backend), |found| precision_check::detect_precision(backend, &exact, &found));
+        let backend = detected.map_err(|reason| cannot(backend, &reason))?;
+        Ok(Some(OpenedSession { session, carrier, backend }))
     }
 
     /// The engine, on what [`Opening::on`] gave.
-    pub fn engine(self, on: Option<Faster>) -> OnnxEngine {
+    pub fn engine(self, on: Option<OpenedSession>) -> OnnxEngine {
         let (session, carrier, backend, exact) = match on {
             None => (self.cpu, None, Backend::CpuFp32, None),
-            Some(Faster { session, carrier, backend }) => {
+            Some(OpenedSession { session, carrier, backend }) => {
                 (session, carrier, backend, backend.is_reduced().then_some(self.cpu))
             }
         };
@@ -165,7 +165,7 @@ impl<'a> Opening<'a> {
             one_by_one: backend.device() == Device::Cpu,
             pinned: (backend.device() == Device::Cuda).then(|| Pinned::new(AllocationDevice::CUDA_PINNED)),
             exact,
-            rerun: 0,
+            fp32_retries: 0,
             scale: self.from.scale,
             inward: self.from.range / WHITE,
             outward: WHITE / self.from.range,
@@ -221,7 +221,7 @@ impl OnnxEngine {
                 (Some(levels), _) => levels,
                 (None, None) => return Err(EngineError::NonFinite { tile }),
                 (None, Some(exact)) => {
-                    self.rerun += 1;
+                    self.fp32_retries += 1;
                     let input = &self.input[tile * each..][..each];
                     let again = forward(exact, &mut None, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
                     again.into_iter().next().flatten().ok_or(EngineError::NonFinite { tile })?
@@ -249,8 +249,8 @@ impl TileEngine for OnnxEngine {
         self.execution.clone()
     }
 
-    fn take_rerun(&mut self) -> u64 {
-        std::mem::take(&mut self.rerun)
+    fn take_fp32_retries(&mut self) -> u64 {
+        std::mem::take(&mut self.fp32_retries)
     }
 }
 

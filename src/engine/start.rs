@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use crate::config::{EngineSettings, Precision, Provider};
 use crate::engine::backend::{self, Backend, Device, Hardware, Unavailable};
+use crate::engine::batch_sizer::BatchSizer;
 use crate::engine::bicubic::Bicubic;
-use crate::engine::candidates::first_that_opens;
-use crate::engine::fill::Fill;
-use crate::engine::onnx::{Faster, OnnxEngine, Opening, Resources, Source};
+use crate::engine::fallback::first_that_opens;
+use crate::engine::onnx::{OnnxEngine, OpenedSession, Opening, Resources, Source};
 use crate::engine::runtime::{self, RuntimeError};
 use crate::engine::{EngineError, EngineSet, Execution, TileEngine};
 use crate::registry::{Kind, Network, NetworkId, Registry};
@@ -64,22 +64,22 @@ pub struct Wanted<'a> {
 impl Wanted<'_> {
     /// Sessions on `backend`, if they are what is wanted: OpenVINO in fp32 where bf16 was hoped for serves only whoever
     /// named OpenVINO and no precision, since it is no faster than the CPU provider.
-    fn open(self, opening: &mut Opening, backend: Backend) -> Result<Option<Faster>, EngineError> {
+    fn open(self, opening: &mut Opening, backend: Backend) -> Result<Option<OpenedSession>, EngineError> {
         let on = opening.on(backend)?;
-        self.accepts(backend, on.as_ref().map_or(backend, Faster::backend))?;
+        self.accepts(backend, on.as_ref().map_or(backend, OpenedSession::backend))?;
         Ok(on)
     }
 
-    fn accepts(self, hoped: Backend, seen: Backend) -> Result<(), EngineError> {
-        if seen == hoped {
+    fn accepts(self, hoped: Backend, detected: Backend) -> Result<(), EngineError> {
+        if detected == hoped {
             return Ok(());
         }
-        let (provider, hoped, seen) = (seen.device().name(), hoped.precision_name(), seen.precision_name());
+        let (provider, hoped, detected) = (detected.device().name(), hoped.precision_name(), detected.precision_name());
         if self.provider != Provider::Auto && self.precision == Precision::Auto {
-            tracing::warn!(provider, precision = seen, "computes in {seen} on this machine, not in {hoped}");
+            tracing::warn!(provider, precision = detected, "computes in {detected} on this machine, not in {hoped}");
             return Ok(());
         }
-        Err(EngineError::Unopened(format!("{provider} computes in {seen} on this machine, not in {hoped}")))
+        Err(EngineError::Unopened(format!("{provider} computes in {detected} on this machine, not in {hoped}")))
     }
 }
 
@@ -153,13 +153,13 @@ fn none_of(failed: &[(Backend, EngineError)]) -> EngineError {
 
 /// Runs every engine on each of its tile shapes, the smallest first, and says how long a tile took.
 /// A network of another scale than it declares, or whose values are not finite, ends the start here.
-pub fn warm_up(engines: &mut EngineSet, registry: &Registry, fill: &Fill) -> Result<Vec<Warm>, StartError> {
+pub fn warm_up(engines: &mut EngineSet, registry: &Registry, sizer: &BatchSizer) -> Result<Vec<Warm>, StartError> {
     let mut warm = Vec::new();
     for network in registry.networks() {
         let Some(engine) = engines.get_mut(&network.id) else { continue };
         let on_card = engine.execution().provider == Device::Cuda.name();
         for (place, tile) in network.tiles.iter().enumerate().rev() {
-            let full = fill.of(network.id, tile.shape);
+            let full = sizer.of(network.id, tile.shape);
             let batches = batches(full, on_card, place == 0);
             let seconds_per_tile =
                 run_once(engine.as_mut(), network.scale, tile.shape, &batches).map_err(|reason| {
@@ -171,12 +171,12 @@ pub fn warm_up(engines: &mut EngineSet, registry: &Registry, fill: &Fill) -> Res
                 })?;
             warm.push(Warm { network: network.id, shape: tile.shape, seconds_per_tile });
         }
-        let rerun = engine.take_rerun();
-        if rerun > 0 {
+        let fp32_retries = engine.take_fp32_retries();
+        if fp32_retries > 0 {
             tracing::warn!(
                 model = network.model,
                 scale = %network.scale,
-                tiles = rerun,
+                tiles = fp32_retries,
                 runs_on = %engine.execution(),
                 "its values are too large for this precision: tiles had to run again in fp32; consider --precision fp32"
             );
@@ -260,7 +260,7 @@ mod tests {
         for engine in engines.values() {
             assert_eq!(engine.execution(), Execution { provider: "cpu".into(), precision: "fp32".into() });
         }
-        let warm = warm_up(&mut engines, &registry, &Fill::new(3, &registry)).expect("the fixtures run");
+        let warm = warm_up(&mut engines, &registry, &BatchSizer::new(3, &registry)).expect("the fixtures run");
         let lanes: Vec<_> = warm.iter().map(|w| (w.network.0, w.shape.side())).collect();
         assert_eq!(lanes, [(0, 16), (0, 32), (1, 16), (1, 32)]);
         assert!(warm.iter().all(|w| w.seconds_per_tile > 0.0));
@@ -274,7 +274,7 @@ mod tests {
         for (model, says) in [("dark-is-nan", "non-finite"), ("wrong-scale", "correct `factor`")] {
             let registry = fixtures("broken", model);
             let mut engines = build_worker(&registry, WANTED).expect("it can be read");
-            let error = warm_up(&mut engines, &registry, &Fill::new(1, &registry))
+            let error = warm_up(&mut engines, &registry, &BatchSizer::new(1, &registry))
                 .expect_err("it cannot be served")
                 .to_string();
             assert!(error.contains(says) && error.contains(&format!("model '{model}'")), "{error}");
@@ -285,8 +285,8 @@ mod tests {
 
     #[test]
     fn fp32_in_place_of_bf16_serves_only_who_named_a_provider_and_no_precision() {
-        let accepts = |provider, precision, seen| {
-            Wanted { provider, precision, ..WANTED }.accepts(Backend::OpenVinoBf16, seen).map_err(|e| e.to_string())
+        let accepts = |provider, precision, detected| {
+            Wanted { provider, precision, ..WANTED }.accepts(Backend::OpenVinoBf16, detected).map_err(|e| e.to_string())
         };
         for (provider, precision) in [
             (Provider::Auto, Precision::Auto),
@@ -341,7 +341,7 @@ mod tests {
             parameters: 0,
         }]);
         let mut engines = EngineSet::from([(NetworkId(0), Box::new(Short) as Box<dyn TileEngine>)]);
-        let error = warm_up(&mut engines, &registry, &Fill::new(1, &registry)).expect_err("a value is missing");
+        let error = warm_up(&mut engines, &registry, &BatchSizer::new(1, &registry)).expect_err("a value is missing");
         assert!(matches!(error, StartError::Network { reason: EngineError::Shape { .. }, .. }), "{error}");
     }
 
@@ -357,10 +357,10 @@ mod tests {
 
     #[test]
     fn the_pattern_has_every_level() {
-        let mut seen = [false; 256];
+        let mut detected = [false; 256];
         for level in pattern(TileShape::square(16)) {
-            seen[level as usize] = true;
+            detected[level as usize] = true;
         }
-        assert!(seen.iter().all(|s| *s));
+        assert!(detected.iter().all(|s| *s));
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct Report {
     /// Calls that ended in a non-finite value, after what the engine did about it.
     pub(super) nonfinite: u64,
     /// Tiles that the engine cured of a non-finite value by running them again in fp32, or tried to.
-    pub(super) rerun: u64,
+    pub(super) fp32_retries: u64,
     /// The engine panicked.
     pub(super) panicked: bool,
 }
@@ -104,7 +104,7 @@ impl Report {
         // of the runtime does not reach.
         let result = catch_unwind(AssertUnwindSafe(|| engine.upscale(shape, &tiles)));
         let ran = begun.elapsed();
-        self.rerun += engine.take_rerun();
+        self.fp32_retries += engine.take_fp32_retries();
         let error = match result {
             Ok(Ok(results)) if results.len() == jobs.len() => {
                 self.measured.push((jobs.len(), ran));
@@ -175,14 +175,14 @@ mod tests {
     /// back as they came.
     struct Touchy {
         calls: Vec<Vec<f32>>,
-        rerun: u64,
+        fp32_retries: u64,
     }
 
     impl TileEngine for Touchy {
         fn upscale(&mut self, _: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
             let first: Vec<f32> = tiles.iter().map(|tile| tile[0]).collect();
             self.calls.push(first.clone());
-            self.rerun += first.iter().filter(|v| **v == 500.0).count() as u64;
+            self.fp32_retries += first.iter().filter(|v| **v == 500.0).count() as u64;
             if first.iter().any(|v| v.is_nan()) {
                 // As a panic, but nothing is printed.
                 resume_unwind(Box::new("touchy"));
@@ -197,14 +197,14 @@ mod tests {
             Execution { provider: "test".to_owned(), precision: "fp32".to_owned() }
         }
 
-        fn take_rerun(&mut self) -> u64 {
-            std::mem::take(&mut self.rerun)
+        fn take_fp32_retries(&mut self) -> u64 {
+            std::mem::take(&mut self.fp32_retries)
         }
     }
 
     /// Runs tiles given as (request, value) and tells, in order of request and index, what came of each.
     fn outcomes(tiles: &[(u64, f32)], wanted: impl Fn(FlowId) -> bool) -> (Vec<Outcome>, Report, Vec<Vec<f32>>) {
-        let mut engine = Touchy { calls: Vec::new(), rerun: 0 };
+        let mut engine = Touchy { calls: Vec::new(), fp32_retries: 0 };
         let jobs = tiles.iter().enumerate().map(|(index, (flow, value))| Job {
             flow: FlowId(*flow),
             index,
@@ -244,7 +244,7 @@ mod tests {
     fn tiles_that_ran_again_in_fp32_are_counted_in_every_call() {
         let (outcomes, report, calls) = outcomes(&[(1, 500.0), (2, -1.0), (1, 500.0)], |_| true);
         assert_eq!(good(&outcomes), [true, false, true]);
-        assert_eq!((calls.len(), report.rerun, report.nonfinite), (3, 4, 1), "two in the batch, two apart");
+        assert_eq!((calls.len(), report.fp32_retries, report.nonfinite), (3, 4, 1), "two in the batch, two apart");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::cancel::{Finished, TileError};
 use super::queue::{FairQueue, FlowId};
 use super::rate::Rates;
 use super::{BatchClass, Limits};
-use crate::engine::fill::Fill;
+use crate::engine::batch_sizer::BatchSizer;
 use crate::registry::NetworkId;
 
 /// How long a request may have nothing with the workers before the tiles it has yet to submit stop counting as work:
@@ -125,11 +125,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(limits: Limits, fill: Fill, workers: usize) -> Self {
+    pub(super) fn new(limits: Limits, sizer: BatchSizer, workers: usize) -> Self {
         Self {
             queue: FairQueue::default(),
             entries: BTreeMap::new(),
-            rates: Rates::new(fill),
+            rates: Rates::new(sizer),
             limits,
             workers,
             backlog: Backlog::default(),

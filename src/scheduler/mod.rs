@@ -32,7 +32,7 @@ pub use answer_memory::AnswerMemory;
 pub use cancel::{Finished, MemoryReservation, Ticket, TileError};
 
 use crate::engine::EngineSet;
-use crate::engine::fill::Fill;
+use crate::engine::batch_sizer::BatchSizer;
 use crate::registry::{NetworkId, Registry};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Trace;
@@ -52,7 +52,7 @@ pub struct BatchClass {
 /// Bounds of the scheduler; checked by `config`.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Of a network's largest tiles in one batch at most, at least 1; of smaller ones as [`Fill`] says.
+    /// Of a network's largest tiles in one batch at most, at least 1; of smaller ones as [`BatchSizer`] says.
     pub batch_max: usize,
     /// How long a worker that found work waits for a fuller batch.
     pub batch_delay: Duration,
@@ -82,8 +82,8 @@ impl Scheduler {
     /// # Errors
     /// If the system has no thread to give; those started are joined before.
     pub fn start(limits: Limits, workers: Vec<EngineSet>, registry: &Registry, metrics: &Metrics) -> io::Result<Self> {
-        let fill = Fill::new(limits.batch_max, registry);
-        let ledger = Ledger::new(limits, fill, workers.len());
+        let sizer = BatchSizer::new(limits.batch_max, registry);
+        let ledger = Ledger::new(limits, sizer, workers.len());
         let shared = Arc::new(Shared::new(ledger, Meters::new(metrics, registry)));
         let scheduler = Self { crew: Arc::new(Crew { shared, threads: Mutex::default() }) };
         for (number, engines) in workers.into_iter().enumerate() {

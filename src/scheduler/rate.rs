@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::BatchClass;
 use super::queue::Terms;
-use crate::engine::fill::Fill;
+use crate::engine::batch_sizer::BatchSizer;
 
 /// Weight of a new batch in the moving average: a lasting change is believed after some ten batches.
 const WEIGHT: f64 = 0.2;
@@ -21,7 +21,7 @@ const UNMEASURED_NANOS_PER_PIXEL: u64 = 10_000;
 /// Seconds per tile of every batch class that has been measured or seeded.
 #[derive(Clone, Debug)]
 pub struct Rates {
-    fill: Fill,
+    sizer: BatchSizer,
     classes: HashMap<BatchClass, Rate>,
     /// Seconds of batches of one tile, and of full ones.
     batches: HashMap<(BatchClass, Measured), Rate>,
@@ -42,8 +42,8 @@ struct Rate {
 
 impl Rates {
     /// No rates yet, for batches that are full as `fill` says.
-    pub fn new(fill: Fill) -> Self {
-        Self { fill, classes: HashMap::new(), batches: HashMap::new() }
+    pub fn new(sizer: BatchSizer) -> Self {
+        Self { sizer, classes: HashMap::new(), batches: HashMap::new() }
     }
 
     /// Takes a time measured elsewhere; ignored unless it is positive and finite.
@@ -76,7 +76,7 @@ impl Rates {
 
     /// Tiles of one batch class in a batch at most.
     pub fn batch(&self, class: BatchClass) -> usize {
-        self.fill.of(class.network, class.shape)
+        self.sizer.of(class.network, class.shape)
     }
 
     /// What the fair queue must know: the cost in nanoseconds, the largest batch, and whether filler tiles are cheap. Unknown,
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn unknown_until_measured() {
-        let mut rates = Rates::new(Fill::even(4));
+        let mut rates = Rates::new(BatchSizer::even(4));
         assert_eq!(rates.seconds(CLASS), None);
         assert_eq!(rates.terms(CLASS).cost, 40_960_000);
         rates.record(CLASS, 0, Duration::from_secs(1));
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_slow_first_batch_is_forgotten_by_the_second() {
-        let mut rates = Rates::new(Fill::even(4));
+        let mut rates = Rates::new(BatchSizer::even(4));
         rates.record(CLASS, 1, Duration::from_secs(30));
         rates.record(CLASS, 1, Duration::from_millis(20));
         assert!(near(&rates, 0.02));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn one_slow_batch_moves_little_and_a_lasting_change_wins() {
-        let mut rates = Rates::new(Fill::even(4));
+        let mut rates = Rates::new(BatchSizer::even(4));
         rates.seed(CLASS, 0.02);
         rates.record(CLASS, 1, Duration::from_mins(1));
         assert!(rates.seconds(CLASS).is_some_and(|s| s <= 0.02 * 1.61));
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn fillers_are_cheap_where_a_full_batch_takes_hardly_longer_than_one_tile() {
         for (full, cheap) in [(100, true), (159, true), (160, false), (400, false)] {
-            let mut rates = Rates::new(Fill::even(4));
+            let mut rates = Rates::new(BatchSizer::even(4));
             rates.record(CLASS, 1, Duration::from_millis(100));
             assert!(!rates.terms(CLASS).fillers, "not known yet");
             rates.record(CLASS, 2, Duration::from_millis(1));
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn senseless_seeds_are_ignored() {
-        let mut rates = Rates::new(Fill::even(4));
+        let mut rates = Rates::new(BatchSizer::even(4));
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             rates.seed(CLASS, seconds);
         }
@@ -182,7 +182,7 @@ mod tests {
     proptest! {
         #[test]
         fn rate_stays_within_what_was_measured(batches in prop::collection::vec((1..16_usize, 0..10_000_u64), 1..50)) {
-            let mut rates = Rates::new(Fill::even(4));
+            let mut rates = Rates::new(BatchSizer::even(4));
             let (mut low, mut high) = (f64::MAX, 0.0_f64);
             for (tiles, millis) in batches {
                 let sample = (millis as f64 / 1e3).max(1e-9) / tiles as f64;

@@ -160,7 +160,7 @@ struct NetworkMeters {
     failed: IntCounter,
     canceled: IntCounter,
     nonfinite: IntCounter,
-    rerun: IntCounter,
+    fp32_retries: IntCounter,
 }
 
 impl Meters {
@@ -175,7 +175,7 @@ impl Meters {
                 failed: tiles("failed"),
                 canceled: tiles("canceled"),
                 nonfinite: metrics.nonfinite.with_label_values(&[network.model.as_str(), scale.as_str()]),
-                rerun: metrics.rerun.with_label_values(&[network.model.as_str(), scale.as_str()]),
+                fp32_retries: metrics.fp32_retries.with_label_values(&[network.model.as_str(), scale.as_str()]),
             }
         });
         Self {
@@ -214,7 +214,7 @@ impl Meters {
         self.panics.inc_by(u64::from(report.panicked));
         if let Some(meters) = self.networks.get(network.0) {
             meters.nonfinite.inc_by(report.nonfinite);
-            meters.rerun.inc_by(report.rerun);
+            meters.fp32_retries.inc_by(report.fp32_retries);
         }
     }
 }

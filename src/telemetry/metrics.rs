@@ -83,8 +83,8 @@ pub struct Metrics {
     pub body_bytes: IntCounterVec,
     /// `upscaler_nonfinite_tiles_total{model,scale}`.
     pub nonfinite: IntCounterVec,
-    /// `upscaler_fp32_rerun_tiles_total{model,scale}`.
-    pub rerun: IntCounterVec,
+    /// `upscaler_fp32_retries_total{model,scale}`.
+    pub fp32_retries: IntCounterVec,
     /// `upscaler_unread_answers_total`.
     pub unread_answers: IntCounter,
     /// `upscaler_panics_total{room}`: caught, and the process lives on; room is http, pipeline or engine.
@@ -174,8 +174,8 @@ impl Metrics {
                 "Tiles for which a network gave NaN or infinity, in fp32 too; their requests fail.",
                 &["model", "scale"],
             ),
-            rerun: new.counter(
-                "upscaler_fp32_rerun_tiles_total",
+            fp32_retries: new.counter(
+                "upscaler_fp32_retries_total",
                 "Tiles that came out non-finite at reduced precision and ran again in fp32.",
                 &["model", "scale"],
             ),

@@ -24,7 +24,7 @@ pub(super) struct Carrier {
 }
 
 /// Sessions on a faster provider than the CPU's: of the network, and of what carries the picture past it.
-pub(super) fn faster(
+pub(super) fn open_sessions(
     runtime: &Runtime,
     path: &Path,
     backend: Backend,

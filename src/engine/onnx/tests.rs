@@ -285,12 +285,12 @@ fn a_tile_that_overflows_runs_again_in_fp32_and_is_counted() {
     for (small, large) in tiles.iter().zip(&enlarged) {
         assert!(furthest(large, &repeated(small, SIDE, SIDE, 2)) < 0.1);
     }
-    assert_eq!([engine.take_rerun(), engine.take_rerun()], [2, 0]);
+    assert_eq!([engine.take_fp32_retries(), engine.take_fp32_retries()], [2, 0]);
     engine.upscale(TileShape::square(SIDE as u32), &[dark]).expect("nothing is infinite");
-    assert_eq!(engine.take_rerun(), 0);
+    assert_eq!(engine.take_fp32_retries(), 0);
     let picture = tile(2, SIDE);
     assert!(engine.upscale_any(SIDE, SIDE, &picture).is_ok(), "whole pictures as well");
-    assert_eq!(engine.take_rerun(), 1);
+    assert_eq!(engine.take_fp32_retries(), 1);
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_tile_that_fp32_does_not_bear_fails() {
     let tiles = [10.0, 200.0].map(|level| vec![level; PLANES * SIDE * SIDE]);
     let error = engine.upscale(TileShape::square(SIDE as u32), &tiles).expect_err("the second is infinite in both");
     assert!(matches!(error, EngineError::NonFinite { tile: 1 }), "{error}");
-    assert_eq!(engine.take_rerun(), 1, "it was tried");
+    assert_eq!(engine.take_fp32_retries(), 1, "it was tried");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Each budget from both sides, and what a refusal says.
 
 use super::*;
-use crate::engine::fill::Fill;
+use crate::engine::batch_sizer::BatchSizer;
 use crate::registry::NetworkId;
 use crate::units::TileShape;
 
@@ -10,7 +10,7 @@ const LIMITS: Limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue
 
 /// One second a tile.
 fn rates() -> Rates {
-    let mut rates = Rates::new(Fill::even(4));
+    let mut rates = Rates::new(BatchSizer::even(4));
     rates.seed(CLASS, 1.0);
     rates
 }
@@ -180,9 +180,9 @@ fn nothing_is_refused_for_time_before_it_is_measured() {
     let now = Instant::now();
     let admission = AdmissionRequest { class: CLASS, tiles: 1000, bytes: 1, deadline: now };
     let passes = [admission];
-    let verdict = judge(&passes, now, &LIMITS, 1, &Rates::new(Fill::even(4)), &load(&[]));
+    let verdict = judge(&passes, now, &LIMITS, 1, &Rates::new(BatchSizer::even(4)), &load(&[]));
     assert_eq!((verdict.estimate, verdict.rejection), (Duration::ZERO, None));
-    let full = judge(&passes, now, &LIMITS, 1, &Rates::new(Fill::even(4)), &Load { tiles: 1, ..load(&[]) });
+    let full = judge(&passes, now, &LIMITS, 1, &Rates::new(BatchSizer::even(4)), &Load { tiles: 1, ..load(&[]) });
     assert_eq!(retry(&full), Some(1));
 }
 

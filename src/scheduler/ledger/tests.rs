@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::engine::EngineError;
-use crate::engine::fill::Fill;
+use crate::engine::batch_sizer::BatchSizer;
 use crate::units::TileShape;
 
 type Receiver = UnboundedReceiver<Result<Finished, TileError>>;
@@ -18,8 +18,8 @@ type Receiver = UnboundedReceiver<Result<Finished, TileError>>;
 const LIMITS: Limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 100, queue_bytes: 1000 };
 
 fn new_ledger(limits: Limits, workers: usize) -> Ledger {
-    let fill = Fill::even(limits.batch_max);
-    Ledger::new(limits, fill, workers)
+    let sizer = BatchSizer::even(limits.batch_max);
+    Ledger::new(limits, sizer, workers)
 }
 
 fn class(network: usize) -> BatchClass {
@@ -191,8 +191,8 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(limits: Limits, fill: Fill, workers: usize, rates: &[f64]) -> Self {
-        let mut ledger = Ledger::new(limits, fill, workers);
+    fn new(limits: Limits, sizer: BatchSizer, workers: usize, rates: &[f64]) -> Self {
+        let mut ledger = Ledger::new(limits, sizer, workers);
         for (network, rate) in rates.iter().enumerate() {
             ledger.seed_rate(class(network), *rate);
         }
@@ -259,7 +259,7 @@ fn roomy(batch_max: usize) -> Limits {
 #[test]
 fn under_lasting_overload_what_is_admitted_is_also_finished_in_time() {
     // Equal requests of 10 s, 30 s to do them in, twice as many as can be served, for an hour.
-    let mut simulation = Simulation::new(roomy(4), Fill::even(4), 1, &[0.1]);
+    let mut simulation = Simulation::new(roomy(4), BatchSizer::even(4), 1, &[0.1]);
     let (mut admitted, mut refused) = (0, 0);
     for _ in 0..720 {
         match simulation.request(0, 100, 30.0) {
@@ -291,8 +291,8 @@ proptest! {
     ) {
         let rates = [rates.0, rates.1, rates.2].map(|rate| f64::from(rate) * 1e-3);
         // Tiles of 8 x 8 everywhere, but beside larger ones in some networks: their batches are of other lengths.
-        let fill = Fill::by_pixels(batch_max, pixels);
-        let mut simulation = Simulation::new(roomy(batch_max), fill, workers, &rates);
+        let sizer = BatchSizer::by_pixels(batch_max, pixels);
+        let mut simulation = Simulation::new(roomy(batch_max), sizer, workers, &rates);
         for (network, tiles, pause) in before {
             simulation.request(network, tiles, 1e6).expect("room for all");
             let next = simulation.now + f64::from(pause) * 1e-2;
@@ -310,7 +310,7 @@ proptest! {
     fn every_history_ends_at_zero(ops in prop::collection::vec((0..7_u8, 0..1000_usize, 1..9_usize), 1..150)) {
         let (mut ledger, mut now) = (new_ledger(LIMITS, 2), Instant::now());
         // Not the ledger's own, which would refuse; far apart, so that a tile in the wrong batch class shows, and exact in binary.
-        let (mut rates, each) = (Rates::new(Fill::even(LIMITS.batch_max)), [0.125, 4.0, 32.0]);
+        let (mut rates, each) = (Rates::new(BatchSizer::even(LIMITS.batch_max)), [0.125, 4.0, 32.0]);
         for (network, seconds) in each.iter().enumerate() {
             rates.seed(class(network), *seconds);
         }

@@ -13,14 +13,14 @@ pub const BATCH_MAX: usize = 64;
 
 /// The largest batch of each network and shape.
 #[derive(Clone, Debug)]
-pub struct Fill {
+pub struct BatchSizer {
     /// Of a network's largest tiles.
     largest: usize,
     /// Pixels of the largest tile of each network, by its id.
     pixels: Vec<usize>,
 }
 
-impl Fill {
+impl BatchSizer {
     /// Batches of at most `largest` of a network's largest tiles; of tiles a quarter as large, four times as many.
     pub fn new(largest: usize, registry: &Registry) -> Self {
         let most = |tiles: &[TileSpec]| tiles.iter().map(|tile| tile.shape.pixels()).max().unwrap_or(0);
@@ -40,7 +40,7 @@ impl Fill {
 }
 
 #[cfg(test)]
-impl Fill {
+impl BatchSizer {
     /// The same for every shape, for tests of tiles of one shape.
     pub(crate) fn even(largest: usize) -> Self {
         Self { largest, pixels: Vec::new() }
@@ -68,8 +68,8 @@ mod tests {
             kind: Kind::Bicubic,
             parameters: 0,
         };
-        let fill = Fill::new(largest, &Registry::new(vec![network]));
-        sides.iter().map(|&side| fill.of(NetworkId(0), TileShape::square(side))).collect()
+        let sizer = BatchSizer::new(largest, &Registry::new(vec![network]));
+        sides.iter().map(|&side| sizer.of(NetworkId(0), TileShape::square(side))).collect()
     }
 
     #[test]
@@ -91,6 +91,6 @@ mod tests {
 
     #[test]
     fn a_network_that_is_not_known_has_tiles_of_one_size() {
-        assert_eq!(Fill::even(4).of(NetworkId(7), TileShape::square(8)), 4);
+        assert_eq!(BatchSizer::even(4).of(NetworkId(7), TileShape::square(8)), 4);
     }
 }

@@ -1,16 +1,16 @@
 //! The walk over candidates, fastest first, to the first that opens.
 
-/// The first candidate that opens, with what it opened to. `passed` hears of each that did not, why, and which is tried
+/// The first candidate that opens, with what it opened to. `on_failure` hears of each that did not, why, and which is tried
 /// next. If none opens: all of them with their reasons, in the order of the walk.
 pub(crate) fn first_that_opens<C, T, E>(
     candidates: impl IntoIterator<Item = C>,
     mut open: impl FnMut(&C) -> Result<T, E>,
-    mut passed: impl FnMut(&C, &E, &C),
+    mut on_failure: impl FnMut(&C, &E, &C),
 ) -> Result<(C, T), Vec<(C, E)>> {
     let mut failed: Vec<(C, E)> = Vec::new();
     for candidate in candidates {
         if let Some((last, error)) = failed.last() {
-            passed(last, error, &candidate);
+            on_failure(last, error, &candidate);
         }
         match open(&candidate) {
             Ok(opened) => return Ok((candidate, opened)),
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     /// A walk over names.
-    struct Walk<'a> {
+    struct Tried<'a> {
         found: Result<&'a str, Vec<(&'a str, String)>>,
         tried: Vec<&'a str>,
         /// Of those that were passed.
@@ -33,49 +33,49 @@ mod tests {
     }
 
     /// Walks over names of which only `there` opens.
-    fn walk<'a>(names: &[&'a str], there: &str) -> Walk<'a> {
+    fn try_all<'a>(names: &[&'a str], there: &str) -> Tried<'a> {
         let (mut tried, mut told) = (Vec::new(), Vec::new());
         let open = |name: &&'a str| {
             tried.push(*name);
             if *name == there { Ok(format!("{name} is open")) } else { Err(format!("{name} is dead")) }
         };
-        let passed = |name: &&str, error: &String, next: &&str| told.push(format!("{name}: {error}, so {next}"));
-        let found = first_that_opens(names.iter().copied(), open, passed).map(|(name, opened)| {
+        let on_failure = |name: &&str, error: &String, next: &&str| told.push(format!("{name}: {error}, so {next}"));
+        let found = first_that_opens(names.iter().copied(), open, on_failure).map(|(name, opened)| {
             assert_eq!(opened, format!("{name} is open"));
             name
         });
-        Walk { found, tried, told }
+        Tried { found, tried, told }
     }
 
     #[test]
     fn the_first_that_opens_is_the_last_tried() {
-        let Walk { found, tried, told } = walk(&["cuda", "openvino", "cpu"], "cuda");
+        let Tried { found, tried, told } = try_all(&["cuda", "openvino", "cpu"], "cuda");
         assert_eq!((found, tried), (Ok("cuda"), vec!["cuda"]));
         assert!(told.is_empty(), "{told:?}");
     }
 
     #[test]
     fn behind_one_that_fails_the_next_serves_and_the_reason_is_told() {
-        let Walk { found, tried, told } = walk(&["cuda", "openvino", "cpu"], "openvino");
+        let Tried { found, tried, told } = try_all(&["cuda", "openvino", "cpu"], "openvino");
         assert_eq!((found, tried), (Ok("openvino"), vec!["cuda", "openvino"]));
         assert_eq!(told, ["cuda: cuda is dead, so openvino"]);
-        let Walk { found, told, .. } = walk(&["cuda", "openvino", "cpu"], "cpu");
+        let Tried { found, told, .. } = try_all(&["cuda", "openvino", "cpu"], "cpu");
         assert_eq!(found, Ok("cpu"));
         assert_eq!(told, ["cuda: cuda is dead, so openvino", "openvino: openvino is dead, so cpu"]);
     }
 
     #[test]
     fn where_none_opens_every_reason_comes_back() {
-        let Walk { found, told, .. } = walk(&["cuda", "openvino"], "nothing");
+        let Tried { found, told, .. } = try_all(&["cuda", "openvino"], "nothing");
         let reasons = [("cuda", "cuda is dead".to_owned()), ("openvino", "openvino is dead".to_owned())];
         assert_eq!(found, Err(reasons.to_vec()));
         assert_eq!(told.len(), 1, "nothing is tried after the last");
-        assert_eq!(walk(&[], "cuda").found, Err(Vec::new()));
+        assert_eq!(try_all(&[], "cuda").found, Err(Vec::new()));
     }
 
     #[test]
     fn what_is_alone_has_no_second_try() {
-        let Walk { found, tried, told } = walk(&["cuda"], "cpu");
+        let Tried { found, tried, told } = try_all(&["cuda"], "cpu");
         assert_eq!((found, tried), (Err(vec![("cuda", "cuda is dead".to_owned())]), vec!["cuda"]));
         assert!(told.is_empty(), "{told:?}");
     }

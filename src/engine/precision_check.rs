@@ -22,7 +22,7 @@ pub(super) fn tile(shape: TileShape) -> Vec<f32> {
 
 /// What runs where `told` was to, by two pictures of the tile in levels: fp32's on the CPU, and the one that was found.
 /// An error if the two are not the same picture, or if less than fp32 computed what was to be in fp32.
-pub(super) fn seen(told: Backend, exact: &[f32], found: &[f32]) -> Result<Backend, String> {
+pub(super) fn detect_precision(told: Backend, exact: &[f32], found: &[f32]) -> Result<Backend, String> {
     let squares: f64 = exact.iter().zip(found).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     let off = (squares / exact.len().max(1) as f64).sqrt();
     match told {
@@ -86,15 +86,15 @@ mod tests {
     fn what_says_bf16_and_computes_in_fp32_is_told_as_fp32() {
         let exact = picture(32);
         for (bits, runs) in [(32, Backend::OpenVinoFp32), (30, Backend::OpenVinoFp32), (16, Backend::OpenVinoBf16)] {
-            assert_eq!(seen(Backend::OpenVinoBf16, &exact, &picture(bits)), Ok(runs), "{bits} bits");
+            assert_eq!(detect_precision(Backend::OpenVinoBf16, &exact, &picture(bits)), Ok(runs), "{bits} bits");
         }
     }
 
     #[test]
     fn what_says_fp32_and_rounds_is_refused() {
         let exact = picture(32);
-        assert_eq!(seen(Backend::OpenVinoFp32, &exact, &picture(30)), Ok(Backend::OpenVinoFp32));
-        let error = seen(Backend::OpenVinoFp32, &exact, &picture(16)).expect_err("bf16");
+        assert_eq!(detect_precision(Backend::OpenVinoFp32, &exact, &picture(30)), Ok(Backend::OpenVinoFp32));
+        let error = detect_precision(Backend::OpenVinoFp32, &exact, &picture(16)).expect_err("bf16");
         assert!(error.contains("less than fp32"), "{error}");
     }
 
@@ -104,26 +104,26 @@ mod tests {
         let off = |levels: f32| exact.iter().map(|level| level + levels).collect::<Vec<_>>();
         for told in EVERY {
             for broken in [vec![0.0; exact.len()], off(BROKEN as f32 + 0.1)] {
-                let error = seen(told, &exact, &broken).expect_err("not the picture");
+                let error = detect_precision(told, &exact, &broken).expect_err("not the picture");
                 assert!(error.contains("off the CPU's in fp32"), "{told}: {error}");
             }
         }
-        assert!(seen(Backend::CudaFp16, &exact, &off(BROKEN as f32 - 0.1)).is_ok());
+        assert!(detect_precision(Backend::CudaFp16, &exact, &off(BROKEN as f32 - 0.1)).is_ok());
     }
 
     #[test]
     fn a_card_runs_what_the_network_says() {
         let exact = picture(32);
         for told in [Backend::CudaFp32, Backend::CudaFp16] {
-            assert_eq!([32, 19].map(|bits| seen(told, &exact, &picture(bits))), [Ok(told), Ok(told)]);
+            assert_eq!([32, 19].map(|bits| detect_precision(told, &exact, &picture(bits))), [Ok(told), Ok(told)]);
         }
     }
 
     #[test]
     fn both_sides_of_the_limit() {
         let (exact, off) = ([100.0; 12], |levels: f64| [100.0 + levels as f32; 12]);
-        assert_eq!(seen(Backend::OpenVinoBf16, &exact, &off(ROUNDING * 0.9)), Ok(Backend::OpenVinoFp32));
-        assert_eq!(seen(Backend::OpenVinoBf16, &exact, &off(ROUNDING * 1.1)), Ok(Backend::OpenVinoBf16));
+        assert_eq!(detect_precision(Backend::OpenVinoBf16, &exact, &off(ROUNDING * 0.9)), Ok(Backend::OpenVinoFp32));
+        assert_eq!(detect_precision(Backend::OpenVinoBf16, &exact, &off(ROUNDING * 1.1)), Ok(Backend::OpenVinoBf16));
     }
 
     #[test]
@@ -131,6 +131,6 @@ mod tests {
         let exact = tile(TileShape::square(16));
         let fake = Fake { bits: 16, bicubic: Bicubic::new(Scale::new(1).expect("1 is a scale")) };
         let copy: Vec<f32> = exact.iter().map(|level| fake.round(*level)).collect();
-        assert_eq!(seen(Backend::OpenVinoBf16, &exact, &copy), Ok(Backend::OpenVinoBf16));
+        assert_eq!(detect_precision(Backend::OpenVinoBf16, &exact, &copy), Ok(Backend::OpenVinoBf16));
     }
 }
