@@ -87,7 +87,7 @@ pub struct Metrics {
     pub fp32_retries: IntCounterVec,
     /// `upscaler_unread_answers_total`.
     pub unread_answers: IntCounter,
-    /// `upscaler_panics_total{room}`: caught, and the process lives on; room is http, pipeline or engine.
+    /// `upscaler_panics_total{component}`: caught, and the process lives on; component is http, pipeline or engine.
     pub panics: IntCounterVec,
     /// `upscaler_log_lines_dropped_total`; set as it is gathered.
     pub log_lines_dropped: IntCounter,
@@ -186,7 +186,7 @@ impl Metrics {
             panics: new.counter(
                 "upscaler_panics_total",
                 "Panics caught, by room: http, pipeline, engine; any is a defect to report.",
-                &["room"],
+                &["component"],
             ),
             log_lines_dropped: new.add(IntCounter::new(
                 "upscaler_log_lines_dropped_total",
