@@ -25,7 +25,7 @@ use super::{Failure, reachable, start};
 use crate::config::problems::variable;
 use crate::config::{Machine, ServeArgs, Settings};
 use crate::http::connections::Connections;
-use crate::http::front::Front;
+use crate::http::service_switch::ServiceSwitch;
 use crate::http::{App, Phase, auth, router};
 use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
@@ -89,10 +89,10 @@ struct Server {
     gate: auth::Gate,
     phase: Arc<Phase>,
     work: Connections,
-    front: Front,
+    switch: ServiceSwitch,
     address: SocketAddr,
     /// The port for metrics, where it is another: served to the very end.
-    scrape: Option<Front>,
+    scrape: Option<ServiceSwitch>,
 }
 
 impl Server {
@@ -115,15 +115,15 @@ impl Server {
             Some(wanted) => {
                 let (listener, address) = listen("--metrics-listen", wanted).await?;
                 info!(%address, "metrics have a port of their own");
-                let front = Front::new();
-                tokio::spawn(connections().accept(listener, front.clone()));
-                Some(front)
+                let switch = ServiceSwitch::new();
+                tokio::spawn(connections().accept(listener, switch.clone()));
+                Some(switch)
             }
             None => None,
         };
-        let (work, front) = (connections(), Front::new());
-        tokio::spawn(work.clone().accept(listener, front.clone()));
-        Ok(Self { settings, metrics, traces, gate, phase, work, front, address, scrape })
+        let (work, switch) = (connections(), ServiceSwitch::new());
+        tokio::spawn(work.clone().accept(listener, switch.clone()));
+        Ok(Self { settings, metrics, traces, gate, phase, work, switch, address, scrape })
     }
 
     /// Everything is warm: work is taken.
@@ -141,7 +141,7 @@ impl Server {
         if let Some(scrape) = &self.scrape {
             scrape.open(router::metrics_router(app.clone()));
         }
-        self.front.open(router::build(app));
+        self.switch.open(router::build(app));
     }
 
     /// From the first signal to the closed port; whether every request was answered to its last byte.

@@ -202,7 +202,7 @@ pub async fn check(
             next.run(request).await
         }
         Err(refused) => {
-            upload::let_go(request);
+            upload::drain_body(request);
             let mut response = refused.problem().into_response();
             let challenge = HeaderValue::from_static(refused.challenge());
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

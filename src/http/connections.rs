@@ -6,9 +6,9 @@
 //!
 //! A connection that is closed between two requests resets the one that is on the wire, and an HTTP/1.1 client cannot
 //! know whether it was begun. So a connection is told first, by `Connection: close` on its next answer, and closed
-//! only once it has been silent for [`LINGER`]; and the port is closed only when its queue is empty.
+//! only once it has been silent for [`DRAIN_TIME`]; and the port is closed only when its queue is empty.
 //!
-//! A client that does not take its answer is let go as well ([`Unread`]), and so is one that left while it is computed
+//! A client that does not take its answer is let go as well ([`WriteTimeout`]), and so is one that left while it is computed
 //! ([`Peer`](super::peer::Peer)).
 
 use std::future::Future;
@@ -32,11 +32,11 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use super::front::Front;
 use super::log_limit::LogLimit;
 use super::peer::observed;
+use super::service_switch::ServiceSwitch;
 use super::streams::StreamExecutor;
-use super::unread::Unread;
+use super::write_timeout::WriteTimeout;
 
 /// Bytes of a header at most, all its lines together; hyper's own bound is 400 kB a connection.
 const HEADER_BYTES: usize = 64 << 10;
@@ -50,7 +50,7 @@ const IDLE: Duration = Duration::from_secs(75);
 const PING: Duration = Duration::from_secs(20);
 /// When the server ends, a connection that has no request under way is closed after this long: longer than a request
 /// that was sent before the client could know is on the wire.
-const LINGER: Duration = Duration::from_millis(500);
+const DRAIN_TIME: Duration = Duration::from_millis(500);
 /// Where no file descriptor is left, accepting again at once would only spin.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 
@@ -61,7 +61,7 @@ pub struct Connections {
     write_timeout: Duration,
     /// Answers that were not taken in time.
     unread_answers: IntCounter,
-    linger: Duration,
+    drain_time: Duration,
     /// Canceled: connections finish the request under way, then close.
     closing: CancellationToken,
     /// Canceled: nothing is accepted any more.
@@ -80,7 +80,7 @@ impl Connections {
             header_timeout,
             write_timeout,
             unread_answers,
-            linger: LINGER,
+            drain_time: DRAIN_TIME,
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             working: TaskTracker::new(),
@@ -89,12 +89,12 @@ impl Connections {
     }
 
     /// Accepts until [`Connections::close`], and then what waits in the port's queue: to the client it is connected.
-    pub async fn accept(self, listener: TcpListener, front: Front) {
+    pub async fn accept(self, listener: TcpListener, switch: ServiceSwitch) {
         let _accepting = self.late.token();
         let mut refused = LogLimit::default();
         while let Some(accepted) = self.closed.run_until_cancelled(listener.accept()).await {
             match accepted {
-                Ok((stream, _)) => self.spawn(stream, &front),
+                Ok((stream, _)) => self.spawn(stream, &switch),
                 Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost before it began"),
                 Err(error) => {
                     if let Some(before) = refused.due() {
@@ -108,26 +108,26 @@ impl Connections {
         // Non-blocking still: an empty queue is an error.
         for stream in queue.iter().flat_map(std::net::TcpListener::incoming).map_while(Result::ok) {
             match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                Ok(stream) => self.spawn(stream, &front),
+                Ok(stream) => self.spawn(stream, &switch),
                 Err(error) => debug!(%error, "a connection was lost before it began"),
             }
         }
     }
 
     /// Counted before the task runs: [`Connections::finish`] and [`Connections::close`] never miss one.
-    fn spawn(&self, stream: TcpStream, front: &Front) {
+    fn spawn(&self, stream: TcpStream, switch: &ServiceSwitch) {
         let counted = if self.closing.is_cancelled() { self.late.token() } else { self.working.token() };
-        drop(tokio::spawn(self.clone().serve(stream, front.clone(), counted)));
+        drop(tokio::spawn(self.clone().serve(stream, switch.clone(), counted)));
     }
 
-    async fn serve(self, stream: TcpStream, front: Front, mut _counted: TaskTrackerToken) {
+    async fn serve(self, stream: TcpStream, switch: ServiceSwitch, mut _counted: TaskTrackerToken) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "small answers may be late: the connection keeps its delay");
         }
         let began = CancellationToken::new();
         let multiplexed = CancellationToken::new();
         let requests = TaskTracker::new();
-        let unread = Unread::new(self.write_timeout, self.unread_answers.clone());
+        let unread = WriteTimeout::new(self.write_timeout, self.unread_answers.clone());
         let (stream, peer) = observed(stream);
         let peer = &peer;
         let service = service_fn(|request: hyper::Request<Incoming>| {
@@ -137,7 +137,7 @@ impl Connections {
             }
             let (version, under_way) = (request.version(), requests.token());
             let (answer, answers, closing) =
-                (front.router().oneshot(request.map(Body::new)), unread.clone(), self.closing.clone());
+                (switch.router().oneshot(request.map(Body::new)), unread.clone(), self.closing.clone());
             let computing = (version == Version::HTTP_11).then(|| peer.computing());
             async move {
                 answers.room().await;
@@ -177,7 +177,7 @@ impl Connections {
                 // One whose first request is still to come has the header timeout for it.
                 () = async { began.cancelled().await; requests.wait().await }, if told && !idle => {
                     idle = true;
-                    silent.as_mut().reset(Instant::now() + self.linger);
+                    silent.as_mut().reset(Instant::now() + self.drain_time);
                 }
                 () = silent.as_mut(), if idle && !silent.is_elapsed() => connection.as_mut().graceful_shutdown(),
                 () = began.cancelled(), if !asked => asked = true,
@@ -215,7 +215,7 @@ impl Connections {
     }
 
     /// Lets connections finish the request under way and close; those between two requests are answered once more,
-    /// or closed after [`LINGER`]; those whose first request is still to come are answered once. Resolves when nothing is under way that began before.
+    /// or closed after [`DRAIN_TIME`]; those whose first request is still to come are answered once. Resolves when nothing is under way that began before.
     pub fn finish(&self) -> impl Future<Output = ()> + use<'_> {
         self.closing.cancel();
         self.working.close();
@@ -227,11 +227,11 @@ impl Connections {
         self.working.len()
     }
 
-    /// Tells those that still come for [`LINGER`], then accepts no more, and gives those that were told of the end
+    /// Tells those that still come for [`DRAIN_TIME`], then accepts no more, and gives those that were told of the end
     /// `time` to read it.
     pub async fn close(&self, time: Duration) {
         self.closing.cancel();
-        sleep(self.linger).await;
+        sleep(self.drain_time).await;
         self.closed.cancel();
         self.late.close();
         if tokio::time::timeout(time, self.late.wait()).await.is_err() {
@@ -290,8 +290,8 @@ mod tests {
         serve(connections(header_timeout, answer_timeout)).await
     }
 
-    async fn lingering(linger: Duration) -> (Connections, SocketAddr) {
-        let (connections, address, _) = serve(Connections { linger, ..connections(LONG, LONG) }).await;
+    async fn draining_slowly(drain_time: Duration) -> (Connections, SocketAddr) {
+        let (connections, address, _) = serve(Connections { drain_time, ..connections(LONG, LONG) }).await;
         (connections, address)
     }
 
@@ -312,9 +312,9 @@ mod tests {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let front = Front::new();
-        front.open(router);
-        tokio::spawn(connections.clone().accept(listener, front));
+        let switch = ServiceSwitch::new();
+        switch.open(router);
+        tokio::spawn(connections.clone().accept(listener, switch));
         (connections, address, gate)
     }
 
@@ -374,8 +374,8 @@ mod tests {
         let (connections, address, _) = server_with(LONG, Duration::from_millis(50)).await;
         let unread = ask(address, "/endless").await;
         until_working(&connections, 1).await;
-        let let_go = tokio::time::timeout(PATIENCE, until_working(&connections, 0)).await;
-        assert!(let_go.is_ok(), "it never reads, and its stream is open");
+        let released = tokio::time::timeout(PATIENCE, until_working(&connections, 0)).await;
+        assert!(released.is_ok(), "it never reads, and its stream is open");
         drop(unread);
     }
 
@@ -476,7 +476,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_on_the_wire_of_a_kept_connection_is_answered_as_its_last() {
-        let (connections, address) = lingering(LONG).await;
+        let (connections, address) = draining_slowly(LONG).await;
         let mut kept = ask(address, "/").await;
         let mut head = [0; 12];
         kept.read_exact(&mut head).await.expect("an answer");
@@ -490,7 +490,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_in_the_queue_of_the_port_is_answered() {
         use std::io::{Read, Write};
-        let (connections, address) = lingering(Duration::ZERO).await;
+        let (connections, address) = draining_slowly(Duration::ZERO).await;
         tokio::task::yield_now().await;
         // Nothing of the server runs between these lines: the kernel alone has taken the connection.
         let mut queued = std::net::TcpStream::connect(address).expect("the port is open");

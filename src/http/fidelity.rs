@@ -3,7 +3,7 @@
 use axum::http::HeaderName;
 use clap::ValueEnum;
 
-use super::request::{Faults, Given};
+use super::request::{ParamErrors, QueryParams};
 use crate::pipeline::fidelity::{Background, Conversion};
 use crate::pipeline::{Fidelity, Plan};
 
@@ -13,29 +13,29 @@ pub const CONVERSIONS: HeaderName = HeaderName::from_static("x-upscale-conversio
 pub const WARNINGS: HeaderName = HeaderName::from_static("x-upscale-warnings");
 
 /// Reads the parameters.
-pub fn read(query: &Given, faults: &mut Faults) -> Fidelity {
+pub fn read(query: &QueryParams, errors: &mut ParamErrors) -> Fidelity {
     let background = query.get("background").map_or_else(Background::default, |text| {
         text.parse().unwrap_or_else(|expected| {
-            faults.add("background", text, expected);
+            errors.add("background", text, expected);
             Background::default()
         })
     });
     Fidelity {
-        icc: one_of("icc", query, faults),
-        alpha: one_of("alpha", query, faults),
+        icc: one_of("icc", query, errors),
+        alpha: one_of("alpha", query, errors),
         background,
-        metadata: one_of("metadata", query, faults),
-        density: one_of("density", query, faults),
+        metadata: one_of("metadata", query, errors),
+        density: one_of("density", query, errors),
     }
 }
 
 /// One of a few words, or the default.
-fn one_of<T: ValueEnum + Default>(parameter: &str, query: &Given, faults: &mut Faults) -> T {
+fn one_of<T: ValueEnum + Default>(parameter: &str, query: &QueryParams, errors: &mut ParamErrors) -> T {
     let Some(text) = query.get(parameter) else { return T::default() };
     T::from_str(text, false).unwrap_or_else(|_| {
         let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
         let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
-        faults.add(parameter, text, &format!("one of {}", names.join(", ")));
+        errors.add(parameter, text, &format!("one of {}", names.join(", ")));
         T::default()
     })
 }

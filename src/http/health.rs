@@ -9,8 +9,8 @@ use serde::Serialize;
 use tracing::error;
 
 use super::App;
+use super::error_mapping;
 use super::problem::Problem;
-use super::refuse;
 use crate::telemetry::logs;
 
 /// The body of both answers.
@@ -27,11 +27,11 @@ pub async fn live() -> Response {
 /// Requests may be sent here; otherwise 503 with the reason.
 pub async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.phase.is_stopping() {
-        Err(refuse::draining())
+        Err(error_mapping::draining())
     } else if app.phase.is_ready() {
         Ok(ok("ready"))
     } else {
-        Err(refuse::not_ready())
+        Err(error_mapping::not_ready())
     }
 }
 

@@ -11,13 +11,13 @@ use super::problem::{Code, Problem};
 
 /// A layer that refuses what names no host, two, or none that could be one.
 pub async fn check(request: Request, next: Next) -> Response {
-    match fault(request.version(), request.uri(), request.headers()) {
+    match error(request.version(), request.uri(), request.headers()) {
         None => next.run(request).await,
         Some(detail) => Problem::new(Code::InvalidHost, detail).into_response(),
     }
 }
 
-fn fault(version: Version, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+fn error(version: Version, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (_, Some(_)) => Some("the request has several Host headers; send one"),
@@ -44,7 +44,7 @@ mod tests {
         for host in hosts {
             headers.append(header::HOST, HeaderValue::from_static(host));
         }
-        fault(version, &Uri::from_static(uri), &headers).is_none()
+        error(version, &Uri::from_static(uri), &headers).is_none()
     }
 
     #[test]

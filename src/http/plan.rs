@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use super::App;
 use super::observe::Record;
 use super::problem::Problem;
-use super::request::{self, Order, Wants};
+use super::request::{self, UpscaleRequest, Wants};
 use super::upload::Budget;
 use crate::pipeline::Plan;
 
@@ -19,7 +19,8 @@ pub async fn plan(
     Extension(record): Extension<Arc<Record>>,
     request: Request,
 ) -> Result<Json<Plan>, Problem> {
-    let Order { bytes, options, held: _held } = request::receive(&app, &budget, &record, request, Wants::Plan).await?;
+    let UpscaleRequest { bytes, options, held: _held } =
+        request::receive(&app, &budget, &record, request, Wants::Plan).await?;
     let plan = app.pipeline.plan(bytes, &options).await?;
     record.goes_by(&plan);
     Ok(Json(plan))

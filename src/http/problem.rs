@@ -3,7 +3,7 @@
 //! A [`Code`] is the stable name that programs may match on; title and status hang on it, the detail is for people
 //! and may change. Handlers return a [`Problem`]; it travels as a response extension to [`super::observe`], which knows
 //! the request id and writes the document. So no error can leave without its id, whichever layer made it. Which error
-//! of which room becomes which code stands in [`super::refuse`].
+//! of which room becomes which code stands in [`super::error_mapping`].
 
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ pub struct Exceeded {
 
 /// One thing that is wrong with one parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct ParamError {
     /// The parameter's name as it was written.
     pub parameter: String,
     /// What is wrong and what would be right.
@@ -129,7 +129,7 @@ pub struct Problem {
     /// The limit, where there is one.
     pub exceeded: Option<Exceeded>,
     /// Each wrong parameter, for [`Code::InvalidParameter`].
-    pub faults: Vec<Fault>,
+    pub errors: Vec<ParamError>,
     /// When to come again; sent as whole seconds, rounded up.
     pub retry_after: Option<Duration>,
 }
@@ -150,19 +150,19 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     actual: Option<Amount>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [Fault],
+    errors: &'a [ParamError],
 }
 
 impl Problem {
     /// A problem with its detail and nothing else.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), exceeded: None, faults: Vec::new(), retry_after: None }
+        Self { code, detail: detail.into(), exceeded: None, errors: Vec::new(), retry_after: None }
     }
 
     /// The answer to wrong parameters, all of them at once.
-    pub fn parameters(faults: Vec<Fault>) -> Self {
-        let detail = faults.iter().map(|fault| fault.detail.as_str()).collect::<Vec<_>>().join("; ");
-        Self { faults, ..Self::new(Code::InvalidParameter, detail) }
+    pub fn parameters(errors: Vec<ParamError>) -> Self {
+        let detail = errors.iter().map(|error| error.detail.as_str()).collect::<Vec<_>>().join("; ");
+        Self { errors, ..Self::new(Code::InvalidParameter, detail) }
     }
 
     /// The answer to anything that went wrong inside; what it was is for the log alone.
@@ -194,7 +194,7 @@ impl Problem {
             limit_name: self.exceeded.map(|e| e.name),
             limit: self.exceeded.map(|e| e.limit),
             actual: self.exceeded.map(|e| e.actual),
-            errors: &self.faults,
+            errors: &self.errors,
         };
         serde_json::to_vec(&document).expect("a struct of strings and numbers is always JSON")
     }

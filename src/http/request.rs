@@ -16,11 +16,11 @@ use axum::http::{HeaderMap, Uri};
 
 use super::App;
 use super::accept;
+use super::error_mapping;
 use super::fidelity;
 use super::observe::Record;
-use super::problem::{Code, Fault, Problem};
-use super::refuse;
-use super::upload::{Budget, Held, Upload, Wrapping};
+use super::problem::{Code, ParamError, Problem};
+use super::upload::{BodyEncoding, Budget, Held, Upload};
 use crate::codec::OutputFormat;
 use crate::pipeline::Options;
 use crate::registry::{ModelChoice, Registry};
@@ -55,7 +55,7 @@ pub enum Wants {
 
 /// A request with everything that the pipeline needs.
 #[derive(Debug)]
-pub struct Order {
+pub struct UpscaleRequest {
     /// The file as uploaded.
     pub bytes: Bytes,
     /// What was asked for.
@@ -71,36 +71,36 @@ pub async fn receive(
     record: &Arc<Record>,
     request: Request,
     wants: Wants,
-) -> Result<Order, Problem> {
+) -> Result<UpscaleRequest, Problem> {
     let (parts, body) = request.into_parts();
     let settings = &app.settings;
     let mut upload =
         Upload::new(body, &parts.headers, settings.max_body_bytes, settings.body_timeout, budget, Arc::clone(record));
     let read = match head(app, record, &parts, wants).and_then(|head| upload.check_announced().map(|()| head)) {
-        Ok((options, wrapping)) => upload.read(&wrapping).await.map(|bytes| (bytes, options)),
+        Ok((options, encoding)) => upload.read(&encoding).await.map(|bytes| (bytes, options)),
         Err(problem) => Err(problem),
     };
     match read {
-        Ok((bytes, options)) => Ok(Order { bytes, options, held: upload.into_held() }),
+        Ok((bytes, options)) => Ok(UpscaleRequest { bytes, options, held: upload.into_held() }),
         Err(problem) => {
-            upload.linger();
+            upload.drain_body();
             Err(problem)
         }
     }
 }
 
 /// All that can be told before the first byte of the upload is asked for.
-fn head(app: &App, record: &Record, parts: &Parts, wants: Wants) -> Result<(Options, Wrapping), Problem> {
+fn head(app: &App, record: &Record, parts: &Parts, wants: Wants) -> Result<(Options, BodyEncoding), Problem> {
     if app.phase.is_draining() {
-        return Err(refuse::draining());
+        return Err(error_mapping::draining());
     }
     if !app.phase.is_warm() {
-        return Err(refuse::not_ready());
+        return Err(error_mapping::not_ready());
     }
     let defaults = Defaults { model: &app.settings.engine.model, deadline: app.settings.deadline };
     let options = options(&parts.uri, &parts.headers, wants, &defaults, &app.pipeline.registry)?;
     record.asks_for(&options.model, options.resize);
-    Ok((options, Wrapping::of(&parts.headers)?))
+    Ok((options, BodyEncoding::of(&parts.headers)?))
 }
 
 /// What holds where a client chooses nothing.
@@ -120,36 +120,36 @@ pub fn options(
     defaults: &Defaults<'_>,
     registry: &Registry,
 ) -> Result<Options, Problem> {
-    let mut faults = Faults::default();
-    let query = Given::read(uri, &mut faults);
+    let mut errors = ParamErrors::default();
+    let query = QueryParams::read(uri, &mut errors);
 
     let model = query.get("model").map_or_else(|| defaults.model.clone(), ModelChoice::from);
     if let Some(Err(error)) = model.name().map(|name| registry.model(name)) {
-        faults.push(refuse::fault(&error));
+        errors.push(error_mapping::param_error(&error));
     }
-    let resize = resize::resize(&query, &mut faults);
+    let resize = resize::resize(&query, &mut errors);
     let ensemble = query.get("ensemble").unwrap_or("false").parse().unwrap_or_else(|_| {
-        faults.add("ensemble", query.get("ensemble").unwrap_or_default(), "true or false");
+        errors.add("ensemble", query.get("ensemble").unwrap_or_default(), "true or false");
         false
     });
     let format = query.get("format").map(|text| {
         <OutputFormat as clap::ValueEnum>::from_str(text, false).unwrap_or_else(|_| {
-            faults.add("format", text, "png, jpeg, webp or tiff");
+            errors.add("format", text, "png, jpeg, webp or tiff");
             OutputFormat::Png
         })
     });
-    let quality = query.number("quality", 1..=100, "a whole number from 1 to 100", &mut faults);
+    let quality = query.number("quality", 1..=100, "a whole number from 1 to 100", &mut errors);
     let most = u64::from(u32::MAX);
-    let frame = query.number("frame", 0..=most, "a whole number, 0 for the first frame or page", &mut faults);
+    let frame = query.number("frame", 0..=most, "a whole number, 0 for the first frame or page", &mut errors);
     let deadline = query.get("deadline").map_or(defaults.deadline, |text| {
         seconds(text).filter(|deadline| *deadline <= defaults.deadline).unwrap_or_else(|| {
             let most = defaults.deadline.as_secs_f64();
-            faults.add("deadline", text, &format!("a number of seconds above 0 and at most {most}"));
+            errors.add("deadline", text, &format!("a number of seconds above 0 and at most {most}"));
             defaults.deadline
         })
     });
-    let fidelity = fidelity::read(&query, &mut faults);
-    let Some(resize) = resize.filter(|_| faults.0.is_empty()) else { return Err(Problem::parameters(faults.0)) };
+    let fidelity = fidelity::read(&query, &mut errors);
+    let Some(resize) = resize.filter(|_| errors.0.is_empty()) else { return Err(Problem::parameters(errors.0)) };
 
     let format = match format {
         Some(format) => format,
@@ -161,8 +161,8 @@ pub fn options(
             )
         })?,
     };
-    if let Some(fault) = quality.and_then(|quality| misplaced_quality(quality, format)) {
-        return Err(Problem::parameters(vec![fault]));
+    if let Some(error) = quality.and_then(|quality| misplaced_quality(quality, format)) {
+        return Err(Problem::parameters(vec![error]));
     }
     Ok(Options {
         model,
@@ -177,12 +177,12 @@ pub fn options(
 }
 
 /// Where nothing is lost, a quality would be passed over.
-fn misplaced_quality(quality: u64, format: OutputFormat) -> Option<Fault> {
+fn misplaced_quality(quality: u64, format: OutputFormat) -> Option<ParamError> {
     let name = format.media_type().trim_start_matches("image/");
     let detail = format!(
         "quality is '{quality}', but the answer will be {name} without loss; ask for format=jpeg, or leave it out"
     );
-    (!format.is_lossy()).then(|| Fault { parameter: "quality".into(), detail })
+    (!format.is_lossy()).then(|| ParamError { parameter: "quality".into(), detail })
 }
 
 /// A positive, finite number of seconds.
@@ -194,20 +194,20 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// Faults that are told at most: a query of tens of kilobytes would otherwise be answered with megabytes.
-const FAULTS: usize = 16;
+const MAX_ERRORS: usize = 16;
 
 /// What is wrong with a query.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<Fault>);
+pub struct ParamErrors(Vec<ParamError>);
 
-impl Faults {
+impl ParamErrors {
     fn is_full(&self) -> bool {
-        self.0.len() >= FAULTS
+        self.0.len() >= MAX_ERRORS
     }
 
-    fn push(&mut self, fault: Fault) {
+    fn push(&mut self, error: ParamError) {
         if !self.is_full() {
-            self.0.push(fault);
+            self.0.push(error);
         }
     }
 
@@ -224,7 +224,7 @@ impl Faults {
     }
 
     fn tell(&mut self, parameter: &str, detail: String) {
-        self.push(Fault { parameter: parameter.to_owned(), detail });
+        self.push(ParamError { parameter: parameter.to_owned(), detail });
     }
 }
 
@@ -240,42 +240,42 @@ pub fn shown(value: &str) -> String {
 
 /// Known parameters, each given once.
 #[derive(Debug)]
-pub struct Given(Vec<(String, String)>);
+pub struct QueryParams(Vec<(String, String)>);
 
-impl Given {
-    fn read(uri: &Uri, faults: &mut Faults) -> Self {
+impl QueryParams {
+    fn read(uri: &Uri, errors: &mut ParamErrors) -> Self {
         let unreadable = |_| {
-            faults.add("query", uri.query().unwrap_or_default(), "name=value pairs joined by '&'");
+            errors.add("query", uri.query().unwrap_or_default(), "name=value pairs joined by '&'");
             Vec::new()
         };
         let pairs: Vec<(String, String)> = Query::try_from_uri(uri).map_or_else(unreadable, |Query(pairs)| pairs);
-        let mut given: Vec<(String, String)> = Vec::new();
+        let mut params: Vec<(String, String)> = Vec::new();
         for (name, value) in pairs {
-            if faults.is_full() {
+            if errors.is_full() {
                 break;
             }
             if !PARAMETERS.contains(&name.as_str()) {
                 let detail =
                     format!("unknown parameter '{}'; the parameters are {}", shown(&name), PARAMETERS.join(", "));
-                faults.push(Fault { parameter: shown(&name), detail });
-            } else if given.iter().any(|(known, _)| *known == name) {
+                errors.push(ParamError { parameter: shown(&name), detail });
+            } else if params.iter().any(|(known, _)| *known == name) {
                 let detail = format!("{name} is given more than once; give it once");
-                faults.push(Fault { parameter: name, detail });
+                errors.push(ParamError { parameter: name, detail });
             } else {
-                given.push((name, value));
+                params.push((name, value));
             }
         }
-        Self(given)
+        Self(params)
     }
 
     /// A whole number within a range; told as a fault if it is anything else.
-    fn number(&self, name: &str, range: RangeInclusive<u64>, expected: &str, faults: &mut Faults) -> Option<u64> {
+    fn number(&self, name: &str, range: RangeInclusive<u64>, expected: &str, errors: &mut ParamErrors) -> Option<u64> {
         let text = self.get(name)?;
         // `parse` would take "+1" as well.
         let digits = text.bytes().all(|b| b.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && range.contains(number));
         if number.is_none() {
-            faults.add(name, text, expected);
+            errors.add(name, text, expected);
         }
         number
     }
@@ -318,10 +318,10 @@ mod tests {
         options(&uri, &headers, wants, &defaults, &registry())
     }
 
-    fn faults(query: &str) -> Vec<(String, String)> {
+    fn errors(query: &str) -> Vec<(String, String)> {
         let problem = asked(query, None, Wants::Picture).expect_err("a problem");
         assert_eq!(problem.code, Code::InvalidParameter);
-        problem.faults.into_iter().map(|fault| (fault.parameter, fault.detail)).collect()
+        problem.errors.into_iter().map(|error| (error.parameter, error.detail)).collect()
     }
 
     #[test]
@@ -347,11 +347,11 @@ mod tests {
             assert_eq!(jpeg(query).expect("options").quality, Some(quality));
         }
         for query in ["quality=0", "quality=101", "quality=+5", "quality=", "quality=8.5"] {
-            assert!(faults(&format!("format=jpeg&{query}"))[0].1.contains("from 1 to 100"), "{query}");
+            assert!(errors(&format!("format=jpeg&{query}"))[0].1.contains("from 1 to 100"), "{query}");
         }
         assert_eq!(jpeg("frame=4294967295").expect("options").frame, Some(u32::MAX));
         for query in ["frame=-1", "frame=4294967296", "frame=first", "frame="] {
-            assert!(faults(query)[0].1.contains("0 for the first"), "{query}");
+            assert!(errors(query)[0].1.contains("0 for the first"), "{query}");
         }
     }
 
@@ -359,7 +359,7 @@ mod tests {
     fn quality_goes_with_what_has_one() {
         assert_eq!(asked("quality=80", Some("image/jpeg"), Wants::Picture).expect("options").quality, Some(80));
         for query in ["quality=80", "quality=80&format=webp", "quality=80&format=tiff"] {
-            let (parameter, detail) = faults(query).remove(0);
+            let (parameter, detail) = errors(query).remove(0);
             assert_eq!(parameter, "quality");
             assert!(detail.contains("format=jpeg"), "{detail}");
         }
@@ -368,21 +368,21 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once() {
         let query = "scael=2&scale=2&scale=4&model=none&width=0&ensemble=1&format=gif&deadline=0&x=%0A";
-        let parameters: Vec<String> = faults(query).into_iter().map(|(parameter, _)| parameter).collect();
+        let parameters: Vec<String> = errors(query).into_iter().map(|(parameter, _)| parameter).collect();
         assert_eq!(parameters, ["scael", "scale", "x", "model", "width", "scale", "ensemble", "format", "deadline"]);
     }
 
     #[test]
     fn a_query_of_faults_gets_a_short_answer() {
         let unknown = |count: usize| (0..count).map(|i| format!("x{i}=1")).collect::<Vec<_>>().join("&");
-        for count in [1, FAULTS, FAULTS + 1, 5_000] {
+        for count in [1, MAX_ERRORS, MAX_ERRORS + 1, 5_000] {
             let problem = asked(&unknown(count), None, Wants::Picture).expect_err("a problem");
-            assert_eq!(problem.faults.len(), count.min(FAULTS), "{count}");
+            assert_eq!(problem.errors.len(), count.min(MAX_ERRORS), "{count}");
             assert!(problem.document("id").len() < 8192, "{count}");
         }
         let repeated = asked(&"scale=4&".repeat(5_000), None, Wants::Picture).expect_err("a problem");
-        assert_eq!(repeated.faults.len(), FAULTS);
-        assert_eq!(faults(&(unknown(FAULTS - 1) + "&ensemble=1&format=gif")).len(), FAULTS, "in all");
+        assert_eq!(repeated.errors.len(), MAX_ERRORS);
+        assert_eq!(errors(&(unknown(MAX_ERRORS - 1) + "&ensemble=1&format=gif")).len(), MAX_ERRORS, "in all");
     }
 
     #[test]
@@ -393,7 +393,7 @@ mod tests {
         for bad in
             ["300.001", "0", "0.0", "-1", "%2B1", "1e2", "inf", "NaN", "", ".", "1.2.3", "99999999999999999999999"]
         {
-            assert_eq!(faults(&format!("deadline={bad}")).len(), 1, "{bad}");
+            assert_eq!(errors(&format!("deadline={bad}")).len(), 1, "{bad}");
         }
     }
 
@@ -425,7 +425,7 @@ mod tests {
                     prop_assert!(known && names.len() == pairs.len());
                 }
                 Err(problem) => {
-                    prop_assert!(!problem.faults.is_empty());
+                    prop_assert!(!problem.errors.is_empty());
                     prop_assert!(problem.detail.chars().all(|c| c == '…' || c == ' ' || c.is_ascii_graphic()));
                 }
             }

@@ -1,7 +1,7 @@
 //! The bytes of an upload, read under a limit, a clock and a budget shared by all uploads.
 //!
 //! Whether the picture comes bare or in a form, the limit counts what comes over the wire, as it comes. An upload that
-//! is refused half-way is read on for a moment and thrown away ([`Upload::linger`]): closing a connection on which the
+//! is refused half-way is read on for a moment and thrown away ([`Upload::drain_body`]): closing a connection on which the
 //! client still sends makes its kernel discard the answer unread.
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub const FIELDS: [&str; 3] = ["image", "file", "image_file"];
 const UNTYPED: [&str; 3] = ["application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"];
 
 /// A refused upload is read on for at most this long; the answer has left by then.
-const LINGER: Duration = Duration::from_secs(2);
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Room for the bytes of uploads being read.
 #[derive(Debug)]
@@ -65,11 +65,11 @@ impl Held {
         }
         let detail = format!(
             "uploads under way hold {before} of {limit} bytes; try again in {} s, or send fewer at a time",
-            LINGER.as_secs()
+            DRAIN_TIME.as_secs()
         );
         Err(Problem::new(Code::MemoryFull, detail)
             .exceeding("upload_bytes", *limit, before + bytes)
-            .retry_after(LINGER))
+            .retry_after(DRAIN_TIME))
     }
 }
 
@@ -81,14 +81,14 @@ impl Drop for Held {
 
 /// How the picture is wrapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wrapping {
+pub enum BodyEncoding {
     /// The body is the picture.
     Bare,
     /// The body is a form with this boundary.
     Form(String),
 }
 
-impl Wrapping {
+impl BodyEncoding {
     /// Reads the headers that say so. A body that is announced as something else than a picture is refused unread;
     /// what kind of picture it is stands in its bytes alone.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
@@ -116,14 +116,14 @@ impl Wrapping {
 }
 
 /// Lets a request go that is refused by its head alone, and reads on for a moment so that the refusal arrives.
-pub fn let_go(request: Request) {
+pub fn drain_body(request: Request) {
     if !request.headers().contains_key(header::EXPECT) {
-        linger(request.into_body().into_data_stream());
+        drain_stream(request.into_body().into_data_stream());
     }
 }
 
-fn linger(mut body: BodyDataStream) {
-    tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = body.next().await {} }));
+fn drain_stream(mut body: BodyDataStream) {
+    tokio::spawn(timeout(DRAIN_TIME, async move { while let Some(Ok(_)) = body.next().await {} }));
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
@@ -173,10 +173,10 @@ impl Upload {
     }
 
     /// The picture: all of the body, or the one file in the form.
-    pub async fn read(&mut self, wrapping: &Wrapping) -> Result<Bytes, Problem> {
-        let bytes = match wrapping {
-            Wrapping::Bare => self.read_whole().await?,
-            Wrapping::Form(boundary) => form::picture(&self.read_whole().await?, boundary).await?,
+    pub async fn read(&mut self, encoding: &BodyEncoding) -> Result<Bytes, Problem> {
+        let bytes = match encoding {
+            BodyEncoding::Bare => self.read_whole().await?,
+            BodyEncoding::Form(boundary) => form::picture(&self.read_whole().await?, boundary).await?,
         };
         if bytes.is_empty() {
             return Err(crate::codec::CodecError::Empty.into());
@@ -190,10 +190,10 @@ impl Upload {
     }
 
     /// Reads on for a moment in the background, so that the refusal arrives.
-    pub fn linger(self) {
+    pub fn drain_body(self) {
         // A client that waits for "100 Continue" has sent nothing yet, and must not be asked to.
         if !(self.expects_continue && self.received == 0) {
-            linger(self.body);
+            drain_stream(self.body);
         }
     }
 

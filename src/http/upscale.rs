@@ -16,9 +16,9 @@ use super::App;
 use super::fidelity::{CONVERSIONS, WARNINGS, conversions, warnings};
 use super::observe::Record;
 use super::problem::Problem;
-use super::request::{self, Order, Wants};
-use super::unread::Delivery;
+use super::request::{self, UpscaleRequest, Wants};
 use super::upload::Budget;
+use super::write_timeout::Delivery;
 use crate::engine::Execution;
 use crate::pipeline::plan::PlannedPass;
 use crate::pipeline::{Answer, PipelineError, Plan, Timings};
@@ -41,7 +41,8 @@ pub async fn upscale(
     Extension(record): Extension<Arc<Record>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Order { bytes, options, held } = request::receive(&app, &budget, &record, request, Wants::Picture).await?;
+    let UpscaleRequest { bytes, options, held } =
+        request::receive(&app, &budget, &record, request, Wants::Picture).await?;
     let answer = app.pipeline.upscale_as_planned(bytes, options, |plan| record.goes_by(plan)).await?;
     // From here on the pipeline's own budget counts the picture.
     drop(held);

@@ -1,6 +1,6 @@
 //! The size that is asked for: `scale`, or `width` and `height` with `fit`.
 
-use super::{Faults, Given};
+use super::{ParamErrors, QueryParams};
 use crate::geometry::{Fit, Resize};
 use crate::units::Scale;
 
@@ -8,33 +8,33 @@ use crate::units::Scale;
 const DEFAULT_SCALE: u8 = 4;
 
 /// Reads the four parameters; `None` if the faults say why.
-pub(super) fn resize(query: &Given, faults: &mut Faults) -> Option<Resize> {
-    let (before, scale) = (faults.0.len(), query.get("scale"));
-    let side = |name, faults: &mut Faults| {
+pub(super) fn resize(query: &QueryParams, errors: &mut ParamErrors) -> Option<Resize> {
+    let (before, scale) = (errors.0.len(), query.get("scale"));
+    let side = |name, errors: &mut ParamErrors| {
         let text = query.get(name)?;
         // `u32` would take "+1" as well; a query is not the place for it.
         let pixels = text.parse().ok().filter(|pixels| *pixels > 0 && text.bytes().all(|b| b.is_ascii_digit()));
         if pixels.is_none() {
-            faults.add(name, text, "a whole number of pixels, 1 or more");
+            errors.add(name, text, "a whole number of pixels, 1 or more");
         }
         pixels.or(Some(0))
     };
-    let (width, height) = (side("width", faults), side("height", faults));
+    let (width, height) = (side("width", errors), side("height", errors));
     if let Some(text) = scale {
         for (name, side) in [("width", width), ("height", height)] {
             if side.is_some() {
                 let other = query.get(name).unwrap_or_default();
-                faults.conflict(("scale", text), (name, other), "ask for a scale or for sides");
+                errors.conflict(("scale", text), (name, other), "ask for a scale or for sides");
             }
         }
     }
     let fit = query.get("fit").map(|text| {
         if width.is_none() || height.is_none() {
             let detail = "fit says how a picture is fitted into width and height; give both, or leave fit out";
-            faults.tell("fit", detail.into());
+            errors.tell("fit", detail.into());
         }
         <Fit as clap::ValueEnum>::from_str(text, false).unwrap_or_else(|_| {
-            faults.add("fit", text, "inside, cover or fill");
+            errors.add("fit", text, "inside, cover or fill");
             Fit::Inside
         })
     });
@@ -44,12 +44,12 @@ pub(super) fn resize(query: &Given, faults: &mut Faults) -> Option<Resize> {
         Some(text) => {
             let factor = text.parse();
             if let Err(error) = &factor {
-                faults.add("scale", text, &format!("{error}"));
+                errors.add("scale", text, &format!("{error}"));
             }
             factor.ok().map(Resize::By)
         }
     };
-    resize.filter(|_| faults.0.len() == before)
+    resize.filter(|_| errors.0.len() == before)
 }
 
 #[cfg(test)]
@@ -60,11 +60,11 @@ mod tests {
 
     fn asked(query: &str) -> Result<String, Vec<(String, String)>> {
         let uri: Uri = format!("/v1/upscale?{query}").parse().expect("a URI");
-        let mut faults = Faults::default();
-        let given = Given::read(&uri, &mut faults);
-        let resize = resize(&given, &mut faults);
-        assert_eq!(resize.is_some(), faults.0.is_empty(), "{query}");
-        let told = || faults.0.into_iter().map(|fault| (fault.parameter, fault.detail)).collect();
+        let mut errors = ParamErrors::default();
+        let params = QueryParams::read(&uri, &mut errors);
+        let resize = resize(&params, &mut errors);
+        assert_eq!(resize.is_some(), errors.0.is_empty(), "{query}");
+        let told = || errors.0.into_iter().map(|error| (error.parameter, error.detail)).collect();
         resize.map(|resize| resize.to_string()).ok_or_else(told)
     }
 

@@ -21,12 +21,12 @@ fn pieces(pieces: impl Stream<Item = Vec<u8>> + Send + 'static) -> Body {
     Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>))
 }
 
-async fn read(body: Body, wrapping: &Wrapping) -> Result<Bytes, Problem> {
-    upload(body, &HeaderMap::new(), &Budget::new(ROOM)).read(wrapping).await
+async fn read(body: Body, encoding: &BodyEncoding) -> Result<Bytes, Problem> {
+    upload(body, &HeaderMap::new(), &Budget::new(ROOM)).read(encoding).await
 }
 
-async fn code(body: Body, wrapping: &Wrapping) -> Code {
-    read(body, wrapping).await.expect_err("a problem").code
+async fn code(body: Body, encoding: &BodyEncoding) -> Code {
+    read(body, encoding).await.expect_err("a problem").code
 }
 
 /// A form with these fields, each a file.
@@ -37,15 +37,15 @@ fn form(fields: &[(&str, &str)]) -> String {
     parts.collect::<String>() + "--b--\r\n"
 }
 
-fn boundary() -> Wrapping {
-    Wrapping::Form("b".into())
+fn boundary() -> BodyEncoding {
+    BodyEncoding::Form("b".into())
 }
 
 #[tokio::test]
 async fn the_limit_is_the_last_size_that_passes() {
     for (size, passes) in [(1, true), (LIMIT, true), (LIMIT + 1, false)] {
         let split = pieces(stream::iter(vec![vec![7; size / 2], vec![7; size - size / 2]]));
-        match read(split, &Wrapping::Bare).await {
+        match read(split, &BodyEncoding::Bare).await {
             Ok(bytes) => assert!(passes && bytes.len() == size, "{size}"),
             Err(problem) => {
                 assert!(!passes && problem.code == Code::BodyTooLarge, "{size}: {problem:?}");
@@ -67,7 +67,7 @@ async fn what_is_announced_is_believed_before_it_is_read() {
 
 #[tokio::test]
 async fn an_endless_upload_is_cut_at_the_limit() {
-    assert_eq!(code(pieces(stream::repeat(vec![0; 100])), &Wrapping::Bare).await, Code::BodyTooLarge);
+    assert_eq!(code(pieces(stream::repeat(vec![0; 100])), &BodyEncoding::Bare).await, Code::BodyTooLarge);
     let head = stream::iter([form(&[("image", "")]).replace("\r\n--b--\r\n", "").into_bytes()]);
     assert_eq!(code(pieces(head.chain(stream::repeat(vec![0; 100]))), &boundary()).await, Code::BodyTooLarge);
 }
@@ -80,7 +80,7 @@ async fn the_clock_is_for_the_whole_upload() {
         Some((vec![1], ()))
     });
     let began = Instant::now();
-    let problem = read(pieces(drops), &Wrapping::Bare).await.expect_err("a problem");
+    let problem = read(pieces(drops), &BodyEncoding::Bare).await.expect_err("a problem");
     assert_eq!(problem.code, Code::UploadTimeout);
     assert_eq!(began.elapsed().as_secs(), TIME.as_secs());
     assert!(problem.detail.contains("2 bytes"), "{}", problem.detail);
@@ -92,14 +92,14 @@ async fn the_clock_is_for_the_whole_upload() {
         tokio::time::sleep(Duration::from_millis(59_999)).await;
         vec![1]
     });
-    assert!(read(pieces(late_but_whole), &Wrapping::Bare).await.is_ok());
+    assert!(read(pieces(late_but_whole), &BodyEncoding::Bare).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_broken_or_empty_upload_is_told_apart() {
     let broken = stream::iter([Ok(vec![1]), Err(std::io::Error::other("reset"))]);
-    assert_eq!(code(Body::from_stream(broken), &Wrapping::Bare).await, Code::BrokenUpload);
-    assert_eq!(code(Body::empty(), &Wrapping::Bare).await, Code::EmptyBody);
+    assert_eq!(code(Body::from_stream(broken), &BodyEncoding::Bare).await, Code::BrokenUpload);
+    assert_eq!(code(Body::empty(), &BodyEncoding::Bare).await, Code::EmptyBody);
     assert_eq!(code(form(&[("file", "")]).into(), &boundary()).await, Code::EmptyBody);
 }
 
@@ -183,13 +183,17 @@ async fn the_file_of_a_form_is_a_slice_of_the_body() {
 fn content_types_of_pictures_and_of_unknown_bytes_pass() {
     use header::{CONTENT_ENCODING, CONTENT_TYPE};
     for content_type in ["image/png", "IMAGE/JPEG", "image/x-unheard-of", "application/octet-stream; x=y", ""] {
-        assert_eq!(Wrapping::of(&headers(&[(CONTENT_TYPE, content_type)])), Ok(Wrapping::Bare), "{content_type}");
+        assert_eq!(
+            BodyEncoding::of(&headers(&[(CONTENT_TYPE, content_type)])),
+            Ok(BodyEncoding::Bare),
+            "{content_type}"
+        );
     }
     let from_curl = headers(&[(CONTENT_TYPE, "application/x-www-form-urlencoded"), (CONTENT_ENCODING, "identity")]);
-    assert_eq!(Wrapping::of(&from_curl), Ok(Wrapping::Bare));
-    assert_eq!(Wrapping::of(&HeaderMap::new()), Ok(Wrapping::Bare));
+    assert_eq!(BodyEncoding::of(&from_curl), Ok(BodyEncoding::Bare));
+    assert_eq!(BodyEncoding::of(&HeaderMap::new()), Ok(BodyEncoding::Bare));
     let form = headers(&[(CONTENT_TYPE, "multipart/form-data; boundary=\"b\"")]);
-    assert_eq!(Wrapping::of(&form), Ok(boundary()));
+    assert_eq!(BodyEncoding::of(&form), Ok(boundary()));
 
     for (refused, expected) in [
         (headers(&[(CONTENT_TYPE, "application/json")]), Code::UnsupportedMediaType),
@@ -198,7 +202,7 @@ fn content_types_of_pictures_and_of_unknown_bytes_pass() {
         (headers(&[(CONTENT_TYPE, "multipart/form-data")]), Code::InvalidForm),
         (headers(&[(CONTENT_TYPE, "multipart/mixed; boundary=b")]), Code::UnsupportedMediaType),
     ] {
-        assert_eq!(Wrapping::of(&refused).expect_err("a problem").code, expected, "{refused:?}");
+        assert_eq!(BodyEncoding::of(&refused).expect_err("a problem").code, expected, "{refused:?}");
     }
 }
 
@@ -208,10 +212,10 @@ async fn uploads_share_a_budget_and_give_it_back() {
     let mut held = Vec::new();
     for _ in 0..ROOM / LIMIT as u64 {
         let mut upload = upload(vec![1; LIMIT].into(), &HeaderMap::new(), &budget);
-        upload.read(&Wrapping::Bare).await.expect("there is room");
+        upload.read(&BodyEncoding::Bare).await.expect("there is room");
         held.push(upload.into_held());
     }
-    let one_more = || async { upload(vec![1].into(), &HeaderMap::new(), &budget).read(&Wrapping::Bare).await };
+    let one_more = || async { upload(vec![1].into(), &HeaderMap::new(), &budget).read(&BodyEncoding::Bare).await };
     let problem = one_more().await.expect_err("no room");
     assert_eq!((problem.code, problem.retry_after.is_some()), (Code::MemoryFull, true));
     held.pop();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::error;
 
-use super::problem::{Code, Fault, Problem};
+use super::problem::{Code, ParamError, Problem};
 use super::request;
 use crate::codec::CodecError;
 use crate::pipeline::PipelineError;
@@ -24,7 +24,7 @@ impl From<CodecError> for Problem {
             CodecError::Empty => Self::new(Code::EmptyBody, detail),
             CodecError::Unsupported(_) => Self::new(Code::UnsupportedImage, detail),
             CodecError::HighDynamicRange(_) => Self::new(Code::HdrImage, detail),
-            CodecError::NoFrame(_) => Self::parameters(vec![Fault { parameter: "frame".into(), detail }]),
+            CodecError::NoFrame(_) => Self::parameters(vec![ParamError { parameter: "frame".into(), detail }]),
             CodecError::Damaged(_) => Self::new(Code::DamagedImage, detail),
             CodecError::Interrupted => Self::new(Code::DeadlineExceeded, detail),
             CodecError::TooLarge { name, limit, actual, .. } => {
@@ -36,12 +36,12 @@ impl From<CodecError> for Problem {
 
 impl From<LookupError> for Problem {
     fn from(error: LookupError) -> Self {
-        Self::parameters(vec![fault(&error)])
+        Self::parameters(vec![param_error(&error)])
     }
 }
 
 /// A model or scale that is not there, as a wrong parameter. A name that is not one of ours is shown with care.
-pub fn fault(error: &LookupError) -> Fault {
+pub fn param_error(error: &LookupError) -> ParamError {
     let (parameter, detail) = match error {
         LookupError::UnknownModel { name, known } => {
             let shown = LookupError::UnknownModel { name: request::shown(name), known: known.clone() };
@@ -49,7 +49,7 @@ pub fn fault(error: &LookupError) -> Fault {
         }
         LookupError::UnsupportedScale { .. } => ("scale", error.to_string()),
     };
-    Fault { parameter: parameter.into(), detail }
+    ParamError { parameter: parameter.into(), detail }
 }
 
 impl From<Rejection> for Problem {
@@ -80,9 +80,10 @@ impl From<PipelineError> for Problem {
         match error {
             PipelineError::Codec(error) => error.into(),
             PipelineError::Lookup(error) => error.into(),
-            PipelineError::Geometry(error) => {
-                Self::parameters(vec![Fault { parameter: error.parameter.name().into(), detail: error.to_string() }])
-            }
+            PipelineError::Geometry(error) => Self::parameters(vec![ParamError {
+                parameter: error.parameter.name().into(),
+                detail: error.to_string(),
+            }]),
             PipelineError::Rejected(rejection) => rejection.into(),
             PipelineError::Deadline(_) => Self::new(Code::DeadlineExceeded, error.to_string()),
             PipelineError::Internal(cause) => {

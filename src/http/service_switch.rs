@@ -13,16 +13,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::observe::{REQUEST_ID, request_id};
-use super::{health, refuse};
+use super::{error_mapping, health};
 
 /// The router of the moment; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Front {
+pub struct ServiceSwitch {
     loading: Router,
     open: Arc<OnceLock<Router>>,
 }
 
-impl Front {
+impl ServiceSwitch {
     /// Says that the models load.
     pub fn new() -> Self {
         let loading = Router::new().route("/health/live", get(health::live)).fallback(not_ready);
@@ -43,7 +43,7 @@ impl Front {
     }
 }
 
-impl Default for Front {
+impl Default for ServiceSwitch {
     fn default() -> Self {
         Self::new()
     }
@@ -51,7 +51,7 @@ impl Default for Front {
 
 async fn not_ready(request: Request) -> Response {
     let id = request_id(request.headers());
-    let problem = refuse::not_ready();
+    let problem = error_mapping::not_ready();
     let document = problem.document(&id);
     let mut response = problem.into_response();
     *response.body_mut() = Body::from(document);
@@ -68,17 +68,17 @@ mod tests {
 
     use super::*;
 
-    async fn answer(front: &Front, path: &str) -> Response {
+    async fn answer(switch: &ServiceSwitch, path: &str) -> Response {
         let request = Request::get(path).header(REQUEST_ID, "r-1").body(Body::empty()).expect("a request");
-        front.router().oneshot(request).await.expect("a router never fails")
+        switch.router().oneshot(request).await.expect("a router never fails")
     }
 
     #[tokio::test]
     async fn while_models_load_it_lives_and_is_not_ready() {
-        let front = Front::new();
-        assert_eq!(answer(&front, "/health/live").await.status(), StatusCode::OK);
+        let switch = ServiceSwitch::new();
+        assert_eq!(answer(&switch, "/health/live").await.status(), StatusCode::OK);
         for path in ["/health/ready", "/v1/models", "/nothing"] {
-            let response = answer(&front, path).await;
+            let response = answer(&switch, path).await;
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
             assert!(response.headers().contains_key(header::RETRY_AFTER));
             assert_eq!(response.headers()[REQUEST_ID], "r-1");
@@ -90,9 +90,9 @@ mod tests {
 
     #[tokio::test]
     async fn once_open_the_service_answers() {
-        let front = Front::new();
-        let clone = front.clone();
-        front.open(Router::new().route("/v1/models", get(|| async { "here" })));
+        let switch = ServiceSwitch::new();
+        let clone = switch.clone();
+        switch.open(Router::new().route("/v1/models", get(|| async { "here" })));
         assert_eq!(answer(&clone, "/v1/models").await.status(), StatusCode::OK);
         assert_eq!(answer(&clone, "/nothing").await.status(), StatusCode::NOT_FOUND);
     }

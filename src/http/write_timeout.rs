@@ -43,7 +43,7 @@ pub struct Delivery {
 
 /// The answers of one connection; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Unread(Arc<Connection>);
+pub struct WriteTimeout(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
@@ -54,7 +54,7 @@ struct Connection {
     taken: Arc<Notify>,
 }
 
-impl Unread {
+impl WriteTimeout {
     /// None yet. Each is to be taken within `time` of its request's deadline, or of its head if it has none; those that
     /// are not are counted in `cut`.
     pub fn new(time: Duration, cut: IntCounter) -> Self {
@@ -211,12 +211,12 @@ mod tests {
 
     use super::*;
 
-    fn unread() -> (Unread, IntCounter) {
+    fn unread() -> (WriteTimeout, IntCounter) {
         let cut = IntCounter::new("cut", "Answers that were cut.").expect("a name");
-        (Unread::new(Duration::from_secs(30), cut.clone()), cut)
+        (WriteTimeout::new(Duration::from_secs(30), cut.clone()), cut)
     }
 
-    fn answer(unread: &Unread, bytes: u64) -> Response {
+    fn answer(unread: &WriteTimeout, bytes: u64) -> Response {
         unread.watch(Response::new(Body::from(vec![7; bytes as usize])), TaskTracker::new().token())
     }
 
