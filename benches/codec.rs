@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use san_upscaler::codec::decode::decode;
 use san_upscaler::codec::encode::helpers::{Helpers, Job};
 use san_upscaler::codec::encode::{QUALITY, Target, encode, encode_with};
-use san_upscaler::codec::notes::Kept;
+use san_upscaler::codec::metadata::OutputMetadata;
 use san_upscaler::codec::{InputLimits, OutputFormat, probe};
 use san_upscaler::raster::{Channels, Depth, Raster, Samples};
 use san_upscaler::units::Size;
@@ -63,7 +63,8 @@ fn bands(picture: &Raster) -> Vec<Raster> {
 
 fn file(format: OutputFormat, picture: &Raster) -> Vec<u8> {
     let (size, channels, depth) = (picture.size(), picture.channels(), picture.depth());
-    let target = Target { format, quality: QUALITY, size, channels, depth, icc: None, notes: Kept::default() };
+    let target =
+        Target { format, quality: QUALITY, size, channels, depth, icc: None, metadata: OutputMetadata::default() };
     let mut out = Vec::new();
     encode(&target, &mut bands(picture).into_iter(), &mut out).expect("a Vec takes everything");
     out
@@ -154,7 +155,7 @@ fn large(c: &mut Criterion) {
         channels: Channels::Rgb,
         depth: Depth::Eight,
         icc: None,
-        notes: Kept::default(),
+        metadata: OutputMetadata::default(),
     };
     let free = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
     let helpers = Cores(Arc::new(AtomicUsize::new(free)));

@@ -9,7 +9,7 @@ pub mod encode;
 mod interrupt;
 pub mod limits;
 mod loss;
-pub mod notes;
+pub mod metadata;
 pub mod orientation;
 pub mod probe;
 mod remark;

@@ -1,6 +1,6 @@
 //! The EXIF orientation (EXIF 2.32, tag 0x0112): read from a TIFF block, applied to pixels once.
 
-use crate::codec::notes::exif::Block;
+use crate::codec::metadata::exif::Block;
 use crate::raster::{Raster, Samples};
 use crate::units::Size;
 

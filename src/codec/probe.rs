@@ -1,10 +1,10 @@
 //! Reads the header of an upload: kind, size, channels, depth, orientation. Decodes no pixel.
 
 use crate::codec::color::profile::Unfit;
-use crate::codec::color::{Press, Profile};
+use crate::codec::color::{CmykTransform, Profile};
 use crate::codec::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
 use crate::codec::limits::check_work;
-use crate::codec::notes::Notes;
+use crate::codec::metadata::Metadata;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, InputLimits, Loss, Warning, sniff};
 use crate::raster::{Channels, Depth};
@@ -26,11 +26,11 @@ pub struct Probe {
     /// Whether the profile says what other chunks of the file say, and is not in it itself.
     pub icc_made: bool,
     /// What makes colors of its inks, if the file has inks and a profile that says how they look.
-    pub press: Option<Press>,
+    pub cmyk_transform: Option<CmykTransform>,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,
     /// What the file says beside its pixels.
-    pub notes: Notes,
+    pub metadata: Metadata,
     /// How the stored pixels are turned to have `size`.
     pub orientation: Orientation,
     /// Which frame or page of the file is meant, from 0.
@@ -49,8 +49,8 @@ impl Probe {
 
     /// Memory of the profile, of what is made of it, and of the notes.
     pub fn profile_bytes(&self) -> u64 {
-        let press = self.press.as_ref().map_or(0, Press::held_bytes);
-        self.icc.as_ref().map_or(0, Profile::held_bytes) + press + self.notes.bytes()
+        let cmyk_transform = self.cmyk_transform.as_ref().map_or(0, CmykTransform::held_bytes);
+        self.icc.as_ref().map_or(0, Profile::held_bytes) + cmyk_transform + self.metadata.bytes()
     }
 
     /// Memory that `decode` holds at its peak: the pixels and what the decoder needs beside them. Falls to
@@ -85,9 +85,9 @@ pub fn probe_frame(bytes: &[u8], limits: &InputLimits, frame: Option<u32>) -> Re
 }
 
 fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
-    let Header { stored, channels, depth, orientation, icc, icc_made, inks, .. } = header;
-    let Header { mut warnings, mut notes, working_bytes, frames, loss, .. } = header;
-    notes.settle(orientation.swaps_sides());
+    let Header { stored, channels, depth, orientation, icc, icc_made, cmyk, .. } = header;
+    let Header { mut warnings, mut metadata, working_bytes, frames, loss, .. } = header;
+    metadata.settle(orientation.swaps_sides());
     let mut fit = |unfit| {
         warnings.push(match unfit {
             Unfit::HighDynamicRange(transfer) => return Err(CodecError::HighDynamicRange(transfer)),
@@ -96,10 +96,10 @@ fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
         });
         Ok(())
     };
-    let (mut profile, mut press) = (None, None);
+    let (mut profile, mut cmyk_transform) = (None, None);
     match icc {
-        Some(icc) if inks => match Press::judge(&icc) {
-            Ok(good) => press = Some(good),
+        Some(icc) if cmyk => match CmykTransform::judge(&icc) {
+            Ok(good) => cmyk_transform = Some(good),
             Err(unfit) => fit(unfit)?,
         },
         Some(icc) => match Profile::judge(&icc, channels) {
@@ -108,8 +108,8 @@ fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
         },
         None => {}
     }
-    if inks && press.is_none() {
-        warnings.push(Warning::InksByRule);
+    if cmyk && cmyk_transform.is_none() {
+        warnings.push(Warning::CmykNaive);
     }
     let mut probe = Probe {
         format,
@@ -118,9 +118,9 @@ fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
         depth,
         icc: profile,
         icc_made,
-        press,
+        cmyk_transform,
         warnings,
-        notes,
+        metadata,
         orientation,
         frame: frames.chosen,
         working_bytes,

@@ -12,13 +12,13 @@ pub enum Warning {
     /// There is more than one ICC profile; the first counts.
     ProfileDuplicated,
     /// The profile has no way back from sRGB: the network saw the picture's own numbers.
-    ProfileOneWay,
+    ProfileNotInvertible,
     /// `cICP`, `gAMA` or `cHRM` of a PNG mean nothing, and were ignored.
     ColorChunksUnreadable,
     /// Exif, XMP or a text is broken or too long, and was left out.
     MetadataUnreadable,
     /// Four inks became three colors by rule: no profile was used.
-    InksByRule,
+    CmykNaive,
 }
 
 impl Warning {
@@ -27,10 +27,10 @@ impl Warning {
         Self::ProfileUnreadable,
         Self::ProfileMismatch,
         Self::ProfileDuplicated,
-        Self::ProfileOneWay,
+        Self::ProfileNotInvertible,
         Self::ColorChunksUnreadable,
         Self::MetadataUnreadable,
-        Self::InksByRule,
+        Self::CmykNaive,
     ];
 
     /// Says it, once: a file may give the same reason a million times.
@@ -46,9 +46,11 @@ impl Warning {
             Self::ProfileUnreadable => "its color profile cannot be read and was left out; colors are taken for sRGB",
             Self::ProfileMismatch => "its color profile is for other channels than it has, and was left out",
             Self::ProfileDuplicated => "it has more than one color profile; the first counts",
-            Self::ProfileOneWay => "its color profile cannot be converted with; it was kept, and the colors with it",
+            Self::ProfileNotInvertible => {
+                "its color profile cannot be converted with; it was kept, and the colors with it"
+            }
             Self::ColorChunksUnreadable => "what it says of its colors means nothing, and was left out",
-            Self::InksByRule => "no profile says how its inks look; its colors were made by the rule of thumb",
+            Self::CmykNaive => "no profile says how its inks look; its colors were made by the rule of thumb",
             Self::MetadataUnreadable => "some of its metadata cannot be read, and was left out",
         }
     }
@@ -59,10 +61,10 @@ impl Warning {
             Self::ProfileUnreadable => "profile-unreadable",
             Self::ProfileMismatch => "profile-mismatch",
             Self::ProfileDuplicated => "profile-duplicated",
-            Self::ProfileOneWay => "profile-one-way",
+            Self::ProfileNotInvertible => "profile-not-invertible",
             Self::ColorChunksUnreadable => "color-chunks-unreadable",
             Self::MetadataUnreadable => "metadata-unreadable",
-            Self::InksByRule => "inks-by-rule",
+            Self::CmykNaive => "cmyk-naive",
         }
     }
 }

@@ -8,13 +8,13 @@ use serde::{Serialize, Serializer};
 
 use super::color::ColorTransform;
 use crate::codec::color::{Space, signals};
-use crate::codec::notes::Kept;
+use crate::codec::metadata::OutputMetadata;
 use crate::codec::orientation::Orientation;
 use crate::codec::{OutputFormat, Probe, Warning};
 use crate::geometry::View;
 use crate::raster::{Channels, Depth};
 
-pub use crate::codec::notes::{DensityWish, Wish as Metadata};
+pub use crate::codec::metadata::{DensityPolicy, MetadataPolicy};
 
 /// Which colors the numbers of the answer are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -88,9 +88,9 @@ pub struct Fidelity {
     /// What is seen through a picture that is flattened.
     pub background: Background,
     /// Notes.
-    pub metadata: Metadata,
+    pub metadata: MetadataPolicy,
     /// Pixels per inch.
-    pub density: DensityWish,
+    pub density: DensityPolicy,
 }
 
 /// Something that was done to the picture beside enlarging it.
@@ -101,7 +101,7 @@ pub enum Conversion {
     /// Made a profile of a PNG's `cICP`, `gAMA` or `cHRM`.
     ProfileMade,
     /// Made red, green and blue of inks by their profile, which is then left.
-    InksByProfile,
+    CmykByProfile,
     /// To sRGB for the network, and back.
     ProfileRoundTrip,
     /// To sRGB, for good.
@@ -123,7 +123,7 @@ impl Conversion {
     pub const ALL: [Self; 10] = [
         Self::OrientationApplied,
         Self::ProfileMade,
-        Self::InksByProfile,
+        Self::CmykByProfile,
         Self::ProfileRoundTrip,
         Self::ProfileToSrgb,
         Self::AlphaFlattened,
@@ -138,7 +138,7 @@ impl Conversion {
         match self {
             Self::OrientationApplied => "orientation-applied",
             Self::ProfileMade => "profile-made",
-            Self::InksByProfile => "inks-by-profile",
+            Self::CmykByProfile => "cmyk-by-profile",
             Self::ProfileRoundTrip => "profile-round-trip",
             Self::ProfileToSrgb => "profile-to-srgb",
             Self::AlphaFlattened => "alpha-flattened",
@@ -166,7 +166,7 @@ pub(super) struct OutputPlan {
     /// Profile of the answer.
     pub(super) icc: Option<Arc<[u8]>>,
     /// What the answer says beside its pixels.
-    pub(super) notes: Kept,
+    pub(super) metadata: OutputMetadata,
     /// How colors go to the network and from there to the answer.
     pub(super) transform: ColorTransform,
     /// What the picture is laid over.
@@ -191,7 +191,7 @@ impl OutputPlan {
             channels,
             depth: Depth::Sixteen,
             icc: None,
-            notes: Kept::default(),
+            metadata: OutputMetadata::default(),
             transform: ColorTransform::Straight,
             background: None,
             conversions: Vec::new(),
@@ -237,36 +237,37 @@ impl OutputPlan {
                 (Space::Shaper(shaper), false) => (ColorTransform::RoundTrip(Arc::clone(shaper)), own()),
                 (Space::Shaper(shaper), true) => (ColorTransform::ToSrgb(Arc::clone(shaper)), tag()),
                 (_, false) => (ColorTransform::Straight, own()),
-                (_, true) => match profile.one_way() {
+                (_, true) => match profile.forward_transform() {
                     Some(tables) => (ColorTransform::Tables(tables), tag()),
                     None => (ColorTransform::Straight, own()),
                 },
             },
         };
-        if probe.icc.as_ref().is_some_and(|profile| profile.space == Space::OneWay)
+        if probe.icc.as_ref().is_some_and(|profile| profile.space == Space::NotInvertible)
             && matches!(transform, ColorTransform::Straight)
         {
-            warnings.push(Warning::ProfileOneWay);
+            warnings.push(Warning::ProfileNotInvertible);
         }
 
-        let (notes, dropped) = probe.notes.kept(wish.metadata, wish.density, format, view.output(), view.growth());
-        if probe.notes.unreadable && wish.metadata != Metadata::None {
+        let (metadata, dropped) =
+            probe.metadata.kept(wish.metadata, wish.density, format, view.output(), view.growth());
+        if probe.metadata.unreadable && wish.metadata != MetadataPolicy::None {
             warnings.push(Warning::MetadataUnreadable);
         }
 
         let done = [
             (Conversion::OrientationApplied, probe.orientation != Orientation::Upright),
             (Conversion::ProfileMade, probe.icc_made),
-            (Conversion::InksByProfile, probe.press.is_some()),
+            (Conversion::CmykByProfile, probe.cmyk_transform.is_some()),
             (Conversion::ProfileRoundTrip, matches!(transform, ColorTransform::RoundTrip(_))),
             (Conversion::ProfileToSrgb, matches!(transform, ColorTransform::ToSrgb(_) | ColorTransform::Tables(_))),
             (Conversion::AlphaFlattened, background.is_some()),
             (Conversion::GrayToRgb, colored),
             (Conversion::DepthReduced, probe.depth != depth),
-            (Conversion::DensityScaled, notes.density.is_some() && notes.density != probe.notes.density),
+            (Conversion::DensityScaled, metadata.density.is_some() && metadata.density != probe.metadata.density),
             (Conversion::MetadataDropped, dropped),
         ];
         let conversions = done.into_iter().filter_map(|(conversion, done)| done.then_some(conversion)).collect();
-        Self { channels, depth, icc, notes, transform, background, conversions, warnings }
+        Self { channels, depth, icc, metadata, transform, background, conversions, warnings }
     }
 }

@@ -8,7 +8,7 @@ use super::pass::PassSpec;
 use super::selection::{Selection, select};
 use super::{Options, Pipeline, PipelineError, ensemble, memory};
 use crate::codec::encode::{QUALITY, Target};
-use crate::codec::notes::Notes;
+use crate::codec::metadata::Metadata;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, Loss, OutputFormat, Probe, Warning};
 use crate::engine::Execution;
@@ -134,9 +134,9 @@ impl Pipeline {
         let networks = self.networks(&model, &view)?;
         let output_plan = OutputPlan::of(&probe, options.format, depth, options.fidelity, &view);
         let output_plan = if networks.is_empty() { output_plan.without_network() } else { output_plan };
-        let OutputPlan { channels, depth, icc, notes, .. } = output_plan.clone();
+        let OutputPlan { channels, depth, icc, metadata, .. } = output_plan.clone();
         let quality = options.quality.unwrap_or(QUALITY);
-        let target = Target { format: options.format, quality, size: output, channels, depth, icc, notes };
+        let target = Target { format: options.format, quality, size: output, channels, depth, icc, metadata };
         target.check()?;
 
         let copies = if options.ensemble { ensemble::ORIENTATIONS } else { 1 };
@@ -239,9 +239,9 @@ pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
         depth,
         icc: None,
         icc_made: false,
-        press: None,
+        cmyk_transform: None,
         warnings: Vec::new(),
-        notes: Notes::default(),
+        metadata: Metadata::default(),
         orientation,
         frame: 0,
         working_bytes: 0,

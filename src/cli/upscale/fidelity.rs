@@ -1,7 +1,7 @@
 //! Flags about color, transparency and notes: those of the service, by the same names.
 
 use crate::pipeline::Fidelity;
-use crate::pipeline::fidelity::{Background, DensityWish, Icc, Metadata, Transparency};
+use crate::pipeline::fidelity::{Background, DensityPolicy, Icc, MetadataPolicy, Transparency};
 
 /// What may be chosen; the defaults keep the picture as it was, only larger.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -17,10 +17,10 @@ pub struct FidelityArgs {
     pub background: Background,
     /// Notes that are kept: density and copyright, everything there is a place for, or nothing
     #[arg(long, value_enum, default_value_t)]
-    pub metadata: Metadata,
+    pub metadata: MetadataPolicy,
     /// Whether the results are as large on paper as the images, or have as many pixels an inch
     #[arg(long, value_enum, default_value_t)]
-    pub density: DensityWish,
+    pub density: DensityPolicy,
 }
 
 impl FidelityArgs {

@@ -3,8 +3,8 @@
 //! A picture goes to sRGB for the network and comes back, so its profile stays true and no color is lost that it could
 //! say. What a profile is worth is judged once, with the header; see [`profile`].
 
+mod cmyk;
 mod curve;
-mod press;
 pub mod profile;
 mod shaper;
 pub mod signals;
@@ -14,7 +14,7 @@ mod transfer;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use press::Press;
+pub use cmyk::CmykTransform;
 pub use profile::{Profile, Space};
 pub use shaper::Shaper;
 pub use tables::ToSrgb;

@@ -45,7 +45,7 @@ pub enum Space {
     Shaper(Arc<Shaper>),
     /// Tables, or curves that cannot be walked back: there is at best a way to sRGB, and none back. So networks see
     /// the picture's own numbers, as they would if it had no profile, and no color is lost.
-    OneWay,
+    NotInvertible,
 }
 
 /// Why a profile is left out.
@@ -86,14 +86,14 @@ impl Profile {
             None => tags
                 .parse(true)
                 .filter(|parsed| describes(parsed, &tags))
-                .map(|_| Space::OneWay)
+                .map(|_| Space::NotInvertible)
                 .ok_or(Unfit::Broken)?,
         };
         Ok(Self { bytes: bytes.into(), space })
     }
 
-    /// The way to sRGB of a profile of [`Space::OneWay`], if it has one that is understood.
-    pub fn one_way(&self) -> Option<ToSrgb> {
+    /// The way to sRGB of a profile of [`Space::NotInvertible`], if it has one that is understood.
+    pub fn forward_transform(&self) -> Option<ToSrgb> {
         tables::to_srgb(&Tags::new(&self.bytes)?.parse(true)?)
     }
 
@@ -101,7 +101,7 @@ impl Profile {
     pub fn held_bytes(&self) -> u64 {
         let tables = match &self.space {
             Space::Shaper(shaper) => shaper.bytes(),
-            Space::Srgb | Space::OneWay => 0,
+            Space::Srgb | Space::NotInvertible => 0,
         };
         self.bytes.len() as u64 + tables
     }
@@ -112,7 +112,7 @@ impl fmt::Debug for Profile {
         let space = match self.space {
             Space::Srgb => "srgb",
             Space::Shaper(_) => "shaper",
-            Space::OneWay => "one way",
+            Space::NotInvertible => "one way",
         };
         write!(f, "Profile({} bytes, {space})", self.bytes.len())
     }

@@ -84,7 +84,7 @@ fn profiles_are_told_apart_by_what_they_mean() {
     }
     let theirs = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/srgb.icc"));
     assert_eq!(judge(theirs).expect("by little CMS").space, Space::Srgb);
-    assert_eq!(judge(&by_tables()).expect("by tables").space, Space::OneWay);
+    assert_eq!(judge(&by_tables()).expect("by tables").space, Space::NotInvertible);
     let gray = |gamma| Profile::judge(&made(&ColorProfile::new_gray_with_gamma(gamma)), Channels::GrayAlpha);
     assert!(matches!(gray(1.8).expect("a good profile").space, Space::Shaper(_)));
 }
@@ -93,10 +93,10 @@ fn profiles_are_told_apart_by_what_they_mean() {
 fn a_profile_without_a_way_back_is_kept_and_not_converted_with() {
     let mut profile = ColorProfile::new_srgb();
     profile.red_trc = Some(ToneReprCurve::Lut(vec![65_535, 0]));
-    assert_eq!(judge(&made(&profile)).expect("a negative").space, Space::OneWay);
+    assert_eq!(judge(&made(&profile)).expect("a negative").space, Space::NotInvertible);
     let mut flat = ColorProfile::new_srgb();
     flat.green_colorant = flat.red_colorant;
-    assert_eq!(judge(&made(&flat)).expect("no inverse").space, Space::OneWay);
+    assert_eq!(judge(&made(&flat)).expect("no inverse").space, Space::NotInvertible);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn colors_beyond_srgb_have_their_published_values() {
 #[test]
 fn by_tables_there_is_a_way_to_srgb() {
     let profile = judge(&by_tables()).expect("by tables");
-    let way = profile.one_way().expect("a way to sRGB");
+    let way = profile.forward_transform().expect("a way to sRGB");
     // Black and white stay, and white is the lightest.
     let mut planes = [0.0, 255.0, 0.0, 255.0, 0.0, 255.0];
     way.convert(&mut planes);
@@ -226,7 +226,7 @@ proptest! {
             let at = at.index(profile.len());
             profile[at] = byte;
         }
-        if let Ok(judged) = Profile::judge(&profile, channels) && let Some(way) = judged.one_way() {
+        if let Ok(judged) = Profile::judge(&profile, channels) && let Some(way) = judged.forward_transform() {
             way.convert(&mut [1.0, 2.0, 3.0]);
         }
     }

@@ -6,7 +6,7 @@ use image::{ColorType, ImageDecoder as _, ImageError};
 use super::{Frames, Header};
 use crate::codec::interrupt::Source;
 use crate::codec::limits::check_side;
-use crate::codec::notes::Density;
+use crate::codec::metadata::Density;
 use crate::codec::{CodecError, Interrupt};
 use crate::raster::Channels;
 use crate::units::Size;
@@ -70,7 +70,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     // The oldest header has none; elsewhere none is zero.
     if long(file, 14).is_some_and(|length| length >= 40) {
         let meter = long(file, 38).zip(long(file, 42));
-        header.notes.density = meter.and_then(|(x, y)| Density::per_meter(x, y));
+        header.metadata.density = meter.and_then(|(x, y)| Density::per_meter(x, y));
     }
     Ok(header)
 }

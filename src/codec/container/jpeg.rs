@@ -4,7 +4,7 @@ pub mod quality;
 
 use super::{Frames, Header};
 use crate::codec::color::profile;
-use crate::codec::notes::{Density, Notes};
+use crate::codec::metadata::{Density, Metadata};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
@@ -103,28 +103,28 @@ struct Component {
 
 /// How four inks are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inks {
+pub enum CmykCoding {
     /// From 0, all of it, to 255, none, as Adobe has it.
-    Turned,
+    Inverted,
     /// The first three, turned around, as luma and chroma.
     Ycck,
 }
 
 /// How the inks of a file are stored; `None` if it has not four components, or does not say.
-pub fn inks_of(file: &[u8]) -> Option<Inks> {
+pub fn cmyk_coding_of(file: &[u8]) -> Option<CmykCoding> {
     let mut four = false;
-    let mut inks = None;
+    let mut cmyk = None;
     for segment in Segments::new(file).take_while(|s| !matches!(s.marker, SOS | EOI)) {
         match (segment.marker, segment.data) {
             // Version, flags and flags, and how colors were transformed.
             (APP14, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
-                inks = Some(if *transform == 2 { Inks::Ycck } else { Inks::Turned });
+                cmyk = Some(if *transform == 2 { CmykCoding::Ycck } else { CmykCoding::Inverted });
             }
             (marker, [_, _, _, _, _, 4, ..]) if is_frame(marker) => four = true,
             _ => {}
         }
     }
-    inks.filter(|_| four)
+    cmyk.filter(|_| four)
 }
 
 /// What the segments before the first scan say. A file that breaks off after its frame header is judged by what is
@@ -133,7 +133,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     let mut frame = None;
     let mut orientation = None;
     let mut profile = ProfileParts::default();
-    let mut notes = Notes::default();
+    let mut metadata = Metadata::default();
     let mut scan_components = None;
     let mut restarts = false;
     let mut before_scan = 0;
@@ -145,7 +145,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
                 if orientation.is_none() && segment.marker == APP1 && segment.data.starts_with(b"Exif\0\0") {
                     orientation = Some(Orientation::from_exif(segment.data));
                 }
-                note(&mut notes, &segment);
+                read_segment(&mut metadata, &segment);
             }
             APP2 => profile.add(segment.data),
             DRI => restarts = segment.data != [0, 0],
@@ -171,14 +171,14 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         ));
     }
     let (icc, warnings) = profile.joined();
-    if frame.components.len() == 4 && inks_of(file).is_none() {
+    if frame.components.len() == 4 && cmyk_coding_of(file).is_none() {
         // libjpeg's users take them as they are, Chrome and Pillow turn them around.
         return Err(CodecError::Unsupported(
             "the JPEG is in CMYK and does not say how its inks are stored; convert it to RGB first".into(),
         ));
     }
     // All four of every pixel, before they become three colors.
-    let inks = if frame.components.len() == 4 { 4 * frame.size.pixels() } else { 0 };
+    let cmyk = if frame.components.len() == 4 { 4 * frame.size.pixels() } else { 0 };
     Ok(Header {
         stored: frame.size,
         channels,
@@ -186,10 +186,10 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         orientation: orientation.unwrap_or_default(),
         icc,
         icc_made: false,
-        inks: inks > 0,
+        cmyk: cmyk > 0,
         warnings,
-        notes,
-        working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan) + inks,
+        metadata,
+        working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan) + cmyk,
         work: frame.size.pixels().saturating_mul(scans.count.max(1) as u64),
         frames: Frames::choose("JPEG", "frame", 1, asked)?,
         loss: Loss::Jpeg { quality: quality::estimate([file]) },
@@ -265,23 +265,23 @@ impl Frame {
 }
 
 /// Takes what a segment says beside the pixels.
-fn note(notes: &mut Notes, segment: &Segment) {
+fn read_segment(metadata: &mut Metadata, segment: &Segment) {
     let data = segment.data;
     match segment.marker {
         APP0 => {
             if let Some(jfif) = data.strip_prefix(b"JFIF\0") {
-                notes.density = notes.density.or(Density::from_jfif(jfif));
-                notes.others |= Density::is_shape_in_jfif(jfif);
+                metadata.density = metadata.density.or(Density::from_jfif(jfif));
+                metadata.others |= Density::is_shape_in_jfif(jfif);
             }
         }
-        APP1 if data.starts_with(b"Exif\0\0") => notes.add_exif(data),
+        APP1 if data.starts_with(b"Exif\0\0") => metadata.add_exif(data),
         APP1 => match data.strip_prefix(XMP) {
-            Some(packet) => notes.add_xmp(packet),
+            Some(packet) => metadata.add_xmp(packet),
             // XMP in parts, and whatever else: what the main packet refers to would be missing elsewhere.
-            None => notes.others = true,
+            None => metadata.others = true,
         },
-        APP13 if data.starts_with(b"Photoshop 3.0\0") => notes.add_photoshop(data),
-        _ => notes.others = true,
+        APP13 if data.starts_with(b"Photoshop 3.0\0") => metadata.add_photoshop(data),
+        _ => metadata.others = true,
     }
 }
 

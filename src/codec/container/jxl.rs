@@ -11,7 +11,7 @@ use jxl_oxide::{AllocTracker, EnumColourEncoding, HdrType, InitializeResult, Jxl
 use jxl_oxide_common::Bundle as _;
 
 use super::{Frames, Header};
-use crate::codec::notes::Notes;
+use crate::codec::metadata::Metadata;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Loss};
 use crate::raster::{Channels, Depth};
@@ -158,9 +158,9 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         orientation: Orientation::Upright,
         icc,
         icc_made: true,
-        inks: false,
+        cmyk: false,
         warnings: Vec::new(),
-        notes: Notes::default(),
+        metadata: Metadata::default(),
         // A whole-frame decoder in 32-bit floats: some four copies of each plane, held to it by its own count; the
         // codestream twice; and what groups take beside them.
         working_bytes: 16 * planes * stored.pixels() + 2 * stream.len() as u64 + (32 << 20),

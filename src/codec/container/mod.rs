@@ -10,7 +10,7 @@ pub mod png;
 pub mod tiff;
 pub mod webp;
 
-use crate::codec::notes::Notes;
+use crate::codec::metadata::Metadata;
 use crate::codec::orientation::Orientation;
 use crate::codec::{Loss, Warning};
 use crate::raster::{Channels, Depth};
@@ -33,11 +33,11 @@ pub struct Header {
     /// Whether the profile was made here of other chunks.
     pub icc_made: bool,
     /// Whether its pixels are four inks, for which the profile is then meant. They are decoded to red, green and blue.
-    pub inks: bool,
+    pub cmyk: bool,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,
     /// What the file says beside its pixels, not yet settled.
-    pub notes: Notes,
+    pub metadata: Metadata,
     /// Bytes that the decoder holds at most beside the decoded pixels.
     pub working_bytes: u64,
     /// Pixels that the decoder passes over, as far as the header tells: see `limits::check_work`.
@@ -58,9 +58,9 @@ impl Header {
             orientation: Orientation::Upright,
             icc: None,
             icc_made: false,
-            inks: false,
+            cmyk: false,
             warnings: Vec::new(),
-            notes: Notes::default(),
+            metadata: Metadata::default(),
             working_bytes,
             work: stored.pixels(),
             frames,

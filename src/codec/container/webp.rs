@@ -2,7 +2,7 @@
 
 use super::Header;
 use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque, work_of};
-use crate::codec::notes::Notes;
+use crate::codec::metadata::Metadata;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
@@ -79,7 +79,7 @@ struct File<'a> {
     profile: Option<&'a [u8]>,
     warnings: Vec<Warning>,
     exif: Option<&'a [u8]>,
-    notes: Notes,
+    metadata: Metadata,
     /// Of an animation.
     frames: Vec<Frame<'a>>,
 }
@@ -101,7 +101,7 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
         profile: None,
         warnings: Vec::new(),
         exif: None,
-        notes: Notes::default(),
+        metadata: Metadata::default(),
         frames: Vec::new(),
     };
     let mut alpha = None;
@@ -119,9 +119,9 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
             b"ICCP" => parsed.profile = Some(chunk.data),
             b"EXIF" if chunk.is_whole() => {
                 parsed.exif = parsed.exif.or(Some(chunk.data));
-                parsed.notes.add_exif(chunk.data);
+                parsed.metadata.add_exif(chunk.data);
             }
-            b"XMP " if chunk.is_whole() => parsed.notes.add_xmp(chunk.data),
+            b"XMP " if chunk.is_whole() => parsed.metadata.add_xmp(chunk.data),
             _ => {}
         }
     }
@@ -268,9 +268,9 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         orientation: parsed.exif.map(Orientation::from_exif).unwrap_or_default(),
         icc: parsed.profile.map(<[u8]>::to_vec),
         icc_made: false,
-        inks: false,
+        cmyk: false,
         warnings: parsed.warnings,
-        notes: parsed.notes,
+        metadata: parsed.metadata,
         work: size.pixels(),
         working_bytes: parsed.image.map_or(0, |image| image.working_bytes(size, has_alpha)),
         frames: Frames::choose("WebP", "frame", 1, frame)?,
@@ -298,9 +298,9 @@ impl File<'_> {
             orientation: self.exif.map(Orientation::from_exif).unwrap_or_default(),
             icc: self.profile.map(<[u8]>::to_vec),
             icc_made: false,
-            inks: false,
+            cmyk: false,
             warnings: self.warnings,
-            notes: self.notes,
+            metadata: self.metadata,
             work,
             working_bytes: 4 * canvas.pixels() + frames_drawn.iter().map(of_frame).max().unwrap_or(0),
             frames,

@@ -4,17 +4,17 @@
 //! product form that Pillow, browsers and libvips use. True colors depend on press and paper, which only a profile
 //! knows.
 
-use crate::codec::color::Press;
+use crate::codec::color::CmykTransform;
 
 /// Four inks a pixel, from 0, none, to 255, all of it.
-pub fn to_rgb(inks: &[u8], press: Option<&Press>) -> Vec<u8> {
-    match press {
-        Some(press) => press.to_rgb(inks),
-        None => inks.as_chunks::<4>().0.iter().copied().flat_map(by_rule).collect(),
+pub fn to_rgb(cmyk: &[u8], cmyk_transform: Option<&CmykTransform>) -> Vec<u8> {
+    match cmyk_transform {
+        Some(cmyk_transform) => cmyk_transform.to_rgb(cmyk),
+        None => cmyk.as_chunks::<4>().0.iter().copied().flat_map(naive).collect(),
     }
 }
 
-const fn by_rule([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+const fn naive([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     let paper = 255 - black as u32;
     [shine(cyan, paper), shine(magenta, paper), shine(yellow, paper)]
 }
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn inks_take_light_away() {
-        for (inks, rgb) in [
+        for (cmyk, rgb) in [
             ([0, 0, 0, 0], [255, 255, 255]),
             ([255, 0, 0, 0], [0, 255, 255]),
             ([0, 255, 0, 0], [255, 0, 255]),
@@ -39,7 +39,7 @@ mod tests {
             ([255, 255, 255, 255], [0, 0, 0]),
             ([0, 128, 255, 51], [204, 102, 0]),
         ] {
-            assert_eq!(to_rgb(&inks, None), rgb, "{inks:?}");
+            assert_eq!(to_rgb(&cmyk, None), rgb, "{cmyk:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use super::rows::{Rows, row_in_8_bit};
 use super::sink::Sink;
 use super::{EncodeError, Target};
 use crate::codec::container::jpeg::XMP;
-use crate::codec::notes::{Density, Kept};
+use crate::codec::metadata::{Density, OutputMetadata};
 use crate::raster::Raster;
 
 /// Eight rows of three components, and one row before it is split.
@@ -29,7 +29,7 @@ pub fn encode<'a>(target: &Target, rows: Rows<'a>, sink: &Sink<'a>) -> Result<()
     if let Some(profile) = &target.icc {
         encoder.add_icc_profile(profile).map_err(refused)?;
     }
-    notes(&mut encoder, &target.notes).map_err(refused)?;
+    metadata(&mut encoder, &target.metadata).map_err(refused)?;
     let pulled = RefCell::new(Pulled { rows, band: None, row: Vec::new(), error: None });
     let done = encoder.encode_image(Picture { target, sink, pulled: &pulled }).map_err(refused);
     match pulled.into_inner().error {
@@ -39,17 +39,20 @@ pub fn encode<'a>(target: &Target, rows: Rows<'a>, sink: &Sink<'a>) -> Result<()
 }
 
 /// Density and segments; of Exif comes what stands before XMP, as readers expect it.
-fn notes<W: JfifWrite>(encoder: &mut Encoder<W>, notes: &Kept) -> Result<(), jpeg_encoder::EncodingError> {
-    if let Some(density) = notes.density.and_then(Density::jfif) {
+fn metadata<W: JfifWrite>(
+    encoder: &mut Encoder<W>,
+    metadata: &OutputMetadata,
+) -> Result<(), jpeg_encoder::EncodingError> {
+    if let Some(density) = metadata.density.and_then(Density::jfif) {
         encoder.set_density(PixelDensity { density, unit: PixelDensityUnit::Inches });
     }
-    if let Some(exif) = &notes.exif {
+    if let Some(exif) = &metadata.exif {
         encoder.add_exif_metadata(exif)?;
     }
-    if let Some(xmp) = &notes.xmp {
+    if let Some(xmp) = &metadata.xmp {
         encoder.add_app_segment(1, [XMP, xmp].concat())?;
     }
-    if let Some(photoshop) = &notes.photoshop {
+    if let Some(photoshop) = &metadata.photoshop {
         encoder.add_app_segment(13, photoshop.to_vec())?;
     }
     Ok(())

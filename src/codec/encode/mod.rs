@@ -15,7 +15,7 @@ mod webp;
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::codec::notes::Kept;
+use crate::codec::metadata::OutputMetadata;
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster};
 use crate::units::Size;
@@ -51,7 +51,7 @@ pub struct Target {
     /// ICC profile to embed; for colors if the format is WebP, which has no gray.
     pub icc: Option<Arc<[u8]>>,
     /// What it says beside its pixels.
-    pub notes: Kept,
+    pub metadata: OutputMetadata,
 }
 
 impl Target {
@@ -84,7 +84,7 @@ impl Target {
         let row = u64::from(self.size.width) * (self.channels.count() * self.depth.bytes()) as u64;
         // A copy, or a deflated one in a buffer that doubles as it grows.
         let profile = self.icc.as_ref().map_or(0, |profile| profile.len()) as u64;
-        let buffers = sink::CAPACITY as u64 + 2 * (profile + self.notes.bytes());
+        let buffers = sink::CAPACITY as u64 + 2 * (profile + self.metadata.bytes());
         match self.format {
             OutputFormat::Png => png::buffered_bytes(self) + buffers,
             OutputFormat::Jpeg => jpeg::buffered_bytes(self.size.width) + buffers,

@@ -6,7 +6,7 @@ use std::io::Write;
 use super::rows::{Rows, little_endian};
 use super::sink::Sink;
 use super::{EncodeError, Target};
-use crate::codec::notes::exif::{Block, Portable, Value, tag, unit};
+use crate::codec::metadata::exif::{Block, Portable, Value, tag, unit};
 use crate::raster::{Channels, Depth};
 
 /// Bytes of a strip, as far as whole rows go: readers unpack strip by strip.
@@ -61,7 +61,7 @@ const LONG8: u16 = 16;
 /// Everything before the pixels.
 fn front(target: &Target) -> Vec<u8> {
     let strips = Strips::new(target);
-    let exif = target.notes.exif.as_deref().and_then(Block::new).and_then(Portable::of).unwrap_or_default();
+    let exif = target.metadata.exif.as_deref().and_then(Block::new).and_then(Portable::of).unwrap_or_default();
     let classic = Front { strips: &strips, exif: &exif, wide: false };
     let file = classic.length(target) + strips.height * strips.row_bytes;
     if u32::try_from(file).is_ok() { classic.bytes(target) } else { Front { wide: true, ..classic }.bytes(target) }
@@ -159,9 +159,9 @@ impl<'a> Front<'a> {
             Value { tag, kind, bytes: (0..self.strips.count).flat_map(word).collect() }
         };
         let bytes = |tag, kind, bytes: &[u8]| Value { tag, kind, bytes: bytes.to_vec() };
-        let notes = &target.notes;
+        let metadata = &target.metadata;
         // Square pixels of no size where nothing is known.
-        let (unit, [across, down]) = notes.density.map_or((1, [(1, 1); 2]), |density| (2, density.rationals()));
+        let (unit, [across, down]) = metadata.density.map_or((1, [(1, 1); 2]), |density| (2, density.rationals()));
         let channels = target.channels;
         let bits: u16 = if target.depth == Depth::Sixteen { 16 } else { 8 };
         let mut entries = vec![
@@ -184,10 +184,10 @@ impl<'a> Front<'a> {
             // Alpha that the colors were not multiplied by.
             entries.push(Value::short(338, 2));
         }
-        let (artist, copyright) = (notes.rights.artist.as_deref(), notes.rights.copyright.as_deref());
+        let (artist, copyright) = (metadata.rights.artist.as_deref(), metadata.rights.copyright.as_deref());
         entries.extend(artist.map(|artist| Value::text(tag::ARTIST, artist)));
         entries.extend(copyright.map(|copyright| Value::text(tag::COPYRIGHT, copyright)));
-        entries.extend(notes.xmp.as_deref().map(|packet| bytes(tag::XMP, BYTE, packet)));
+        entries.extend(metadata.xmp.as_deref().map(|packet| bytes(tag::XMP, BYTE, packet)));
         entries.extend(target.icc.as_deref().map(|profile| bytes(tag::PROFILE, UNDEFINED, profile)));
         entries.extend(self.exif.main.iter().cloned());
         entries.extend(self.below().map(|(tag, _)| Value::long(tag, 0)));
@@ -203,8 +203,8 @@ mod tests {
     use super::*;
     use crate::codec::OutputFormat;
     use crate::codec::container::tiff::page;
-    use crate::codec::notes::Kept;
-    use crate::codec::notes::exif::gathered;
+    use crate::codec::metadata::OutputMetadata;
+    use crate::codec::metadata::exif::gathered;
     use crate::units::Size;
 
     /// By our own reader and by another.
@@ -218,8 +218,8 @@ mod tests {
         };
         for height in [1, 16_384] {
             let mut target = target(Size::new(32_768, height));
-            target.notes.exif = Some(gathered(exif.clone(), None).into());
-            target.notes.rights.artist = Some(b"Ada".to_vec());
+            target.metadata.exif = Some(gathered(exif.clone(), None).into());
+            target.metadata.rights.artist = Some(b"Ada".to_vec());
             let front = front(&target);
             let at = if height == 1 { 8 } else { 16 };
             let read = Portable::of(Block::of_page(&front, at).expect("a TIFF")).expect("it is small");
@@ -241,7 +241,15 @@ mod tests {
 
     fn target(size: Size) -> Target {
         let (channels, depth) = (Channels::Rgba, Depth::Sixteen);
-        Target { format: OutputFormat::Tiff, quality: 90, size, channels, depth, icc: None, notes: Kept::default() }
+        Target {
+            format: OutputFormat::Tiff,
+            quality: 90,
+            size,
+            channels,
+            depth,
+            icc: None,
+            metadata: OutputMetadata::default(),
+        }
     }
 
     #[test]

@@ -43,10 +43,10 @@ pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), Encode
     if let Some(profile) = &target.icc {
         encoder.set_icc_profile(profile.to_vec());
     }
-    if let Some(exif) = &target.notes.exif {
+    if let Some(exif) = &target.metadata.exif {
         encoder.set_exif_metadata(exif.to_vec());
     }
-    if let Some(xmp) = &target.notes.xmp {
+    if let Some(xmp) = &target.metadata.xmp {
         encoder.set_xmp_metadata(xmp.to_vec());
     }
     encoder.encode(&picture, target.size.width, target.size.height, color).map_err(|error| {

@@ -11,7 +11,7 @@ use super::{eight_bit, fixture, read};
 use crate::codec::color::tests::{made, padded};
 use crate::codec::encode::helpers::tests::Fickle;
 use crate::codec::encode::{EncodeError, QUALITY, Target, encode, encode_with};
-use crate::codec::notes::Kept;
+use crate::codec::metadata::OutputMetadata;
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;
@@ -22,7 +22,15 @@ const FORMATS: [OutputFormat; 4] = [OutputFormat::Png, OutputFormat::Jpeg, Outpu
 
 fn target(format: OutputFormat, picture: &Raster) -> Target {
     let (channels, depth) = (picture.channels(), picture.depth());
-    Target { format, quality: QUALITY, size: picture.size(), channels, depth, icc: None, notes: Kept::default() }
+    Target {
+        format,
+        quality: QUALITY,
+        size: picture.size(),
+        channels,
+        depth,
+        icc: None,
+        metadata: OutputMetadata::default(),
+    }
 }
 
 /// Whether there is such a file.
@@ -384,7 +392,7 @@ fn sides_have_a_limit_by_format() {
             channels: Channels::Rgb,
             depth: Depth::Eight,
             icc: None,
-            notes: Kept::default(),
+            metadata: OutputMetadata::default(),
         }
         .check()
     };
@@ -419,7 +427,8 @@ fn webp_holds_the_picture_and_the_others_do_not() {
     let size = Size::new(10_000, 10_000);
     let (channels, depth) = (Channels::Rgba, Depth::Sixteen);
     let held = |format| {
-        Target { format, quality: QUALITY, size, channels, depth, icc: None, notes: Kept::default() }.buffered_bytes()
+        Target { format, quality: QUALITY, size, channels, depth, icc: None, metadata: OutputMetadata::default() }
+            .buffered_bytes()
     };
     assert!(held(OutputFormat::Png) < 10 << 20);
     assert!(held(OutputFormat::Jpeg) < 2 << 20);

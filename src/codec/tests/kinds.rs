@@ -1,7 +1,7 @@
 //! TIFF, BMP and JPEG XL in, of every kind that is read, against what their makers put into them.
 
 use super::{LIMITS, difference, eight_bit, fixture, made_pixels, read};
-use crate::codec::notes::Density;
+use crate::codec::metadata::Density;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, InputFormat, Warning, probe, probe_frame};
 use crate::raster::{Channels, Depth, Raster, Samples};
@@ -141,7 +141,7 @@ fn four_inks_become_three_colors() {
     ] {
         let (ours, theirs) = (picture(file, what), picture(theirs, what));
         assert_eq!(ours.channels(), Channels::Rgb);
-        assert_eq!(read(file).expect("read once").0.warnings, [Warning::InksByRule], "{what}");
+        assert_eq!(read(file).expect("read once").0.warnings, [Warning::CmykNaive], "{what}");
         let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
         assert!(largest <= 8 && mean < 0.8, "{what}: largest {largest}, mean {mean}");
         // A rough likeness to what was meant, lest both be wrong.
@@ -156,7 +156,7 @@ fn inks_with_a_profile_look_as_it_says() {
         [(kind!("inks-profile.jpg"), kind!("inks-profile.png")), (kind!("cmyk-profile.tif"), kind!("cmyk-profile.png"))]
     {
         let (told, ours) = read(file).expect("inks and a profile");
-        assert_eq!((told.warnings, told.icc, told.press.is_some()), (Vec::new(), None, true));
+        assert_eq!((told.warnings, told.icc, told.cmyk_transform.is_some()), (Vec::new(), None, true));
         let (largest, mean) = difference(eight_bit(&ours), eight_bit(&picture(theirs, "Little CMS")));
         assert!(largest <= 8 && mean < 1.0, "largest {largest}, mean {mean}");
     }
@@ -169,7 +169,7 @@ fn inks_are_made_colors_by_rule_where_their_profile_is_of_no_use() {
         let at = file.windows(from.len()).position(|part| part == from).expect("it is there");
         [&file[..at], to, &file[at + from.len()..]].concat()
     };
-    let by_rule = eight_bit(&picture(kind!("inks-turned.jpg"), "the same inks")).to_vec();
+    let naive = eight_bit(&picture(kind!("inks-turned.jpg"), "the same inks")).to_vec();
     for (bent, warning) in [
         (bent(b"CMYKLab ", b"RGB Lab "), Warning::ProfileMismatch),
         (bent(b"prtrCMYK", b"linkCMYK"), Warning::ProfileMismatch),
@@ -177,8 +177,8 @@ fn inks_are_made_colors_by_rule_where_their_profile_is_of_no_use() {
         (bent(b"acsp", b"acps"), Warning::ProfileUnreadable),
     ] {
         let (told, picture) = read(&bent).expect("the picture is sound");
-        assert_eq!(told.warnings, [warning, Warning::InksByRule]);
-        assert!(told.press.is_none() && eight_bit(&picture) == by_rule, "{warning:?}");
+        assert_eq!(told.warnings, [warning, Warning::CmykNaive]);
+        assert!(told.cmyk_transform.is_none() && eight_bit(&picture) == naive, "{warning:?}");
     }
 }
 
@@ -229,7 +229,7 @@ fn each_page_has_notes_of_its_own() {
     }
     for (page, artist) in [(0, b"Ada"), (1, b"Bob")] {
         let told = probe_frame(&file, &LIMITS, Some(page)).expect("two pages");
-        assert_eq!(told.notes.rights.artist.as_deref(), Some(&artist[..]));
+        assert_eq!(told.metadata.rights.artist.as_deref(), Some(&artist[..]));
     }
 }
 
@@ -246,16 +246,16 @@ fn bmp([width, height, across, down]: [i32; 4]) -> Vec<u8> {
 fn a_bmp_says_how_large_it_is_on_paper() {
     for (meter, inch) in [([3780, 3780], (96.0, 96.0)), ([11_811, 2835], (300.0, 72.0))] {
         let told = probe(&bmp([1, 1, meter[0], meter[1]]), &LIMITS).expect("a BMP");
-        assert_eq!(told.notes.density, Density::per_inch(inch.0, inch.1));
+        assert_eq!(told.metadata.density, Density::per_inch(inch.0, inch.1));
     }
     for meter in [[0, 0], [3780, 0], [-1, -1]] {
         let told = probe(&bmp([1, 1, meter[0], meter[1]]), &LIMITS).expect("a BMP");
-        assert_eq!(told.notes.density, None, "{meter:?}");
+        assert_eq!(told.metadata.density, None, "{meter:?}");
     }
     // The oldest header has no such numbers: where they would be are pixels.
     let old = *b"BM\x3a\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\x02\0\x04\0\x01\0\x18\0";
     let (told, picture) = read(&[&old[..], &[0x10, 0x27, 0, 0].repeat(8)].concat()).expect("a BMP");
-    assert_eq!((told.notes.density, picture.size()), (None, Size::new(2, 4)));
+    assert_eq!((told.metadata.density, picture.size()), (None, Size::new(2, 4)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod colors;
 mod delta_e;
 mod ends;
-mod notes;
+mod metadata;
 mod pictures;
 mod plans;
 mod sizes;

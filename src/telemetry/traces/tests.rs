@@ -8,16 +8,16 @@ use opentelemetry_sdk::trace::SpanData;
 use super::*;
 
 #[derive(Clone, Debug, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
+struct OutputMetadata(Arc<Mutex<Vec<SpanData>>>);
 
-impl opentelemetry_sdk::trace::SpanExporter for Kept {
+impl opentelemetry_sdk::trace::SpanExporter for OutputMetadata {
     async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
         self.0.lock().expect("no panic under it").extend(spans);
         Ok(())
     }
 }
 
-impl Kept {
+impl OutputMetadata {
     fn spans(&self) -> Vec<SpanData> {
         self.0.lock().expect("no panic under it").clone()
     }
@@ -30,8 +30,8 @@ impl Kept {
     }
 }
 
-fn traces(ratio: f64) -> (Traces, Kept) {
-    let kept = Kept::default();
+fn traces(ratio: f64) -> (Traces, OutputMetadata) {
+    let kept = OutputMetadata::default();
     let provider =
         SdkTracerProvider::builder().with_simple_exporter(kept.clone()).with_sampler(Sampler::new(ratio)).build();
     (Traces(Some(Arc::new(provider))), kept)

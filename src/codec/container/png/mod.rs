@@ -12,8 +12,8 @@ use crate::codec::Interrupt;
 use crate::codec::color::profile;
 use crate::codec::color::signals::{Signaled, Signals};
 use crate::codec::interrupt::SLICE;
-use crate::codec::notes::texts::Texts;
-use crate::codec::notes::{Density, Notes};
+use crate::codec::metadata::texts::Texts;
+use crate::codec::metadata::{Density, Metadata};
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
@@ -194,7 +194,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let mut told = Told::default();
     let mut orientation = None;
     let mut count = 1;
-    let (mut notes, mut texts) = (Notes::default(), Texts::default());
+    let (mut metadata, mut texts) = (Metadata::default(), Texts::default());
     for chunk in chunks {
         selection.takes(&chunk);
         match &chunk.kind {
@@ -202,14 +202,14 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
             b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => told.takes(&chunk),
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
                 orientation = Some(Orientation::from_exif(chunk.data()));
-                notes.add_exif(chunk.data());
+                metadata.add_exif(chunk.data());
             }
             b"pHYs" if !selection.pixels && chunk.is_intact() => {
-                notes.density = notes.density.or_else(|| Density::from_phys(chunk.data()));
-                notes.others |= Density::is_shape_in_phys(chunk.data());
+                metadata.density = metadata.density.or_else(|| Density::from_phys(chunk.data()));
+                metadata.others |= Density::is_shape_in_phys(chunk.data());
             }
-            b"tEXt" | b"zTXt" | b"iTXt" if chunk.is_intact() => texts.take(&mut notes, chunk.kind, chunk.data()),
-            b"tIME" => notes.others = true,
+            b"tEXt" | b"zTXt" | b"iTXt" if chunk.is_intact() => texts.take(&mut metadata, chunk.kind, chunk.data()),
+            b"tIME" => metadata.others = true,
             _ => {}
         }
     }
@@ -236,9 +236,9 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         orientation: orientation.unwrap_or_default(),
         icc,
         icc_made,
-        inks: false,
+        cmyk: false,
         warnings: told.warnings,
-        notes,
+        metadata,
         working_bytes: working,
         work,
         frames,

@@ -5,7 +5,7 @@ mod directory;
 use self::directory::{Directory, File, Numbers};
 use super::{Frames, Header, jpeg};
 use crate::codec::limits::{INPUT_SIDE, STREAM_PIXELS, TABLE_BYTE_PIXELS};
-use crate::codec::notes::Notes;
+use crate::codec::metadata::Metadata;
 use crate::codec::orientation::Orientation;
 use crate::codec::{CodecError, Loss};
 use crate::raster::{Channels, Depth};
@@ -444,9 +444,9 @@ pub fn header(bytes: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         orientation: page.orientation,
         icc: page.icc.map(<[u8]>::to_vec),
         icc_made: false,
-        inks: page.photometric == Photometric::Cmyk,
+        cmyk: page.photometric == Photometric::Cmyk,
         warnings: Vec::new(),
-        notes: Notes::of_tiff(bytes, page.directory.place()),
+        metadata: Metadata::of_tiff(bytes, page.directory.place()),
         working_bytes: page.working_bytes(),
         work: page.work(),
         frames,

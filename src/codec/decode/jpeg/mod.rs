@@ -1,13 +1,13 @@
 //! JPEG to samples, by zune-jpeg's strict mode.
 
-mod inks;
+mod cmyk_coding;
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{cmyk, damaged};
-use crate::codec::container::jpeg::{EOI, Scans, inks_of};
+use crate::codec::container::jpeg::{EOI, Scans, cmyk_coding_of};
 use crate::codec::interrupt::Source;
 use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::{Channels, Samples};
@@ -27,10 +27,10 @@ pub enum Colors {
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     // How many scans there may be, the probe bounds by the work that they are.
     let read = |colors| pixels(bytes, &[stored], colors, usize::MAX, interrupt);
-    if let Some(coding) = inks_of(bytes) {
+    if let Some(coding) = cmyk_coding_of(bytes) {
         let mut stored = read(Colors::AsStored)?;
-        inks::amounts(&mut stored, coding);
-        return Ok(Samples::U8(cmyk::to_rgb(&stored, probe.press.as_ref())));
+        cmyk_coding::amounts(&mut stored, coding);
+        return Ok(Samples::U8(cmyk::to_rgb(&stored, probe.cmyk_transform.as_ref())));
     }
     read(if probe.channels == Channels::Gray { Colors::Gray } else { Colors::Rgb }).map(Samples::U8)
 }

@@ -8,7 +8,7 @@ mod chunk;
 use std::io::Read;
 
 use super::{Sample, cmyk, damaged, unpremultiply};
-use crate::codec::color::Press;
+use crate::codec::color::CmykTransform;
 use crate::codec::container::tiff::{self, Extra, Page, Photometric};
 use crate::codec::{CodecError, Interrupt, Probe};
 use crate::raster::{Depth, Samples};
@@ -21,7 +21,7 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
     }
     Ok(match page.depth() {
         Depth::Eight => {
-            let mut samples = gather::<u8>(&page, probe.press.as_ref(), interrupt)?;
+            let mut samples = gather::<u8>(&page, probe.cmyk_transform.as_ref(), interrupt)?;
             finish(&page, &mut samples);
             Samples::U8(samples)
         }
@@ -62,7 +62,11 @@ impl Stored for u16 {
 }
 
 /// All chunks at their places. Inks have 8 bits.
-fn gather<T: Stored>(page: &Page, press: Option<&Press>, interrupt: &Interrupt) -> Result<Vec<T>, CodecError> {
+fn gather<T: Stored>(
+    page: &Page,
+    cmyk_transform: Option<&CmykTransform>,
+    interrupt: &Interrupt,
+) -> Result<Vec<T>, CodecError> {
     let channels = page.channels().count();
     let width = page.size.width as usize;
     let mut samples = vec![T::default(); page.size.pixels() as usize * channels];
@@ -104,8 +108,8 @@ fn gather<T: Stored>(page: &Page, press: Option<&Press>, interrupt: &Interrupt) 
                         sum(&mut values, page.samples_together());
                     }
                     if page.photometric == Photometric::Cmyk {
-                        let inks: Vec<u8> = values.iter().map(|ink| (*ink).into() as u8).collect();
-                        let levels = cmyk::to_rgb(&inks, press);
+                        let cmyk: Vec<u8> = values.iter().map(|ink| (*ink).into() as u8).collect();
+                        let levels = cmyk::to_rgb(&cmyk, cmyk_transform);
                         out.iter_mut().zip(levels).for_each(|(out, level)| *out = T::of(u32::from(level)));
                     } else {
                         place_samples(page, &values, plane, out);

@@ -12,7 +12,7 @@ use super::Target;
 use super::helpers::{Helpers, Queue};
 use super::rows::{Rows, big_endian};
 use super::sink::Sink;
-use crate::codec::notes::texts;
+use crate::codec::metadata::texts;
 use crate::raster::{Channels, Depth};
 use strip::{Adler, Packed, Strip, pack};
 
@@ -58,8 +58,8 @@ pub fn encode(target: &Target, mut rows: Rows, sink: &Sink, helpers: &dyn Helper
         error
     };
     let mut writer = Encoder::with_info(sink, info(target)).and_then(Encoder::write_header).map_err(refused)?;
-    let packet = target.notes.xmp.iter().map(|packet| (*b"iTXt", texts::xmp_chunk(packet).into()));
-    for (kind, text) in packet.chain(target.notes.texts.iter().cloned()) {
+    let packet = target.metadata.xmp.iter().map(|packet| (*b"iTXt", texts::xmp_chunk(packet).into()));
+    for (kind, text) in packet.chain(target.metadata.texts.iter().cloned()) {
         writer.write_chunk(ChunkType(kind), &text).map_err(refused)?;
     }
     let mut queue = Queue::new(helpers, TOGETHER, pack);
@@ -112,11 +112,11 @@ fn info(target: &Target) -> Info<'_> {
         Depth::Eight => BitDepth::Eight,
         Depth::Sixteen => BitDepth::Sixteen,
     };
-    info.pixel_dims = target.notes.density.map(|density| {
+    info.pixel_dims = target.metadata.density.map(|density| {
         let (xppu, yppu) = density.phys();
         PixelDimensions { xppu, yppu, unit: Unit::Meter }
     });
-    info.exif_metadata = target.notes.exif.as_deref().map(Cow::Borrowed);
+    info.exif_metadata = target.metadata.exif.as_deref().map(Cow::Borrowed);
     info.icc_profile = target.icc.as_deref().map(Cow::Borrowed);
     info
 }

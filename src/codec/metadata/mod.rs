@@ -1,4 +1,4 @@
-//! Notes: what a file says beside its pixels (Exif, XMP, IPTC, texts, density), and what of it an answer says again.
+//! Metadata: what a file says beside its pixels (Exif, XMP, IPTC, texts, density), and what of it an answer says again.
 //!
 //! By default that is what a picture should not lose and that betrays nobody: its density, whose it is and who made it.
 //! Places, serial numbers, thumbnails and makers' notes stay behind unless asked for. The ICC profile is no note: it is
@@ -36,7 +36,7 @@ const JPEG_XMP: usize = 65_533 - 29;
 
 /// What is wanted of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
-pub enum Wish {
+pub enum MetadataPolicy {
     /// Density, whose the picture is and who made it.
     #[default]
     Safe,
@@ -48,7 +48,7 @@ pub enum Wish {
 
 /// What becomes of the density.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
-pub enum DensityWish {
+pub enum DensityPolicy {
     /// As many times more pixels an inch as the picture has more: it stays as large on paper.
     #[default]
     Scale,
@@ -58,7 +58,7 @@ pub enum DensityWish {
 
 /// What a file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Notes {
+pub struct Metadata {
     /// An Exif block, without `Exif\0\0`.
     pub exif: Option<Arc<[u8]>>,
     /// An XMP packet.
@@ -79,7 +79,7 @@ pub struct Notes {
 
 /// What an answer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct OutputMetadata {
     /// An Exif block, without `Exif\0\0`; of one for a TIFF comes what can be taken out of it.
     pub exif: Option<Arc<[u8]>>,
     /// An XMP packet.
@@ -94,7 +94,7 @@ pub struct Kept {
     pub rights: Rights,
 }
 
-impl Notes {
+impl Metadata {
     /// Takes an Exif block, the first one.
     pub fn add_exif(&mut self, block: &[u8]) {
         let block = exif::bare(block);
@@ -108,27 +108,27 @@ impl Notes {
     /// What a page of a TIFF or BigTIFF says; `directory` is where its directory begins.
     pub fn of_tiff(file: &[u8], directory: usize) -> Self {
         let Some(block) = Block::of_page(file, directory) else { return Self::default() };
-        let mut notes = Self { density: block.density(), ..Self::default() };
+        let mut metadata = Self { density: block.density(), ..Self::default() };
         let text = |tag| block.text(tag).map(rights::utf8);
-        notes.rights.add(Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) });
+        metadata.rights.add(Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) });
         if let Some(datasets) = block.raw(tag::IPTC) {
-            notes.rights.add(Rights::from_iptc(datasets));
-            notes.others = true;
+            metadata.rights.add(Rights::from_iptc(datasets));
+            metadata.others = true;
         }
         if let Some(packet) = block.raw(tag::XMP) {
-            notes.add_xmp(packet);
+            metadata.add_xmp(packet);
         }
         if let Some(resources) = block.raw(tag::PHOTOSHOP).filter(|resources| resources.len() <= MAX_BYTES) {
-            notes.add_photoshop(&[rights::PHOTOSHOP, resources].concat());
+            metadata.add_photoshop(&[rights::PHOTOSHOP, resources].concat());
         }
         match Portable::of(block) {
             Some(taken) => {
-                notes.others |= taken.left;
-                notes.exif = taken.says_more().then(|| exif::gathered(taken, notes.density).into());
+                metadata.others |= taken.left;
+                metadata.exif = taken.says_more().then(|| exif::gathered(taken, metadata.density).into());
             }
-            None => notes.unreadable = true,
+            None => metadata.unreadable = true,
         }
-        notes
+        metadata
     }
 
     /// Takes an XMP packet, the first one.
@@ -168,7 +168,7 @@ impl Notes {
 
     /// Memory that they take.
     pub fn bytes(&self) -> u64 {
-        let single = [&self.exif, &self.xmp, &self.photoshop].into_iter().flatten().map(|note| note.len());
+        let single = [&self.exif, &self.xmp, &self.photoshop].into_iter().flatten().map(|block| block.len());
         let texts = self.texts.iter().map(|(_, text)| text.len() + TEXT_COST);
         single.chain(texts).sum::<usize>() as u64
     }
@@ -177,15 +177,15 @@ impl Notes {
     /// leaves anything unsaid.
     pub fn kept(
         &self,
-        wish: Wish,
-        density: DensityWish,
+        wish: MetadataPolicy,
+        density: DensityPolicy,
         format: OutputFormat,
         size: Size,
         growth: (f64, f64),
-    ) -> (Kept, bool) {
+    ) -> (OutputMetadata, bool) {
         let density = match density {
-            DensityWish::Scale => self.density.and_then(|density| density.times(growth.0, growth.1)),
-            DensityWish::Keep => self.density,
+            DensityPolicy::Scale => self.density.and_then(|density| density.times(growth.0, growth.1)),
+            DensityPolicy::Keep => self.density,
         };
         let (artist, copyright) = (self.rights.artist.as_deref(), self.rights.copyright.as_deref());
         // Where else than in Exif a density may stand: of a WebP nowhere, of a JPEG if it is of 16 bits.
@@ -201,20 +201,23 @@ impl Notes {
         let more_exif = || self.exif.as_deref().and_then(Block::new).is_some_and(Block::says_more);
         let rest = self.photoshop.is_some() || !self.texts.is_empty() || self.others;
         match wish {
-            Wish::None => (Kept::default(), more_exif() || rest || self.xmp.is_some() || says || density.is_some()),
-            Wish::Safe => {
-                let kept = Kept { exif: small(), density, rights: self.rights.clone(), ..Kept::default() };
+            MetadataPolicy::None => {
+                (OutputMetadata::default(), more_exif() || rest || self.xmp.is_some() || says || density.is_some())
+            }
+            MetadataPolicy::Safe => {
+                let kept =
+                    OutputMetadata { exif: small(), density, rights: self.rights.clone(), ..OutputMetadata::default() };
                 let lost = more_exif() || rest || self.xmp.is_some() || self.density.is_some() && density.is_none();
                 (kept, lost)
             }
-            Wish::All => {
+            MetadataPolicy::All => {
                 let (jpeg, tiff) = (format == OutputFormat::Jpeg, format == OutputFormat::Tiff);
-                let fits = |note: &Arc<[u8]>, most: usize| !jpeg || note.len() <= most;
+                let fits = |block: &Arc<[u8]>, most: usize| !jpeg || block.len() <= most;
                 let corrected = self.exif.as_deref().and_then(|block| exif::corrected(block, size, density));
                 let whole: Option<Arc<[u8]>> = corrected.map(Arc::from).filter(|block| fits(block, JPEG_EXIF));
                 let taken = |block: &Arc<[u8]>| Block::new(block).and_then(Portable::of);
                 let unmoved = tiff && whole.as_ref().is_some_and(|block| taken(block).is_none_or(|taken| taken.left));
-                let xmp = self.xmp.as_deref().map(rights::upright).map(Arc::from).filter(|note| fits(note, JPEG_XMP));
+                let xmp = self.xmp.as_deref().map(rights::upright).map(Arc::from).filter(|block| fits(block, JPEG_XMP));
                 let photoshop = self.photoshop.clone().filter(|block| jpeg && block.len() <= JPEG_PHOTOSHOP);
                 let texts = if format == OutputFormat::Png { self.texts.clone() } else { Vec::new() };
                 let lost = self.others
@@ -228,16 +231,16 @@ impl Notes {
                 let in_exif = exif.as_deref().and_then(Block::new).is_some_and(|block| block.density().is_some());
                 let density = density.filter(|density| has_place(*density) || in_exif);
                 let lost = lost || self.density.is_some() && density.is_none();
-                (Kept { exif, xmp, photoshop, texts, density, rights: self.rights.clone() }, lost)
+                (OutputMetadata { exif, xmp, photoshop, texts, density, rights: self.rights.clone() }, lost)
             }
         }
     }
 }
 
-impl Kept {
+impl OutputMetadata {
     /// Memory that they take.
     pub fn bytes(&self) -> u64 {
-        let single = [&self.exif, &self.xmp, &self.photoshop].into_iter().flatten().map(|note| note.len());
+        let single = [&self.exif, &self.xmp, &self.photoshop].into_iter().flatten().map(|block| block.len());
         let texts = self.texts.iter().map(|(_, text)| text.len() + TEXT_COST);
         single.chain(texts).sum::<usize>() as u64
     }
@@ -250,8 +253,8 @@ mod tests {
     #[test]
     fn a_jpeg_takes_the_photoshop_block_that_fits_in_a_segment() {
         let kept = |length| {
-            let notes = Notes { photoshop: Some(vec![0; length].into()), ..Notes::default() };
-            notes.kept(Wish::All, DensityWish::Keep, OutputFormat::Jpeg, Size::new(1, 1), (1.0, 1.0))
+            let metadata = Metadata { photoshop: Some(vec![0; length].into()), ..Metadata::default() };
+            metadata.kept(MetadataPolicy::All, DensityPolicy::Keep, OutputFormat::Jpeg, Size::new(1, 1), (1.0, 1.0))
         };
         let (most, more) = (kept(JPEG_PHOTOSHOP), kept(JPEG_PHOTOSHOP + 1));
         assert!(most.0.photoshop.is_some() && !most.1);
@@ -261,11 +264,11 @@ mod tests {
     #[test]
     fn a_density_is_written_or_told_as_left_out() {
         let kept = |dots, wish, format| {
-            let notes = Notes { density: Density::per_inch(dots, dots), ..Notes::default() };
-            notes.kept(wish, DensityWish::Scale, format, Size::new(8, 8), (8.0, 8.0))
+            let metadata = Metadata { density: Density::per_inch(dots, dots), ..Metadata::default() };
+            metadata.kept(wish, DensityPolicy::Scale, format, Size::new(8, 8), (8.0, 8.0))
         };
-        let in_exif = |kept: &Kept| kept.exif.as_deref().and_then(Block::new).and_then(Block::density);
-        for wish in [Wish::Safe, Wish::All] {
+        let in_exif = |kept: &OutputMetadata| kept.exif.as_deref().and_then(Block::new).and_then(Block::density);
+        for wish in [MetadataPolicy::Safe, MetadataPolicy::All] {
             // 65,535 is the most that JFIF can say, and goes into Exif no more than in a PNG.
             for (format, dots, exif) in [
                 (OutputFormat::Jpeg, 8000.0, false),
@@ -280,16 +283,17 @@ mod tests {
                 assert_eq!((kept.density, in_exif(&kept), lost), (scaled, scaled.filter(|_| exif), false), "{dots}");
             }
             let (kept, lost) = kept(200_000.0, wish, OutputFormat::Jpeg);
-            assert!(kept == Kept::default() && lost, "more than anybody believes");
+            assert!(kept == OutputMetadata::default() && lost, "more than anybody believes");
         }
     }
 
     #[test]
     fn a_density_that_a_whole_block_has_no_entry_for_is_told_as_left_out() {
         let exif = Some(exif::written(None, Some(b"Ada"), None).into());
-        let notes = Notes { exif, density: Density::per_inch(300.0, 300.0), ..Notes::default() };
+        let metadata = Metadata { exif, density: Density::per_inch(300.0, 300.0), ..Metadata::default() };
         for (format, lost) in [(OutputFormat::WebP, true), (OutputFormat::Jpeg, false)] {
-            let (kept, told) = notes.kept(Wish::All, DensityWish::Keep, format, Size::new(8, 8), (2.0, 2.0));
+            let (kept, told) =
+                metadata.kept(MetadataPolicy::All, DensityPolicy::Keep, format, Size::new(8, 8), (2.0, 2.0));
             assert_eq!((kept.density.is_none(), told), (lost, lost), "{format:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! A block that is kept, put right where it lies.
 
 use super::{Block, ENTRY, Entry, LONG, PIXEL_X, PIXEL_Y, RATIONAL, SHORT, bare, tag};
-use crate::codec::notes::Density;
+use crate::codec::metadata::Density;
 use crate::codec::orientation::Orientation;
 use crate::units::Size;
 

@@ -16,12 +16,12 @@ const TABLE_BYTES: u64 = 17 * 17 * 17 * 17 * 3 * 4;
 
 /// A profile of inks that is used.
 #[derive(Clone)]
-pub struct Press {
+pub struct CmykTransform {
     file: Arc<[u8]>,
-    way: Arc<dyn TransformExecutor<u8> + Send + Sync>,
+    transform: Arc<dyn TransformExecutor<u8> + Send + Sync>,
 }
 
-impl Press {
+impl CmykTransform {
     /// Reads and judges a profile.
     pub fn judge(file: &[u8]) -> Result<Self, Unfit> {
         if file.len() > MAX_BYTES {
@@ -36,18 +36,18 @@ impl Press {
         }
         // As for other profiles by tables (`super::tables`).
         let intents = [RenderingIntent::RelativeColorimetric, RenderingIntent::Perceptual];
-        let way = intents.into_iter().find_map(|rendering_intent| {
+        let transform = intents.into_iter().find_map(|rendering_intent| {
             let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
             profile.create_transform_8bit(Layout::Rgba, &ColorProfile::new_srgb(), Layout::Rgb, options).ok()
         });
-        Ok(Self { file: file.into(), way: way.ok_or(Unfit::Broken)? })
+        Ok(Self { file: file.into(), transform: transform.ok_or(Unfit::Broken)? })
     }
 
     /// Four inks a pixel, 255 for all of one, to sRGB.
-    pub fn to_rgb(&self, inks: &[u8]) -> Vec<u8> {
-        let mut rgb = vec![0; inks.len() / 4 * 3];
+    pub fn to_rgb(&self, cmyk: &[u8]) -> Vec<u8> {
+        let mut rgb = vec![0; cmyk.len() / 4 * 3];
         // It refuses slices of unlike or odd lengths, and these are neither.
-        let done = self.way.transform(&inks[..inks.len() / 4 * 4], &mut rgb);
+        let done = self.transform.transform(&cmyk[..cmyk.len() / 4 * 4], &mut rgb);
         debug_assert!(done.is_ok(), "{done:?}");
         rgb
     }
@@ -58,17 +58,17 @@ impl Press {
     }
 }
 
-impl fmt::Debug for Press {
+impl fmt::Debug for CmykTransform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Press({} bytes)", self.file.len())
+        write!(f, "CmykTransform({} bytes)", self.file.len())
     }
 }
 
-impl PartialEq for Press {
+impl PartialEq for CmykTransform {
     /// The bytes tell the rest.
     fn eq(&self, other: &Self) -> bool {
         self.file == other.file
     }
 }
 
-impl Eq for Press {}
+impl Eq for CmykTransform {}

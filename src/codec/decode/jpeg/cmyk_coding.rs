@@ -3,17 +3,17 @@
 //! Photoshop stores inks turned around, 0 for all of it, and everybody followed who writes Adobe's `APP14` segment.
 //! Without it viewers disagree, and the file is refused. YCCK is luma and chroma of the first three and black as it is.
 
-use crate::codec::container::jpeg::Inks;
+use crate::codec::container::jpeg::CmykCoding;
 
 /// Four stored components a pixel become amounts of ink, 255 for all of one, in place.
-pub fn amounts(stored: &mut [u8], coding: Inks) {
+pub fn amounts(stored: &mut [u8], coding: CmykCoding) {
     stored.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| *pixel = of(*pixel, coding));
 }
 
-fn of(stored: [u8; 4], coding: Inks) -> [u8; 4] {
+fn of(stored: [u8; 4], coding: CmykCoding) -> [u8; 4] {
     match coding {
-        Inks::Turned => stored.map(|ink| 255 - ink),
-        Inks::Ycck => {
+        CmykCoding::Inverted => stored.map(|ink| 255 - ink),
+        CmykCoding::Ycck => {
             let [luma, blue, red, black] = stored;
             let (luma, blue, red) = (f32::from(luma), f32::from(blue) - 128.0, f32::from(red) - 128.0);
             // T.871's red, green and blue are what is left of 255 by the turned inks: the inks themselves.
@@ -32,9 +32,9 @@ mod tests {
 
     #[test]
     fn inks_by_their_coding() {
-        assert_eq!(of([1, 2, 3, 4], Inks::Turned), [254, 253, 252, 251]);
-        assert_eq!(of([100, 128, 128, 55], Inks::Ycck), [100, 100, 100, 200]);
+        assert_eq!(of([1, 2, 3, 4], CmykCoding::Inverted), [254, 253, 252, 251]);
+        assert_eq!(of([100, 128, 128, 55], CmykCoding::Ycck), [100, 100, 100, 200]);
         // Pure red as JFIF has it: so much cyan.
-        assert_eq!(of([76, 85, 255, 255], Inks::Ycck), [254, 0, 0, 0]);
+        assert_eq!(of([76, 85, 255, 255], CmykCoding::Ycck), [254, 0, 0, 0]);
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use flate2::read::ZlibDecoder;
 
 use super::rights::{Rights, latin1};
-use super::{MAX_BYTES, Notes, TEXT_COST};
+use super::{MAX_BYTES, Metadata, TEXT_COST};
 
 /// The keyword under which XMP stands.
 const XMP: &[u8] = b"XML:com.adobe.xmp";
@@ -45,38 +45,38 @@ pub struct Texts {
 
 impl Texts {
     /// Takes a chunk into the notes.
-    pub fn take(&mut self, notes: &mut Notes, kind: [u8; 4], data: &[u8]) {
+    pub fn take(&mut self, metadata: &mut Metadata, kind: [u8; 4], data: &[u8]) {
         let keyword = &data[..memchr::memchr(0, data).unwrap_or(data.len())];
         // Of all others the text is not looked at.
         let Some(slot) = [XMP, b"Copyright", b"Author"].iter().position(|known| *known == keyword) else {
-            self.add(notes, kind, data);
+            self.add(metadata, kind, data);
             return;
         };
         if std::mem::replace(&mut self.read[slot], true) {
             if keyword != XMP {
-                self.add(notes, kind, data);
+                self.add(metadata, kind, data);
             }
             return;
         }
         match read(kind, data) {
-            Some((XMP, packet)) => notes.add_xmp(&packet),
+            Some((XMP, packet)) => metadata.add_xmp(&packet),
             Some((keyword, text)) => {
-                notes.rights.add(Rights::from_text(keyword, text));
-                self.add(notes, kind, data);
+                metadata.rights.add(Rights::from_text(keyword, text));
+                self.add(metadata, kind, data);
             }
-            None => notes.unreadable = true,
+            None => metadata.unreadable = true,
         }
     }
 
     /// Keeps a chunk as it is, until they are too many.
-    fn add(&mut self, notes: &mut Notes, kind: [u8; 4], data: &[u8]) {
+    fn add(&mut self, metadata: &mut Metadata, kind: [u8; 4], data: &[u8]) {
         if self.bytes <= MAX_BYTES {
             self.bytes += data.len() + TEXT_COST;
         }
         if self.bytes <= MAX_BYTES {
-            notes.texts.push((kind, data.into()));
+            metadata.texts.push((kind, data.into()));
         } else {
-            notes.unreadable = true;
+            metadata.unreadable = true;
         }
     }
 }
@@ -92,10 +92,10 @@ mod tests {
     use super::*;
     use crate::codec::tests::png_maker::deflate;
 
-    fn taken(kind: [u8; 4], data: &[u8]) -> Notes {
-        let mut notes = Notes::default();
-        Texts::default().take(&mut notes, kind, data);
-        notes
+    fn taken(kind: [u8; 4], data: &[u8]) -> Metadata {
+        let mut metadata = Metadata::default();
+        Texts::default().take(&mut metadata, kind, data);
+        metadata
     }
 
     #[test]
@@ -107,9 +107,9 @@ mod tests {
             (*b"iTXt", [&b"Copyright\0\0\0en\0\0"[..], "© Ada".as_bytes()].concat()),
             (*b"iTXt", [&b"Copyright\0\x01\0\0translated\0"[..], &deflate("© Ada".as_bytes())].concat()),
         ] {
-            let notes = taken(kind, &data);
-            assert_eq!(notes.rights.copyright.as_deref(), Some("© Ada".as_bytes()), "{kind:?}");
-            assert_eq!(notes.texts.len(), 1);
+            let metadata = taken(kind, &data);
+            assert_eq!(metadata.rights.copyright.as_deref(), Some("© Ada".as_bytes()), "{kind:?}");
+            assert_eq!(metadata.texts.len(), 1);
         }
         assert_eq!(taken(*b"tEXt", b"Author\0Ada").rights.artist.as_deref(), Some(&b"Ada"[..]));
     }
@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn a_text_that_inflates_without_end_is_left() {
         let bomb = [&b"Copyright\0\0"[..], &deflate(&vec![b'a'; MAX_BYTES + 1])].concat();
-        let notes = taken(*b"zTXt", &bomb);
-        assert!(notes.unreadable && notes.rights.is_empty());
+        let metadata = taken(*b"zTXt", &bomb);
+        assert!(metadata.unreadable && metadata.rights.is_empty());
         let long = [&b"Comment\0"[..], &vec![b'a'; MAX_BYTES]].concat();
         assert!(taken(*b"tEXt", &long).unreadable);
         for broken in [&b"Copyright"[..], b"Copyright\0\x09", b"XML:com.adobe.xmp\0\0\0no end"] {
@@ -133,30 +133,30 @@ mod tests {
 
     #[test]
     fn empty_texts_are_counted_and_the_rest_is_left() {
-        let (mut texts, mut notes) = (Texts::default(), Notes::default());
+        let (mut texts, mut metadata) = (Texts::default(), Metadata::default());
         let most = MAX_BYTES / TEXT_COST;
         for _ in 0..most {
-            texts.take(&mut notes, *b"tEXt", b"");
+            texts.take(&mut metadata, *b"tEXt", b"");
         }
-        assert!(notes.texts.len() == most && !notes.unreadable && notes.bytes() == MAX_BYTES as u64);
-        texts.take(&mut notes, *b"tEXt", b"");
-        texts.take(&mut notes, *b"tEXt", b"Copyright\0Ada");
-        assert!(notes.texts.len() == most && notes.unreadable);
-        assert_eq!(notes.rights.copyright.as_deref(), Some(&b"Ada"[..]), "one of them is worth a look even then");
+        assert!(metadata.texts.len() == most && !metadata.unreadable && metadata.bytes() == MAX_BYTES as u64);
+        texts.take(&mut metadata, *b"tEXt", b"");
+        texts.take(&mut metadata, *b"tEXt", b"Copyright\0Ada");
+        assert!(metadata.texts.len() == most && metadata.unreadable);
+        assert_eq!(metadata.rights.copyright.as_deref(), Some(&b"Ada"[..]), "one of them is worth a look even then");
     }
 
     #[test]
     fn of_each_keyword_one_is_read_and_no_more() {
-        let (mut texts, mut notes) = (Texts::default(), Notes::default());
+        let (mut texts, mut metadata) = (Texts::default(), Metadata::default());
         for (kind, data) in [
             (*b"tEXt", &b"Copyright\0"[..]),
             (*b"tEXt", b"Copyright\0Ada"),
             (*b"iTXt", b"XML:com.adobe.xmp\0\x09"),
             (*b"iTXt", &xmp_chunk(b"<x/>")),
         ] {
-            texts.take(&mut notes, kind, data);
+            texts.take(&mut metadata, kind, data);
         }
-        assert!(notes.rights.is_empty() && notes.xmp.is_none() && notes.unreadable);
-        assert_eq!(notes.texts.len(), 2, "what was not read is kept as it is");
+        assert!(metadata.rights.is_empty() && metadata.xmp.is_none() && metadata.unreadable);
+        assert_eq!(metadata.texts.len(), 2, "what was not read is kept as it is");
     }
 }

@@ -5,7 +5,7 @@ use exif::{In, Tag};
 use super::*;
 use crate::codec::Warning;
 use crate::codec::orientation::Orientation;
-use crate::pipeline::fidelity::{Conversion, DensityWish, Metadata};
+use crate::pipeline::fidelity::{Conversion, DensityPolicy, MetadataPolicy};
 
 /// Stored on its side, 300 x 150 pixels per inch as stored: upright it is 32 x 16 pixels, 150 x 300 per inch.
 const FILES: [&[u8]; 3] = [
@@ -24,7 +24,7 @@ async fn answered(sent: &'static [u8], format: OutputFormat, fidelity: Fidelity)
     (file(answer).await.expect("whole"), plan)
 }
 
-fn wish(metadata: Metadata, density: DensityWish) -> Fidelity {
+fn wish(metadata: MetadataPolicy, density: DensityPolicy) -> Fidelity {
     Fidelity { metadata, density, ..Fidelity::default() }
 }
 
@@ -96,7 +96,7 @@ async fn by_default_density_and_rights_stay_and_places_and_makers_notes_go() {
 async fn asked_for_all_of_it_all_of_it_stays_and_tells_of_the_answer() {
     for sent in FILES {
         for format in FORMATS {
-            let (file, plan) = answered(sent, format, wish(Metadata::All, DensityWish::Scale)).await;
+            let (file, plan) = answered(sent, format, wish(MetadataPolicy::All, DensityPolicy::Scale)).await;
             let exif = exif_of(&file).expect("Exif");
             assert!(exif.get_field(Tag::GPSLatitude, In::PRIMARY).is_some(), "{format:?}");
             assert!(exif.get_field(Tag::MakerNote, In::PRIMARY).is_some());
@@ -122,7 +122,7 @@ async fn asked_for_all_of_it_all_of_it_stays_and_tells_of_the_answer() {
 async fn asked_for_none_of_it_only_pixels_come() {
     for sent in FILES {
         for format in FORMATS {
-            let (file, plan) = answered(sent, format, wish(Metadata::None, DensityWish::Scale)).await;
+            let (file, plan) = answered(sent, format, wish(MetadataPolicy::None, DensityPolicy::Scale)).await;
             assert!(exif_of(&file).is_none() && density(&file, format).is_none(), "{format:?}");
             assert!(!says(&file, b"2026") && !says(&file, b"rdf:RDF"));
             assert_eq!(plan.conversions, [Conversion::OrientationApplied, Conversion::MetadataDropped]);
@@ -133,7 +133,7 @@ async fn asked_for_none_of_it_only_pixels_come() {
 #[tokio::test(flavor = "multi_thread")]
 async fn density_stays_if_asked_for() {
     for format in FORMATS {
-        let (file, plan) = answered(FILES[0], format, wish(Metadata::Safe, DensityWish::Keep)).await;
+        let (file, plan) = answered(FILES[0], format, wish(MetadataPolicy::Safe, DensityPolicy::Keep)).await;
         assert_eq!(density(&file, format), Some((150, 300)), "{format:?}: turned, but not scaled");
         assert!(!plan.conversions.contains(&Conversion::DensityScaled));
     }
@@ -156,8 +156,9 @@ async fn a_broken_note_fails_no_picture_and_is_told() {
     let at = broken.windows(6).position(|bytes| bytes == b"Exif\0\0").expect("it is there") + 6;
     broken[at..at + 4].copy_from_slice(b"oops");
     let sent: &'static [u8] = broken.leak();
-    for (metadata, warned) in [(Metadata::Safe, true), (Metadata::All, true), (Metadata::None, false)] {
-        let (file, plan) = answered(sent, OutputFormat::Jpeg, wish(metadata, DensityWish::Scale)).await;
+    for (metadata, warned) in [(MetadataPolicy::Safe, true), (MetadataPolicy::All, true), (MetadataPolicy::None, false)]
+    {
+        let (file, plan) = answered(sent, OutputFormat::Jpeg, wish(metadata, DensityPolicy::Scale)).await;
         assert_eq!(plan.warnings.contains(&Warning::MetadataUnreadable), warned);
         assert_eq!(decoded(&file).size(), Size::new(32, 64), "as stored: nothing says that it lies on its side");
     }
@@ -170,11 +171,14 @@ async fn notes_are_counted_in_memory() {
     let chunk = crate::codec::tests::png_maker::chunk(*b"tEXt", &[&b"Comment\0"[..], &text].concat());
     let with = [&plain[..33], &chunk, &plain[33..]].concat();
     let held = async |sent: Vec<u8>, metadata| {
-        let options = Options { fidelity: wish(metadata, DensityWish::Scale), ..options(OutputFormat::Png) };
+        let options = Options { fidelity: wish(metadata, DensityPolicy::Scale), ..options(OutputFormat::Png) };
         pipeline.plan(sent.into(), &options).await.expect("a good picture").bytes
     };
-    let (safe, all, none) =
-        (held(with.clone(), Metadata::Safe), held(with, Metadata::All), held(plain.to_vec(), Metadata::Safe));
+    let (safe, all, none) = (
+        held(with.clone(), MetadataPolicy::Safe),
+        held(with, MetadataPolicy::All),
+        held(plain.to_vec(), MetadataPolicy::Safe),
+    );
     let (safe, all, none) = (safe.await, all.await, none.await);
     // The upload and what was read of it; then what an encoder makes of it besides.
     assert!(safe - none >= 1_000_000 && all - safe >= 1_000_000, "{none} {safe} {all}");
@@ -183,8 +187,8 @@ async fn notes_are_counted_in_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tiff_says_it_in_its_own_directory_and_is_read_there() {
     for sent in FILES {
-        for (metadata, xmp) in [(Metadata::Safe, false), (Metadata::All, true)] {
-            let (tiff, plan) = answered(sent, TIFF, wish(metadata, DensityWish::Scale)).await;
+        for (metadata, xmp) in [(MetadataPolicy::Safe, false), (MetadataPolicy::All, true)] {
+            let (tiff, plan) = answered(sent, TIFF, wish(metadata, DensityPolicy::Scale)).await;
             let read = exif::Reader::new().read_raw(tiff.clone()).expect("a TIFF is a block");
             assert_eq!(field(&read, Tag::XResolution).as_deref(), Some("300"));
             assert_eq!(field(&read, Tag::YResolution).as_deref(), Some("600"));
@@ -199,7 +203,7 @@ async fn a_tiff_says_it_in_its_own_directory_and_is_read_there() {
             assert_eq!(field(&read, Tag::PixelXDimension).as_deref(), xmp.then_some("64"));
             // And back into a PNG: nothing is lost on the way through.
             let sent: &'static [u8] = tiff.leak();
-            let (png, _) = answered(sent, OutputFormat::Png, wish(metadata, DensityWish::Keep)).await;
+            let (png, _) = answered(sent, OutputFormat::Png, wish(metadata, DensityPolicy::Keep)).await;
             assert_eq!(density(&png, OutputFormat::Png), Some((300, 600)));
             let exif = exif_of(&png).expect("rights");
             assert_eq!(field(&exif, Tag::Artist).as_deref(), Some("\"Ada\""));
@@ -248,7 +252,7 @@ fn tiff_with_notes() -> Vec<u8> {
 async fn what_a_tiff_says_comes_back_in_every_format_if_asked_for() {
     let sent: &'static [u8] = tiff_with_notes().leak();
     for format in [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::WebP, TIFF] {
-        let (file, plan) = answered(sent, format, wish(Metadata::All, DensityWish::Scale)).await;
+        let (file, plan) = answered(sent, format, wish(MetadataPolicy::All, DensityPolicy::Scale)).await;
         let exif = exif_of(&file).expect("Exif");
         for (tag, expected) in [
             (Tag::ImageDescription, "\"a house\""),
@@ -263,8 +267,8 @@ async fn what_a_tiff_says_comes_back_in_every_format_if_asked_for() {
         let turned = field(&exif, Tag::Orientation);
         assert!(turned.is_none_or(|turned| turned.starts_with("row 0 at top")), "{format:?}");
         assert!(!plan.conversions.contains(&Conversion::MetadataDropped), "{format:?}: {:?}", plan.conversions);
-        for metadata in [Metadata::Safe, Metadata::None] {
-            let (file, plan) = answered(sent, format, wish(metadata, DensityWish::Scale)).await;
+        for metadata in [MetadataPolicy::Safe, MetadataPolicy::None] {
+            let (file, plan) = answered(sent, format, wish(metadata, DensityPolicy::Scale)).await;
             assert!(!says(&file, b"Machine") && plan.conversions.contains(&Conversion::MetadataDropped), "{format:?}");
         }
     }
