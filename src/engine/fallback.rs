@@ -24,59 +24,60 @@ pub(crate) fn first_that_opens<C, T, E>(
 mod tests {
     use super::*;
 
-    /// A walk over names.
-    struct Tried<'a> {
+    /// A search over names.
+    struct Search<'a> {
         found: Result<&'a str, Vec<(&'a str, String)>>,
         tried: Vec<&'a str>,
         /// Of those that were passed.
-        told: Vec<String>,
+        reported: Vec<String>,
     }
 
-    /// Walks over names of which only `there` opens.
-    fn try_all<'a>(names: &[&'a str], there: &str) -> Tried<'a> {
-        let (mut tried, mut told) = (Vec::new(), Vec::new());
+    /// Searches names of which only `there` opens.
+    fn search<'a>(names: &[&'a str], there: &str) -> Search<'a> {
+        let (mut tried, mut reported) = (Vec::new(), Vec::new());
         let open = |name: &&'a str| {
             tried.push(*name);
             if *name == there { Ok(format!("{name} is open")) } else { Err(format!("{name} is dead")) }
         };
-        let on_failure = |name: &&str, error: &String, next: &&str| told.push(format!("{name}: {error}, so {next}"));
+        let on_failure =
+            |name: &&str, error: &String, next: &&str| reported.push(format!("{name}: {error}, so {next}"));
         let found = first_that_opens(names.iter().copied(), open, on_failure).map(|(name, opened)| {
             assert_eq!(opened, format!("{name} is open"));
             name
         });
-        Tried { found, tried, told }
+        Search { found, tried, reported }
     }
 
     #[test]
     fn the_first_that_opens_is_the_last_tried() {
-        let Tried { found, tried, told } = try_all(&["cuda", "openvino", "cpu"], "cuda");
+        let Search { found, tried, reported } = search(&["cuda", "openvino", "cpu"], "cuda");
         assert_eq!((found, tried), (Ok("cuda"), vec!["cuda"]));
-        assert!(told.is_empty(), "{told:?}");
+        assert!(reported.is_empty(), "{reported:?}");
     }
 
     #[test]
     fn behind_one_that_fails_the_next_serves_and_the_reason_is_told() {
-        let Tried { found, tried, told } = try_all(&["cuda", "openvino", "cpu"], "openvino");
+        let Search { found, tried, reported } = search(&["cuda", "openvino", "cpu"], "openvino");
         assert_eq!((found, tried), (Ok("openvino"), vec!["cuda", "openvino"]));
-        assert_eq!(told, ["cuda: cuda is dead, so openvino"]);
-        let Tried { found, told, .. } = try_all(&["cuda", "openvino", "cpu"], "cpu");
+        assert_eq!(reported, ["cuda: cuda is dead, so openvino"]);
+        let Search { found, reported, .. } = search(&["cuda", "openvino", "cpu"], "cpu");
         assert_eq!(found, Ok("cpu"));
-        assert_eq!(told, ["cuda: cuda is dead, so openvino", "openvino: openvino is dead, so cpu"]);
+        assert_eq!(reported, ["cuda: cuda is dead, so openvino", "openvino: openvino is dead, so cpu"]);
     }
 
     #[test]
     fn where_none_opens_every_reason_comes_back() {
-        let Tried { found, told, .. } = try_all(&["cuda", "openvino"], "nothing");
+        let Search { found, reported, .. } = search(&["cuda", "openvino"], "nothing");
         let reasons = [("cuda", "cuda is dead".to_owned()), ("openvino", "openvino is dead".to_owned())];
         assert_eq!(found, Err(reasons.to_vec()));
-        assert_eq!(told.len(), 1, "nothing is tried after the last");
-        assert_eq!(try_all(&[], "cuda").found, Err(Vec::new()));
+        assert_eq!(reported.len(), 1, "nothing is tried after the last");
+        assert_eq!(search(&[], "cuda").found, Err(Vec::new()));
     }
 
     #[test]
     fn what_is_alone_has_no_second_try() {
-        let Tried { found, tried, told } = try_all(&["cuda"], "cpu");
+        let Search { found, tried, reported } = search(&["cuda"], "cpu");
         assert_eq!((found, tried), (Err(vec![("cuda", "cuda is dead".to_owned())]), vec!["cuda"]));
-        assert!(told.is_empty(), "{told:?}");
+        assert!(reported.is_empty(), "{reported:?}");
     }
 }

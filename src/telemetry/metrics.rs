@@ -185,7 +185,7 @@ impl Metrics {
             )),
             panics: new.counter(
                 "upscaler_panics_total",
-                "Panics caught, by room: http, pipeline, engine; any is a defect to report.",
+                "Panics caught, by component: http, pipeline, engine; any is a defect to report.",
                 &["component"],
             ),
             log_lines_dropped: new.add(IntCounter::new(
@@ -205,8 +205,8 @@ impl Metrics {
         new.declare(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
         metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         // From the start at 0, or the first of them would be no increase.
-        for room in ["http", "pipeline", "engine"] {
-            let _ = metrics.panics.with_label_values(&[room]);
+        for component in ["http", "pipeline", "engine"] {
+            let _ = metrics.panics.with_label_values(&[component]);
         }
         (metrics, new.described)
     }
@@ -296,7 +296,7 @@ mod tests {
             text.contains(r#"upscaler_stage_duration_seconds_bucket{model="san",stage="decode",le="0.0025"} 1"#),
             "{text}"
         );
-        assert!(text.contains(r#"upscaler_panics_total{room="pipeline"} 0"#), "{text}");
+        assert!(text.contains(r#"upscaler_panics_total{component="pipeline"} 0"#), "{text}");
         assert!(text.contains(concat!(r#"upscaler_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#)));
         #[cfg(target_os = "linux")]
         assert!(text.contains("process_resident_memory_bytes "), "{text}");
