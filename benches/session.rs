@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use san_upscaler::config::{Precision, Provider};
 use san_upscaler::engine::TileEngine;
+use san_upscaler::engine::backend::{Precision, Provider};
 use san_upscaler::engine::bench::bare_rate;
 use san_upscaler::engine::start::{Wanted, open};
 use san_upscaler::registry::{Kind, Registry};

@@ -11,6 +11,7 @@ pub mod pipeline;
 pub mod quality;
 pub mod raster;
 pub mod registry;
+pub mod resample;
 pub mod scheduler;
 pub mod telemetry;
 pub mod tiling;

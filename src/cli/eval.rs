@@ -20,7 +20,7 @@ use serde::Serialize;
 use self::degrade::Degradation;
 use self::sets::{Image, Set};
 use self::whole::Whole;
-use super::{Failure, probe, start};
+use super::{Failure, library, start};
 use crate::codec::{InputFormat, Loss, OutputFormat};
 use crate::config::{EngineArgs, EngineSettings, Machine};
 use crate::engine::Execution;
@@ -186,7 +186,7 @@ impl Maker {
             let registry = Registry::load(&settings.models, &settings.only).map_err(start::StartError::from)?;
             let selection = selected(&registry)?;
             let network = registry.find(&selection.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
-            let settings = EngineSettings { runtime: probe::library(&settings, &registry), ..settings.clone() };
+            let settings = EngineSettings { runtime: library::chosen(&settings, &registry), ..settings.clone() };
             let engine = Whole::open(network, &settings).map_err(start::StartError::from)?;
             return Ok(Self::Whole { engine, ensemble: args.ensemble, selection });
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 
 use super::start::StartError;
-use super::{Failure, probe, start};
+use super::{Failure, library, start};
 use crate::config::{EngineArgs, Machine};
 use crate::engine::TileEngine;
 use crate::engine::bicubic::Bicubic;
@@ -28,7 +28,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut settings = args.engine.settings(&Machine::here())?;
     let registry = Registry::load(&settings.models, &settings.only).map_err(StartError::from)?;
-    settings.runtime = probe::library(&settings, &registry);
+    settings.runtime = library::chosen(&settings, &registry);
     let executions = match crate::engine::start::build_worker(&registry, &settings) {
         Ok(engines) => start::executions(&registry, &engines),
         Err(error) => {

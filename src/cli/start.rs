@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
-use super::probe;
+use super::library;
 use crate::config::EngineSettings;
 use crate::engine::batch_sizer::BatchSizer;
 use crate::engine::{self, EngineSet, Execution};
@@ -15,6 +15,7 @@ use crate::pipeline::selection::candidates;
 use crate::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
 use crate::scheduler::{BatchClass, Scheduler};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Batches;
 
 /// Why nothing can be enlarged here.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
     let begun = Instant::now();
     let registry = Arc::new(Registry::load(&settings.models, &settings.only)?);
     check_model(settings, &registry)?;
-    let settings = &EngineSettings { runtime: probe::library(settings, &registry), ..settings.clone() };
+    let settings = &EngineSettings { runtime: library::chosen(settings, &registry), ..settings.clone() };
 
     let Warm { workers, rates } = warm(&registry, settings)?;
     let executions = same_executions(&registry, &workers)?;
@@ -76,7 +77,13 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
         metrics.model_info.with_label_values(&labels).set(1);
     }
 
-    let scheduler = Scheduler::start(settings.scheduler.clone(), workers, &registry, &metrics)?;
+    let scheduler = Scheduler::start(
+        settings.scheduler.clone(),
+        workers,
+        &registry,
+        metrics.scheduler(),
+        Arc::new(Batches::default()),
+    )?;
     for (class, seconds_per_tile) in rates {
         scheduler.seed_rate(class, seconds_per_tile);
     }

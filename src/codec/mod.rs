@@ -16,6 +16,7 @@ mod remark;
 mod sniff;
 
 use serde::Serialize;
+use strum::{Display, EnumString, VariantNames};
 
 pub use interrupt::Interrupt;
 pub use limits::InputLimits;
@@ -59,7 +60,8 @@ impl InputFormat {
 }
 
 /// File formats that can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, EnumString, VariantNames, Display)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum OutputFormat {
     /// Portable Network Graphics, lossless, streamed.
@@ -67,7 +69,6 @@ pub enum OutputFormat {
     /// Baseline JPEG 4:4:4, streamed; has no alpha.
     Jpeg,
     /// Lossless WebP, at most 16383 pixels a side, held whole in memory until encoded.
-    #[value(name = "webp")]
     WebP,
     /// TIFF, not packed, so that it can be streamed; BigTIFF from 4 GiB on.
     Tiff,
@@ -143,4 +144,6 @@ pub enum CodecError {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
-//! The EXIF orientation (EXIF 2.32, tag 0x0112): read from a TIFF block, applied to pixels once.
+//! The EXIF orientation (EXIF 2.32, tag 0x0112), applied to pixels once.
 
-use crate::codec::metadata::exif::Block;
 use crate::raster::{Raster, Samples};
 use crate::units::Size;
 
@@ -27,12 +26,6 @@ pub enum Orientation {
 }
 
 impl Orientation {
-    /// Reads it from an EXIF block, with or without the `Exif\0\0` before it. Upright where there is none, or none
-    /// that makes sense: a broken note about a picture is no reason to refuse the picture.
-    pub fn from_exif(block: &[u8]) -> Self {
-        Block::new(block).and_then(Block::orientation).unwrap_or_default()
-    }
-
     /// By the number that EXIF and TIFF give it.
     pub fn from_number(number: u64) -> Option<Self> {
         Some(match number {
@@ -129,23 +122,9 @@ impl Orientation {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use crate::raster::Channels;
-
-    /// A TIFF block that says nothing but an orientation.
-    pub fn exif(number: u16, big: bool) -> Vec<u8> {
-        let short = |v: u16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
-        let long = |v: u32| if big { v.to_be_bytes() } else { v.to_le_bytes() };
-        let mut block = if big { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };
-        block.extend(long(8));
-        block.extend(short(1));
-        block.extend([short(0x0112), short(3)].concat());
-        block.extend(long(1));
-        block.extend([short(number), short(0)].concat());
-        block.extend(long(0));
-        block
-    }
 
     const ALL: [Orientation; 8] = [
         Orientation::Upright,
@@ -157,31 +136,6 @@ pub(crate) mod tests {
         Orientation::Transverse,
         Orientation::Rotate270,
     ];
-
-    #[test]
-    fn read_in_both_byte_orders_with_and_without_prefix() {
-        for (i, expected) in ALL.into_iter().enumerate() {
-            for big in [false, true] {
-                let block = exif(i as u16 + 1, big);
-                assert_eq!(Orientation::from_exif(&block), expected);
-                assert_eq!(Orientation::from_exif(&[b"Exif\0\0", &block[..]].concat()), expected);
-            }
-        }
-    }
-
-    #[test]
-    fn nonsense_is_upright() {
-        for number in [0, 9, 0x600] {
-            assert_eq!(Orientation::from_exif(&exif(number, true)), Orientation::Upright);
-        }
-        let block = exif(6, false);
-        for end in 0..20 {
-            assert_eq!(Orientation::from_exif(&block[..end]), Orientation::Upright, "cut at {end}");
-        }
-        let mut far = block;
-        far[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert_eq!(Orientation::from_exif(&far), Orientation::Upright);
-    }
 
     /// Two rows of three pixels; what each orientation makes of them, by the pictures in the EXIF standard.
     #[test]

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use crate::config::{EngineSettings, Precision, Provider};
-use crate::engine::backend::{self, Backend, Device, Hardware, Unavailable};
+use crate::engine::backend::{self, Backend, Device, Hardware, Precision, Provider, Unavailable};
 use crate::engine::batch_sizer::BatchSizer;
 use crate::engine::bicubic::Bicubic;
 use crate::engine::fallback::first_that_opens;
@@ -80,18 +79,6 @@ impl Wanted<'_> {
             return Ok(());
         }
         Err(EngineError::Unopened(format!("{provider} computes in {detected} on this machine, not in {hoped}")))
-    }
-}
-
-impl<'a> From<&'a EngineSettings> for Wanted<'a> {
-    fn from(settings: &'a EngineSettings) -> Self {
-        Self {
-            provider: settings.provider,
-            precision: settings.precision,
-            runtime: settings.runtime.as_deref(),
-            threads: settings.threads,
-            gpu_memory: settings.gpu_memory,
-        }
     }
 }
 

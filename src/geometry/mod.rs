@@ -3,7 +3,7 @@
 //!
 //! A request names a [`Factor`] or sides ([`Resize`]); with the size of the upload that is a [`View`]: the exact size
 //! of the answer, each side rounded once, and the part of the upload that it shows. [`passes`] are the networks that
-//! reach it; what they make beyond it is taken back by one antialiased reduction (`tiling::reduce`).
+//! reach it; what they make beyond it is taken back by one antialiased reduction (`resample::reduce`).
 
 mod factor;
 pub mod passes;
@@ -14,8 +14,11 @@ pub use view::{GeometryError, Side, View, Window};
 
 use std::fmt;
 
+use strum::{Display, EnumString, VariantNames};
+
 /// How a picture is fitted into a box of width and height.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, EnumString, VariantNames, Display)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// As large as the box holds; one side may stay shorter.
@@ -25,16 +28,6 @@ pub enum Fit {
     Cover,
     /// The box exactly; the picture is stretched.
     Fill,
-}
-
-impl fmt::Display for Fit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Inside => "inside",
-            Self::Cover => "cover",
-            Self::Fill => "fill",
-        })
-    }
 }
 
 /// What size is asked for. Sides are those of the picture as it is seen: upright, by its EXIF orientation.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{Fit, Resize};
-use crate::tiling::reduce::Line;
+use crate::resample::reduce::Line;
 use crate::units::{Scale, Size};
 
 /// Pixels of the upload that are kept on each side of what a cut shows, so that networks see beyond it.

@@ -133,7 +133,7 @@ pub fn options(
         false
     });
     let format = query.get("format").map(|text| {
-        <OutputFormat as clap::ValueEnum>::from_str(text, false).unwrap_or_else(|_| {
+        text.parse().unwrap_or_else(|_| {
             errors.add("format", text, "png, jpeg, webp or tiff");
             OutputFormat::Png
         })

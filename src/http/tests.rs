@@ -40,7 +40,8 @@ fn app(flags: &[&str]) -> App {
     let limits = settings.engine.scheduler.clone();
     let pipeline = Pipeline {
         executions: vec![execution; registry.networks().len()],
-        scheduler: Scheduler::start(limits, vec![engines], &registry, &metrics).expect("a thread"),
+        scheduler: Scheduler::start(limits, vec![engines], &registry, metrics.scheduler(), Arc::new(()))
+            .expect("a thread"),
         registry,
         limits: settings.engine.input,
         metrics: Arc::clone(&metrics),

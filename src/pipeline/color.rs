@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use crate::codec::color::{Shaper, ToSrgb};
-use crate::engine::bicubic::{Kernel, RADIUS};
 use crate::raster::Raster;
+use crate::resample::bicubic::{Kernel, RADIUS};
 use crate::tiling::{Band, extract};
 
 /// How colors go.

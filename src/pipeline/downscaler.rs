@@ -6,8 +6,8 @@
 
 use super::alpha::Alpha;
 use crate::raster::Channels;
+use crate::resample::reduce::{self, Line, Reducer};
 use crate::tiling::blend::BAND_BYTES;
-use crate::tiling::reduce::{self, Line, Reducer};
 
 /// Below this level of alpha a pixel is clear in 8 bits.
 const CLEAR: f32 = 0.5;

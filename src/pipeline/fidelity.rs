@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+use strum::{Display, EnumString, VariantNames};
 
 use super::color::ColorTransform;
 use crate::codec::color::{Space, signals};
@@ -17,7 +18,8 @@ use crate::raster::{Channels, Depth};
 pub use crate::codec::metadata::{DensityPolicy, MetadataPolicy};
 
 /// Which colors the numbers of the answer are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumString, VariantNames, Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Icc {
     /// Those of the upload's own profile, which stays in the file.
     #[default]
@@ -27,7 +29,8 @@ pub enum Icc {
 }
 
 /// What becomes of transparency where the format has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumString, VariantNames, Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Transparency {
     /// It stays.
     #[default]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::alpha::Alpha;
 use super::downscaler::Downscaler;
 use super::fidelity::{Background, OutputPlan};
-use crate::engine::bicubic::Kernel;
 use crate::raster::{Channels, Depth, Raster, Samples};
+use crate::resample::bicubic::Kernel;
 use crate::tiling::Band;
 use crate::units::Size;
 

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::color::ColorTransform;
-use crate::engine::bicubic::{Kernel, RADIUS};
 use crate::raster::Raster;
+use crate::resample::bicubic::{Kernel, RADIUS};
 use crate::tiling::{Band, extract};
 use crate::units::{Scale, Size};
 
@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
     use crate::raster::{Channels, Samples};
-    use crate::tiling::extract::mirror;
+    use crate::resample::mirror;
 
     /// What no picture holds.
     const NETWORK: f32 = -7.0;

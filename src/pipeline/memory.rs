@@ -7,8 +7,8 @@ use super::{alpha, body, sequence};
 use crate::codec::Probe;
 use crate::codec::encode::Target;
 use crate::geometry::View;
+use crate::resample::reduce::Line;
 use crate::tiling::blend::BAND_BYTES;
-use crate::tiling::reduce::Line;
 use crate::units::Size;
 
 /// Rows leave in bands of at most 1 MiB of levels, or of one row.

@@ -67,7 +67,7 @@ impl PassSpec {
     /// Bytes that joining them, and keeping flat what is flat, holds at most.
     pub(super) fn blend_bytes(&self) -> u64 {
         let band = band_rows(self.output().width);
-        self.grid.blend_bytes(self.scale) + flat::held_bytes(self.grid.picture().width, self.scale, band)
+        Blender::held_bytes(&self.grid, self.scale) + flat::held_bytes(self.grid.picture().width, self.scale, band)
     }
 
     /// Places of the grid that may be under way together, each `copies` tiles.

@@ -16,8 +16,8 @@ use crate::geometry::passes::{passes, product};
 use crate::geometry::{Factor, Resize, View};
 use crate::raster::{Channels, Depth};
 use crate::registry::{Kind, LookupError, Network};
+use crate::resample::reduce::Line;
 use crate::scheduler::{AdmissionRequest, BatchClass};
-use crate::tiling::reduce::Line;
 use crate::tiling::{Grid, TileSpec};
 use crate::units::{Scale, Size};
 

@@ -16,9 +16,9 @@ use super::{Pipeline, PipelineError};
 use crate::codec::encode::EncodeError;
 use crate::geometry::passes::product;
 use crate::raster::{Channels, Depth, Raster, Samples};
+use crate::resample::reduce::Line;
 use crate::scheduler::Ticket;
 use crate::telemetry::traces::Trace;
-use crate::tiling::reduce::Line;
 use crate::units::Size;
 
 /// Bytes of a pixel between two networks.

@@ -22,7 +22,7 @@ use crate::units::{Scale, TileShape};
 pub const BICUBIC: &str = "bicubic";
 
 /// Tile of the built-in bicubic. Large, because its cost is linear and every overlap is computed twice; the halo
-/// covers its receptive field (`engine::bicubic::RADIUS`) twice, as the cross-fade wants.
+/// covers its receptive field (`resample::bicubic::RADIUS`) twice, as the cross-fade wants.
 const BICUBIC_TILE: TileSpec = TileSpec { shape: TileShape::square(128), halo: 4 };
 
 /// Position of a network in its [`Registry`]; small, `Copy`, and meaningless for another registry.
@@ -167,8 +167,7 @@ impl Registry {
         Self { networks, models }
     }
 
-    /// The same with what each model suits, in order.
-    #[cfg(test)]
+    /// The same with what each model suits, in order: for tests and tools.
     #[must_use]
     pub fn suiting(mut self, suits: impl Iterator<Item = Option<Suits>>) -> Self {
         self.models.iter_mut().zip(suits).for_each(|(model, suits)| model.suits = suits);
@@ -257,7 +256,7 @@ fn bicubic() -> (ModelInfo, Vec<Network>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::bicubic::RADIUS;
+    use crate::resample::bicubic::RADIUS;
 
     fn scale(factor: u8) -> Scale {
         Scale::new(factor).expect("a scale between 1 and 8")

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::queue::BatchClass;
 use super::rate::Rates;
 use super::share::Share;
-use super::{BatchClass, Limits};
 use crate::units::Amount;
 
 /// The part of the server that admitted requests may claim for the time they have, each.
@@ -24,6 +24,19 @@ const PROTECTED_PART: f64 = 0.5;
 
 /// The longest time to suggest to a client before it tries again.
 const RETRY_MAX: f64 = 3600.0;
+
+/// Bounds of the scheduler; checked by `config`.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Of a network's largest tiles in one batch at most, at least 1; of smaller ones as `BatchSizer` says.
+    pub batch_max: usize,
+    /// How long a worker that found work waits for a fuller batch.
+    pub batch_delay: Duration,
+    /// Tiles of all admitted requests together at most.
+    pub queue_tiles: usize,
+    /// Bytes of all admitted requests together at most.
+    pub queue_bytes: u64,
+}
 
 /// What a request asks to be admitted with; one that runs through several networks, for each of these passes.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::BatchClass;
+use super::queue::BatchClass;
 use super::rate::Rates;
 
 /// Tiles by batch class. It grows with the batch classes that were ever used, which are few, and never with requests.

@@ -11,8 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::TileError;
 use super::queue::FlowId;
+use super::tile::TileError;
 use crate::engine::{EngineError, TileEngine};
 use crate::units::TileShape;
 

@@ -12,13 +12,12 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::admission::{self, ActiveRequest, AdmissionRequest, Load, Rejection, Verdict};
+use super::admission::{self, ActiveRequest, AdmissionRequest, Limits, Load, Rejection, Verdict};
 use super::backlog::Backlog;
 use super::batch::{Job, Outcome};
-use super::cancel::{Finished, TileError};
-use super::queue::{FairQueue, FlowId};
+use super::queue::{BatchClass, FairQueue, FlowId};
 use super::rate::Rates;
-use super::{BatchClass, Limits};
+use super::tile::{Finished, TileError};
 use crate::engine::batch_sizer::BatchSizer;
 use crate::registry::NetworkId;
 

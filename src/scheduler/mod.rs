@@ -11,11 +11,13 @@ mod backlog;
 mod batch;
 mod cancel;
 mod ledger;
+pub mod metrics;
+pub mod observer;
 pub mod queue;
 pub mod rate;
 mod share;
 mod shared;
-mod traced;
+mod tile;
 mod worker;
 
 use std::fmt;
@@ -27,40 +29,20 @@ use std::time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
-pub use admission::{AdmissionRequest, Rejection};
+pub use admission::{AdmissionRequest, Limits, Rejection};
 pub use answer_memory::AnswerMemory;
-pub use cancel::{Finished, MemoryReservation, Ticket, TileError};
+pub use cancel::{MemoryReservation, Ticket};
+pub use metrics::Metrics;
+pub use observer::Observer;
+pub use queue::{BatchClass, FlowId};
+pub use tile::{Finished, TileError};
 
 use crate::engine::EngineSet;
 use crate::engine::batch_sizer::BatchSizer;
-use crate::registry::{NetworkId, Registry};
-use crate::telemetry::Metrics;
-use crate::telemetry::traces::Trace;
-use crate::units::TileShape;
+use crate::registry::Registry;
 use ledger::{Effects, Ledger};
-use shared::{Meters, Shared};
-
-/// What shares a batch: one network, one tile shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BatchClass {
-    /// Model and scale.
-    pub network: NetworkId,
-    /// Tile shape.
-    pub shape: TileShape,
-}
-
-/// Bounds of the scheduler; checked by `config`.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Of a network's largest tiles in one batch at most, at least 1; of smaller ones as [`BatchSizer`] says.
-    pub batch_max: usize,
-    /// How long a worker that found work waits for a fuller batch.
-    pub batch_delay: Duration,
-    /// Tiles of all admitted requests together at most.
-    pub queue_tiles: usize,
-    /// Bytes of all admitted requests together at most.
-    pub queue_bytes: u64,
-}
+use metrics::Meters;
+use shared::Shared;
 
 /// Handle on queue and workers; cheap to clone. When the last is dropped, the scheduler stops as by
 /// [`stop`](Self::stop).
@@ -77,14 +59,20 @@ struct Crew {
 
 impl Scheduler {
     /// Starts one OS thread per engine set. A worker whose engine panics reports the batch as failed and goes on.
-    /// `registry` gives the names for the metrics, and the tiles that batches are made of.
+    /// `registry` gives the names for the metrics, and the tiles that batches are made of; `observer` sees the batches.
     ///
     /// # Errors
     /// If the system has no thread to give; those started are joined before.
-    pub fn start(limits: Limits, workers: Vec<EngineSet>, registry: &Registry, metrics: &Metrics) -> io::Result<Self> {
+    pub fn start(
+        limits: Limits,
+        workers: Vec<EngineSet>,
+        registry: &Registry,
+        metrics: Metrics,
+        observer: Arc<dyn Observer>,
+    ) -> io::Result<Self> {
         let sizer = BatchSizer::new(limits.batch_max, registry);
         let ledger = Ledger::new(limits, sizer, workers.len());
-        let shared = Arc::new(Shared::new(ledger, Meters::new(metrics, registry)));
+        let shared = Arc::new(Shared::new(ledger, Meters::new(metrics, registry), observer));
         let scheduler = Self { crew: Arc::new(Crew { shared, threads: Mutex::default() }) };
         for (number, engines) in workers.into_iter().enumerate() {
             let thread = worker::spawn(number, engines, Arc::clone(&scheduler.crew.shared))?;
@@ -112,7 +100,7 @@ impl Scheduler {
         let flows = shared.change(|ledger| (Effects::default(), ledger.admit(passes, now, results)))?;
         let tickets = flows.into_iter().zip(passes).zip(receivers);
         let ticket = |((flow, admission), results): ((_, &AdmissionRequest), _)| {
-            shared.traced.open(flow, Trace::current());
+            shared.observer.admitted(flow);
             Ticket::new(Arc::clone(shared), flow, admission.deadline, results)
         };
         Ok(tickets.map(ticket).collect())

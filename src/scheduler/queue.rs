@@ -24,7 +24,17 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::BatchClass;
+use crate::registry::NetworkId;
+use crate::units::TileShape;
+
+/// What shares a batch: one network, one tile shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BatchClass {
+    /// Model and scale.
+    pub network: NetworkId,
+    /// Tile shape.
+    pub shape: TileShape,
+}
 
 /// One request in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

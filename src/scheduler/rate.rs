@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::BatchClass;
-use super::queue::Terms;
+use super::queue::{BatchClass, Terms};
 use crate::engine::batch_sizer::BatchSizer;
 
 /// Weight of a new batch in the moving average: a lasting change is believed after some ten batches.

@@ -2,32 +2,28 @@
 //!
 //! The lock is held for bookkeeping only: nothing is computed, sent, freed or awaited under it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as Clock;
 
-use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use tokio::time::Instant;
 
-use super::BatchClass;
 use super::batch::Report;
-use super::ledger::{Batch, Effects, Fate, Ledger};
-use super::traced::Traced;
-use crate::registry::{NetworkId, Registry};
-use crate::telemetry::Metrics;
-use crate::telemetry::traces::{Fact, Stage};
+use super::ledger::{Batch, Effects, Ledger};
+use super::metrics::Meters;
+use super::observer::{BatchEnd, BatchStart, Observer};
+use super::queue::{BatchClass, FlowId};
 
 /// What tickets, workers and handles have in common.
-#[derive(Debug)]
 pub(super) struct Shared {
     ledger: Mutex<Ledger>,
     work: Condvar,
     meters: Meters,
-    pub(super) traced: Traced,
+    pub(super) observer: Arc<dyn Observer>,
 }
 
 impl Shared {
-    pub(super) fn new(ledger: Ledger, meters: Meters) -> Self {
-        Self { ledger: Mutex::new(ledger), work: Condvar::new(), meters, traced: Traced::default() }
+    pub(super) fn new(ledger: Ledger, meters: Meters, observer: Arc<dyn Observer>) -> Self {
+        Self { ledger: Mutex::new(ledger), work: Condvar::new(), meters, observer }
     }
 
     /// Reads the ledger.
@@ -94,20 +90,14 @@ impl Shared {
         None
     }
 
-    /// The trace of a batch that begins now.
-    pub(super) fn trace(&self, batch: &Batch) -> Stage {
-        let (traces, requests) = self.traced.of(&batch.jobs);
-        let Some(meters) = self.meters.networks.get(batch.class.network.0).filter(|_| !traces.is_empty()) else {
-            return Stage::default();
-        };
-        let facts = [
-            Fact::Text("upscaler.model", &meters.model),
-            Fact::Number("upscaler.scale", meters.scale.into()),
-            Fact::Number("upscaler.tile.side", batch.class.shape.side().into()),
-            Fact::Number("upscaler.batch.tiles", batch.jobs.len() as u64),
-            Fact::Number("upscaler.batch.requests", requests as u64),
-        ];
-        Stage::batch(&traces, &facts)
+    /// Reports a batch that begins now to the observer.
+    pub(super) fn begins(&self, batch: &Batch) -> BatchEnd {
+        let (model, scale) = self.meters.name(batch.class.network)?;
+        let mut requests: Vec<FlowId> = batch.jobs.iter().map(|job| job.flow).collect();
+        requests.sort_unstable();
+        requests.dedup();
+        let (shape, tiles) = (batch.class.shape, batch.jobs.len());
+        self.observer.begins(&BatchStart { model, scale, shape, tiles, requests: &requests })
     }
 
     /// Takes back a batch that is done.
@@ -136,85 +126,5 @@ impl Shared {
     /// A panic under the lock would be a broken invariant of the ledger; what it left is still the best there is.
     fn lock(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The metrics of this room, labels looked up once.
-#[derive(Debug)]
-pub(super) struct Meters {
-    queued_tiles: IntGauge,
-    admitted_tiles: IntGauge,
-    admitted_seconds: Gauge,
-    inflight_bytes: IntGauge,
-    batch_tiles: Histogram,
-    panics: IntCounter,
-    /// By [`NetworkId`].
-    networks: Vec<NetworkMeters>,
-}
-
-#[derive(Debug)]
-struct NetworkMeters {
-    model: String,
-    scale: u32,
-    done: IntCounter,
-    failed: IntCounter,
-    canceled: IntCounter,
-    nonfinite: IntCounter,
-    fp32_retries: IntCounter,
-}
-
-impl Meters {
-    pub(super) fn new(metrics: &Metrics, registry: &Registry) -> Self {
-        let networks = registry.networks().iter().map(|network| {
-            let scale = network.scale.to_string();
-            let tiles = |outcome| metrics.tiles.with_label_values(&[network.model.as_str(), scale.as_str(), outcome]);
-            NetworkMeters {
-                model: network.model.clone(),
-                scale: network.scale.factor(),
-                done: tiles("done"),
-                failed: tiles("failed"),
-                canceled: tiles("canceled"),
-                nonfinite: metrics.nonfinite.with_label_values(&[network.model.as_str(), scale.as_str()]),
-                fp32_retries: metrics.fp32_retries.with_label_values(&[network.model.as_str(), scale.as_str()]),
-            }
-        });
-        Self {
-            queued_tiles: metrics.queued_tiles.clone(),
-            admitted_tiles: metrics.admitted_tiles.clone(),
-            admitted_seconds: metrics.admitted_seconds.clone(),
-            inflight_bytes: metrics.inflight_bytes.clone(),
-            batch_tiles: metrics.batch_tiles.clone(),
-            panics: metrics.panics.with_label_values(&["engine"]),
-            networks: networks.collect(),
-        }
-    }
-
-    fn show(&self, ledger: &Ledger) {
-        self.queued_tiles.set(ledger.queued() as i64);
-        self.admitted_tiles.set(ledger.tiles() as i64);
-        self.admitted_seconds.set(ledger.seconds());
-        self.inflight_bytes.set(i64::try_from(ledger.bytes()).unwrap_or(i64::MAX));
-    }
-
-    fn count(&self, network: NetworkId, fate: Fate, tiles: usize) {
-        if let Some(meters) = self.networks.get(network.0) {
-            let counter = match fate {
-                Fate::Done => &meters.done,
-                Fate::Failed => &meters.failed,
-                Fate::Canceled => &meters.canceled,
-            };
-            counter.inc_by(tiles as u64);
-        }
-    }
-
-    fn ran(&self, network: NetworkId, report: &Report) {
-        for tiles in &report.calls {
-            self.batch_tiles.observe(*tiles as f64);
-        }
-        self.panics.inc_by(u64::from(report.panicked));
-        if let Some(meters) = self.networks.get(network.0) {
-            meters.nonfinite.inc_by(report.nonfinite);
-            meters.fp32_retries.inc_by(report.fp32_retries);
-        }
     }
 }

@@ -9,8 +9,8 @@ use futures::FutureExt;
 
 use super::*;
 use crate::engine::{EngineError, Execution, TileEngine};
-use crate::registry::{Kind, Network};
-use crate::units::Scale;
+use crate::registry::{Kind, Network, NetworkId};
+use crate::units::{Scale, TileShape};
 
 const CLASS: BatchClass = BatchClass { network: NetworkId(0), shape: TileShape::square(1) };
 const LIMITS: Limits = Limits { batch_max: 2, batch_delay: Duration::ZERO, queue_tiles: 20, queue_bytes: 1000 };
@@ -87,9 +87,9 @@ struct Bench {
 
 impl Bench {
     fn new(limits: Limits, workers: usize) -> Self {
-        let metrics = Metrics::new();
+        let metrics = Metrics::unregistered();
         let (gates, engines): (Vec<_>, Vec<_>) = (0..workers).map(|_| Gate::new()).unzip();
-        let scheduler = Scheduler::start(limits, engines, &registry(), &metrics).expect("threads");
+        let scheduler = Scheduler::start(limits, engines, &registry(), metrics.clone(), Arc::new(())).expect("threads");
         Self { scheduler, metrics, gates }
     }
 
@@ -270,7 +270,7 @@ async fn a_panic_fails_its_batch_and_the_worker_goes_on() {
     drop((unlucky, lucky));
     assert_eq!(bench.figures(), (0, 0, 0));
     assert_eq!(bench.fates(), [1, 1, 0]);
-    assert_eq!(bench.metrics.panics.with_label_values(&["engine"]).get(), 1);
+    assert_eq!(bench.metrics.panics.get(), 1);
 }
 
 #[tokio::test]

@@ -17,12 +17,11 @@ fn work(mut engines: EngineSet, shared: &Shared) {
     while let Some(batch) = shared.next_batch() {
         let engine = engines.get_mut(&batch.class.network).map(|engine| &mut **engine);
         let wanted = |flow| shared.read(|ledger| ledger.wanted(flow));
-        let mut stage = shared.trace(&batch);
+        let ended = shared.begins(&batch);
         let report = batch::run(engine, batch.class.shape, batch.jobs, wanted);
-        if report.outcomes.iter().any(|outcome| outcome.result.is_err()) {
-            stage.failed("engine");
+        if let Some(ended) = ended {
+            ended(report.outcomes.iter().any(|outcome| outcome.result.is_err()));
         }
-        drop(stage);
         shared.settle(batch.class, report);
     }
 }

@@ -8,6 +8,8 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use crate::scheduler;
+
 /// Seconds, of whole requests. From what a probe takes to the default deadline, about twofold a step: the question
 /// asked of it is "has p99 doubled", and sixteen series a route are cheap. A bound stands at 300 s, the default
 /// deadline, so that what ran into it is seen.
@@ -106,6 +108,21 @@ impl Metrics {
     /// Never: names and labels are constants, and a test registers them.
     pub fn new() -> Self {
         Self::declare().0
+    }
+
+    /// What the scheduler counts.
+    pub fn scheduler(&self) -> scheduler::Metrics {
+        scheduler::Metrics {
+            queued_tiles: self.queued_tiles.clone(),
+            admitted_tiles: self.admitted_tiles.clone(),
+            admitted_seconds: self.admitted_seconds.clone(),
+            inflight_bytes: self.inflight_bytes.clone(),
+            batch_tiles: self.batch_tiles.clone(),
+            panics: self.panics.with_label_values(&["engine"]),
+            tiles: self.tiles.clone(),
+            nonfinite: self.nonfinite.clone(),
+            fp32_retries: self.fp32_retries.clone(),
+        }
     }
 
     /// The set, and the description of each metric in it: one that has no series yet is not gathered.

@@ -11,13 +11,13 @@ use crate::tiling::grid::{Axis, Grid};
 use crate::units::Scale;
 
 /// Samples of one band at most (1 MiB), so that what follows works in the cache and in small steps.
-pub(crate) const BAND_SAMPLES: usize = 1 << 18;
+pub const BAND_SAMPLES: usize = 1 << 18;
 
 /// Bytes of one band, unless one row has more.
-pub(crate) const BAND_BYTES: u64 = (BAND_SAMPLES * size_of::<f32>()) as u64;
+pub const BAND_BYTES: u64 = (BAND_SAMPLES * size_of::<f32>()) as u64;
 
 /// Rows of one band of pictures this wide.
-pub(crate) fn band_rows(width: u32) -> u32 {
+pub fn band_rows(width: u32) -> u32 {
     (BAND_SAMPLES / (3 * width as usize)).max(1) as u32
 }
 
@@ -47,13 +47,6 @@ pub struct Blender {
     ready: Range<u32>,
 }
 
-/// Bytes of `f32` that a blender and the band it gives hold at most.
-pub(super) fn held_bytes(grid: &Grid, scale: Scale) -> u64 {
-    let width = u64::from(grid.picture().width * scale.factor());
-    let rows = capacity(grid, scale) + fade_rows(grid, scale);
-    (3 * width * rows as u64 + (BAND_SAMPLES as u64).max(3 * width)) * size_of::<f32>() as u64
-}
-
 fn capacity(grid: &Grid, scale: Scale) -> usize {
     grid.spec().shape.side().min(grid.picture().height) as usize * scale.factor() as usize
 }
@@ -79,6 +72,13 @@ fn spans(axis: Axis, i: usize, scale: u32) -> (Range<usize>, Range<usize>) {
 }
 
 impl Blender {
+    /// Bytes that a blender of this grid at `scale`, and the band it gives, hold at most.
+    pub fn held_bytes(grid: &Grid, scale: Scale) -> u64 {
+        let width = u64::from(grid.picture().width * scale.factor());
+        let rows = capacity(grid, scale) + fade_rows(grid, scale);
+        (3 * width * rows as u64 + (BAND_SAMPLES as u64).max(3 * width)) * size_of::<f32>() as u64
+    }
+
     /// A blender that expects every tile of `grid`, enlarged by `scale`, in order of their index.
     pub fn new(grid: &Grid, scale: Scale) -> Self {
         let line = (grid.picture().width * scale.factor()) as usize;
@@ -195,9 +195,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::TileEngine;
-    use crate::engine::bicubic::{Bicubic, Kernel};
     use crate::raster::{Channels, Raster, Samples};
+    use crate::resample::bicubic::Kernel;
     use crate::tiling::{TileSpec, extract};
     use crate::units::{Size, TileShape};
 
@@ -234,8 +233,10 @@ mod tests {
     }
 
     fn whole(picture: &Raster, scale: Scale) -> Vec<f32> {
-        let size = picture.size();
-        let planes = extract::padded(picture, size);
+        enlarged(&extract::padded(picture, picture.size()), picture.size(), scale)
+    }
+
+    fn enlarged(planes: &[f32], size: Size, scale: Scale) -> Vec<f32> {
         let (width, target) = (size.width as usize, size.scaled(scale));
         let mut out = vec![0.0; 3 * target.pixels() as usize];
         for (plane, out) in
@@ -247,11 +248,8 @@ mod tests {
     }
 
     fn tiled(picture: &Raster, grid: &Grid, scale: Scale) -> Vec<f32> {
-        let mut engine = Bicubic::new(scale);
-        joined(grid, scale, |index| {
-            let tile = extract::tile(picture, grid, index);
-            engine.upscale(grid.spec().shape, &[tile]).expect("bicubic cannot fail").remove(0)
-        })
+        let side = grid.spec().shape.side();
+        joined(grid, scale, |index| enlarged(&extract::tile(picture, grid, index), Size::new(side, side), scale))
     }
 
     proptest! {
@@ -318,9 +316,9 @@ mod tests {
             while let Some(rows) = blender.band() {
                 band = band.max(rows.planes.len() as u64 * 4);
             }
-            assert!(held + band <= grid.blend_bytes(scale), "{size}");
+            assert!(held + band <= Blender::held_bytes(&grid, scale), "{size}");
         }
-        let poster = Grid::new(Size::new(4096, 4096), &[spec]).blend_bytes(scale);
+        let poster = Blender::held_bytes(&Grid::new(Size::new(4096, 4096), &[spec]), scale);
         assert!(poster < 60 << 20, "{poster} bytes for 16384 pixels of width");
     }
 

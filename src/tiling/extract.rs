@@ -6,15 +6,9 @@
 use std::ops::Range;
 
 use crate::raster::{Raster, Samples};
+use crate::resample::mirror;
 use crate::tiling::grid::Grid;
 use crate::units::Size;
-
-/// The position that `at` shows in a line of `length` samples that is mirrored at both ends without end.
-pub fn mirror(at: i64, length: u32) -> usize {
-    let length = i64::from(length);
-    let folded = at.rem_euclid(2 * length);
-    folded.min(2 * length - 1 - folded) as usize
-}
 
 /// Tile `index` of the grid, planar R, G, B of side × side each, levels 0.0..=255.0; gray goes into all three planes.
 ///
@@ -83,13 +77,6 @@ mod tests {
     use crate::units::TileShape;
 
     const SPEC: TileSpec = TileSpec { shape: TileShape::square(8), halo: 2 };
-
-    #[test]
-    fn the_mirror_repeats_the_border_and_has_period_2n() {
-        let shown: Vec<usize> = (-4..8).map(|at| mirror(at, 3)).collect();
-        assert_eq!(shown, [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]);
-        assert!((-5..5).all(|at| mirror(at, 1) == 0));
-    }
 
     #[test]
     fn gray_fills_three_planes_and_alpha_none() {

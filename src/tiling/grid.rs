@@ -10,8 +10,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::tiling::blend;
-use crate::units::{Scale, Size, TileShape};
+use crate::units::{Size, TileShape};
 
 /// A tile shape and the context that its borders need, in low-resolution pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -162,11 +161,6 @@ impl Grid {
     /// Where tile `index` lies.
     pub fn place(&self, index: usize) -> Place {
         Place { x: self.across.start(index % self.columns()), y: self.down.start(index / self.columns()) }
-    }
-
-    /// Bytes of `f32` that the blender holds at most for this grid at `scale`.
-    pub fn blend_bytes(&self, scale: Scale) -> u64 {
-        blend::held_bytes(self, scale)
     }
 }
 

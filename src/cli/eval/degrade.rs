@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::raster::{Raster, Samples};
-use crate::tiling::extract::mirror;
+use crate::resample::mirror;
 use crate::units::Size;
 
 /// How often chroma is sampled.

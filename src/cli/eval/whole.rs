@@ -1,12 +1,13 @@
 //! Whole pictures through a network in one piece, to show what tiles cost.
 
 use crate::config::EngineSettings;
-use crate::engine::bicubic::{Bicubic, Kernel};
+use crate::engine::bicubic::Bicubic;
 use crate::engine::onnx::OnnxEngine;
 use crate::engine::{EngineError, Execution, TileEngine, start};
 use crate::pipeline::ensemble;
 use crate::raster::{Channels, Raster, Samples};
 use crate::registry::{Kind, Network};
+use crate::resample::bicubic::Kernel;
 use crate::tiling::extract::padded;
 use crate::units::{Scale, Size};
 

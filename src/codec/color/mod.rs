@@ -12,7 +12,7 @@ mod tables;
 mod transfer;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use cmyk::CmykTransform;
 pub use profile::{Profile, Space};

@@ -4,8 +4,7 @@ pub mod quality;
 
 use super::{Frames, Header};
 use crate::codec::color::profile;
-use crate::codec::metadata::{Density, Metadata};
-use crate::codec::orientation::Orientation;
+use crate::codec::metadata::{Density, Metadata, exif};
 use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -143,7 +142,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
             marker if is_frame(marker) && frame.is_none() => frame = Some(Frame::read(&segment)?),
             APP0 | APP1 | APP13 | COM => {
                 if orientation.is_none() && segment.marker == APP1 && segment.data.starts_with(b"Exif\0\0") {
-                    orientation = Some(Orientation::from_exif(segment.data));
+                    orientation = Some(exif::orientation(segment.data));
                 }
                 read_segment(&mut metadata, &segment);
             }

@@ -2,8 +2,7 @@
 
 use super::Header;
 use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque, work_of};
-use crate::codec::metadata::Metadata;
-use crate::codec::orientation::Orientation;
+use crate::codec::metadata::{Metadata, exif};
 use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -265,7 +264,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         stored: size,
         channels: if has_alpha { Channels::Rgba } else { Channels::Rgb },
         depth: Depth::Eight,
-        orientation: parsed.exif.map(Orientation::from_exif).unwrap_or_default(),
+        orientation: parsed.exif.map(exif::orientation).unwrap_or_default(),
         icc: parsed.profile.map(<[u8]>::to_vec),
         icc_made: false,
         cmyk: false,
@@ -295,7 +294,7 @@ impl File<'_> {
             stored: canvas,
             channels,
             depth: Depth::Eight,
-            orientation: self.exif.map(Orientation::from_exif).unwrap_or_default(),
+            orientation: self.exif.map(exif::orientation).unwrap_or_default(),
             icc: self.profile.map(<[u8]>::to_vec),
             icc_made: false,
             cmyk: false,

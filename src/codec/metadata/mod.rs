@@ -11,6 +11,8 @@ pub mod texts;
 
 use std::sync::Arc;
 
+use strum::{Display, EnumString, VariantNames};
+
 use exif::{Block, Portable, tag};
 use rights::Rights;
 
@@ -35,7 +37,8 @@ const JPEG_EXIF: usize = 65_533 - 6;
 const JPEG_XMP: usize = 65_533 - 29;
 
 /// What is wanted of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumString, VariantNames, Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum MetadataPolicy {
     /// Density, whose the picture is and who made it.
     #[default]
@@ -47,7 +50,8 @@ pub enum MetadataPolicy {
 }
 
 /// What becomes of the density.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumString, VariantNames, Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum DensityPolicy {
     /// As many times more pixels an inch as the picture has more: it stays as large on paper.
     #[default]

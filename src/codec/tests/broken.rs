@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::png_maker::{Png, chunk, deflate, profile_chunk, signature_and_header};
+use super::png_maker::{Png, deflate, profile_chunk, signature_and_header};
 use super::{LIMITS, eight_bit, fixture, read};
 use crate::codec::limits::{STREAM_PIXELS, WORK_PIXELS};
+use crate::codec::testing::chunk;
 use crate::codec::{CodecError, probe};
 use crate::units::Size;
 

@@ -8,10 +8,10 @@ use moxcms::ColorProfile;
 use proptest::prelude::*;
 
 use super::{eight_bit, fixture, read};
-use crate::codec::color::tests::{made, padded};
 use crate::codec::encode::helpers::tests::Fickle;
 use crate::codec::encode::{EncodeError, QUALITY, Target, encode, encode_with};
 use crate::codec::metadata::OutputMetadata;
+use crate::codec::testing::{made, padded};
 use crate::codec::{CodecError, OutputFormat};
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;

@@ -7,7 +7,7 @@ mod jpeg;
 mod kinds;
 mod loss;
 mod png;
-pub(crate) mod png_maker;
+pub(super) mod png_maker;
 mod webp;
 mod work;
 

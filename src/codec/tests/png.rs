@@ -4,9 +4,8 @@ use moxcms::ColorProfile;
 
 use super::png_maker::{Png, profile_chunk, samples_per_pixel};
 use super::{eight_bit, fixture, made_pixels, read};
-use crate::codec::color::tests::{made, padded};
 use crate::codec::orientation::Orientation;
-use crate::codec::orientation::tests::exif;
+use crate::codec::testing::{chunk, made, oriented, padded};
 use crate::codec::{CodecError, Warning};
 use crate::raster::{Channels, Depth, Samples};
 use crate::units::Size;
@@ -165,7 +164,7 @@ fn orientation_is_applied_once() {
     // After the pixels, where the standard allows it as well.
     let mut file = Png::gray(4, 2).file();
     let end = file.len() - 12;
-    file.splice(end..end, super::png_maker::chunk(*b"eXIf", &exif(8, true)));
+    file.splice(end..end, chunk(*b"eXIf", &oriented(8, true)));
     assert_eq!(read(&file).expect("eXIf at the end").0.size, Size::new(2, 4));
 }
 

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
+use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use flate2::{Compression, Crc};
+
+use crate::codec::testing::chunk;
 
 /// One picture to be written; samples are numbers below 2^bits, palette indices included.
 pub struct Png {
@@ -89,13 +91,6 @@ pub fn signature_and_header(width: u32, height: u32, bits: u8, color: u8, interl
     let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
     header.extend([bits, color, 0, 0, u8::from(interlaced)]);
     [&b"\x89PNG\r\n\x1a\n"[..], &chunk(*b"IHDR", &header)].concat()
-}
-
-pub fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
-    let mut crc = Crc::new();
-    crc.update(&kind);
-    crc.update(data);
-    [&(data.len() as u32).to_be_bytes()[..], &kind, data, &crc.sum().to_be_bytes()].concat()
 }
 
 pub fn deflate(data: &[u8]) -> Vec<u8> {

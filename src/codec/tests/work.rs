@@ -1,9 +1,10 @@
 //! Small files that make a decoder work long, or take much memory: bounded from the header, and ended in the middle.
 
-use super::png_maker::{chunk, deflate, signature_and_header};
+use super::png_maker::{deflate, signature_and_header};
 use super::{LIMITS, fixture};
 use crate::codec::decode::decode_until;
 use crate::codec::limits::{STREAM_PIXELS, TABLE_BYTE_PIXELS, WORK_PIXELS};
+use crate::codec::testing::chunk;
 use crate::codec::{CodecError, Interrupt, Probe, probe, probe_frame};
 
 /// Probe and decode of the last of `frames`, with so much patience.

@@ -8,7 +8,7 @@ use super::delta_e::{Space, adobe_rgb, delta_e, display_p3, pro_photo, srgb};
 use super::*;
 use crate::codec::Warning;
 use crate::codec::color::signals;
-use crate::codec::color::tests::{by_tables, made};
+use crate::codec::testing::{by_tables, chunk, made, padded};
 use crate::pipeline::fidelity::{Conversion, Icc};
 
 /// A PNG with a profile; 8 or 16 bits.
@@ -264,7 +264,7 @@ async fn colors_that_a_png_tells_by_chunks_are_honored() {
     let flat = raster(Size::new(4, 4), &[[55.0 / 255.0; 3]; 16], Depth::Eight);
     let with = |kind: [u8; 4], data: &[u8]| {
         let file = tagged(&flat, None);
-        Bytes::from([&file[..33], &crate::codec::tests::png_maker::chunk(kind, data), &file[33..]].concat())
+        Bytes::from([&file[..33], &chunk(kind, data), &file[33..]].concat())
     };
     let linear = with(*b"gAMA", &100_000_u32.to_be_bytes());
     for (icc, level, done) in
@@ -290,7 +290,7 @@ async fn a_profile_is_held_once_beside_what_is_made_of_it() {
     const LENGTH: usize = 3 << 20;
     let pipeline = bicubic();
     let profile = |length| {
-        let bytes = crate::codec::color::tests::padded(made(&ColorProfile::new_srgb()), length);
+        let bytes = padded(made(&ColorProfile::new_srgb()), length);
         codec::color::Profile::judge(&bytes, Channels::Rgb).expect("a good profile")
     };
     let prepared = |icc| {

@@ -5,6 +5,7 @@ use exif::{In, Tag};
 use super::*;
 use crate::codec::Warning;
 use crate::codec::orientation::Orientation;
+use crate::codec::testing::chunk;
 use crate::pipeline::fidelity::{Conversion, DensityPolicy, MetadataPolicy};
 
 /// Stored on its side, 300 x 150 pixels per inch as stored: upright it is 32 x 16 pixels, 150 x 300 per inch.
@@ -168,7 +169,7 @@ async fn a_broken_note_fails_no_picture_and_is_told() {
 async fn notes_are_counted_in_memory() {
     let (pipeline, text) = (bicubic(), vec![b'x'; 500_000]);
     let plain = png(&noise(Size::new(9, 9), Channels::Rgb));
-    let chunk = crate::codec::tests::png_maker::chunk(*b"tEXt", &[&b"Comment\0"[..], &text].concat());
+    let chunk = chunk(*b"tEXt", &[&b"Comment\0"[..], &text].concat());
     let with = [&plain[..33], &chunk, &plain[33..]].concat();
     let held = async |sent: Vec<u8>, metadata| {
         let options = Options { fidelity: wish(metadata, DensityPolicy::Scale), ..options(OutputFormat::Png) };
@@ -278,7 +279,7 @@ async fn what_a_tiff_says_comes_back_in_every_format_if_asked_for() {
 async fn what_is_cut_is_as_large_on_paper_as_before() {
     let plain = png(&noise(Size::new(200, 100), Channels::Rgb));
     let meter = 11_811_u32.to_be_bytes();
-    let chunk = crate::codec::tests::png_maker::chunk(*b"pHYs", &[&meter[..], &meter, &[1]].concat());
+    let chunk = chunk(*b"pHYs", &[&meter[..], &meter, &[1]].concat());
     let sent = [&plain[..33], &chunk, &plain[33..]].concat();
     let resize = Resize::To { width: Some(300), height: Some(300), fit: crate::geometry::Fit::Cover };
     let options = Options { resize, ..options(OutputFormat::Png) };

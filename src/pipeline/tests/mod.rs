@@ -12,10 +12,11 @@ mod transparency;
 use std::io::Cursor;
 
 use super::*;
-use crate::engine::bicubic::{Bicubic, Kernel};
+use crate::engine::bicubic::Bicubic;
 use crate::engine::{EngineError, EngineSet, TileEngine};
 use crate::raster::{Channels, Depth, Samples};
 use crate::registry::{Kind, Network, NetworkId};
+use crate::resample::bicubic::Kernel;
 use crate::scheduler::Limits;
 use crate::tiling::TileSpec;
 use crate::units::{Scale, Size, TileShape};
@@ -53,7 +54,8 @@ fn pipeline_of(scales: &[u8], mut engine: impl FnMut(Scale) -> Box<dyn TileEngin
     let mut engines = || registry.networks().iter().map(|network| (network.id, engine(network.scale))).collect();
     let workers: Vec<EngineSet> = vec![engines(), engines()];
     Arc::new(Pipeline {
-        scheduler: Scheduler::start(limits, workers, &registry, &metrics).expect("threads can be had"),
+        scheduler: Scheduler::start(limits, workers, &registry, metrics.scheduler(), Arc::new(()))
+            .expect("threads can be had"),
         registry: Arc::new(registry),
         limits: InputLimits { input_pixels: 1 << 20, output_pixels: 1 << 22 },
         executions: vec![Bicubic::new(scale()).execution(); scales.len()],

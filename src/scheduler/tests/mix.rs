@@ -1,6 +1,7 @@
 //! Success, failure, panic, cancellation and expiry in any mix, on real threads.
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,8 +9,7 @@ use proptest::prelude::*;
 use super::{Bench, LIMITS, PATIENCE, registry};
 use crate::engine::{EngineError, EngineSet, Execution, TileEngine};
 use crate::registry::NetworkId;
-use crate::scheduler::{Limits, Scheduler};
-use crate::telemetry::Metrics;
+use crate::scheduler::{Limits, Metrics, Scheduler};
 use crate::units::TileShape;
 
 /// Fails on 1, panics on 2, else gives tiles back.
@@ -39,10 +39,10 @@ proptest! {
     fn counters_return_to_zero(
         requests in prop::collection::vec((prop::collection::vec(0..20_u8, 1..12), 0..12_usize, any::<bool>()), 1..20),
     ) {
-        let metrics = Metrics::new();
+        let metrics = Metrics::unregistered();
         let engines = || EngineSet::from([(NetworkId(0), Box::new(Moody) as Box<dyn TileEngine>)]);
         let limits = Limits { queue_tiles: 100, ..LIMITS };
-        let scheduler = Scheduler::start(limits, vec![engines(), engines()], &registry(), &metrics).expect("threads");
+        let scheduler = Scheduler::start(limits, vec![engines(), engines()], &registry(), metrics.clone(), Arc::new(())).expect("threads");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         runtime.block_on(async {
             let mut tickets = Vec::new();

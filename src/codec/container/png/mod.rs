@@ -13,8 +13,7 @@ use crate::codec::color::profile;
 use crate::codec::color::signals::{Signaled, Signals};
 use crate::codec::interrupt::SLICE;
 use crate::codec::metadata::texts::Texts;
-use crate::codec::metadata::{Density, Metadata};
-use crate::codec::orientation::Orientation;
+use crate::codec::metadata::{Density, Metadata, exif};
 use crate::codec::{CodecError, Loss, Warning};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -201,7 +200,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
             b"acTL" if !selection.pixels => count = frames(&chunk).max(1),
             b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => told.takes(&chunk),
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
-                orientation = Some(Orientation::from_exif(chunk.data()));
+                orientation = Some(exif::orientation(chunk.data()));
                 metadata.add_exif(chunk.data());
             }
             b"pHYs" if !selection.pixels && chunk.is_intact() => {

@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::bicubic::keys;
-use crate::tiling::extract::mirror;
+use super::bicubic::keys;
+use super::mirror;
 
 /// Rows of the result that are begun and not finished at most: a kernel four steps wide lies over five centers, and
 /// one more for rounding.
@@ -169,7 +169,7 @@ impl Reducer {
         }
     }
 
-    /// Takes the next rows, plane after plane as a [`Band`](crate::tiling::Band) has them, and gives the rows that are
+    /// Takes the next rows, plane after plane as a `tiling::Band` has them, and gives the rows that are
     /// finished by them in the same form: none, or some.
     ///
     /// # Panics
@@ -219,9 +219,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::quality::resize::shrink;
-    use crate::raster::{Channels, Raster, Samples};
-    use crate::units::{Scale, Size};
 
     /// Of the whole side.
     fn line(length: u32, output: u32) -> Line {
@@ -307,28 +304,6 @@ mod tests {
             let out = reduced(std::slice::from_ref(&plane), across, line(2, 2), &[1]);
             let kept = plane.chunks_exact(40).flat_map(|row| &row[first as usize..(first + output) as usize]);
             prop_assert!(out[0].iter().eq(kept));
-        }
-    }
-
-    /// `quality::resize` is MATLAB's to the bit, and rounds between its two passes: one level of ours at most.
-    #[test]
-    fn agrees_with_matlab_at_whole_steps() {
-        let (width, height) = (61, 47);
-        let samples: Vec<u8> = (0..width * height)
-            .map(|i| (120.0 + 60.0 * (f64::from(i % width) / 5.0).sin() + f64::from(i / width)) as u8)
-            .collect();
-        let picture = Raster::new(Size::new(width, height), Channels::Gray, Samples::U8(samples.clone()));
-        let plane: Vec<f32> = samples.iter().map(|&sample| f32::from(sample)).collect();
-        for by in 2..=5 {
-            let shrunk = shrink(&picture, Scale::new(by).expect("a scale")).expect("8 bit");
-            let step = f64::from(by);
-            let (across, down) =
-                (Line::new(width, shrunk.size().width, step, 0.0), Line::new(height, shrunk.size().height, step, 0.0));
-            let out = reduced(std::slice::from_ref(&plane), across, down, &[8]);
-            let Samples::U8(expected) = shrunk.samples() else { unreachable!("8 bit in, 8 bit out") };
-            for (ours, &theirs) in out[0].iter().zip(expected) {
-                assert!((ours.clamp(0.0, 255.0) - f32::from(theirs)).abs() <= 1.01, "x{by}: {ours} and {theirs}");
-            }
         }
     }
 
