@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use san_upscaler::engine::{EngineError, EngineSet, Execution, TileEngine};
-use san_upscaler::registry::{Kind, Network, NetworkId, Registry};
-use san_upscaler::scheduler::queue::{FairQueue, FlowId, Terms};
-use san_upscaler::scheduler::{AdmissionRequest, BatchClass, Limits, Scheduler};
+use images::units::{Scale, TileShape};
+use inference::engine::{EngineError, EngineSet, Execution, TileEngine};
+use inference::registry::{Kind, Network, NetworkId, Registry};
 use san_upscaler::telemetry::Metrics;
-use san_upscaler::units::{Scale, TileShape};
+use scheduler::queue::{FairQueue, FlowId, Terms};
+use scheduler::{AdmissionRequest, BatchClass, Limits, Scheduler};
 use tokio::time::Instant;
 
 const REQUESTS: u64 = 64;

@@ -21,18 +21,18 @@ use self::degrade::Degradation;
 use self::sets::{Image, Set};
 use self::whole::Whole;
 use super::{Failure, library, start};
-use crate::codec::{InputFormat, Loss, OutputFormat};
 use crate::config::{EngineArgs, EngineSettings, Machine};
-use crate::engine::Execution;
-use crate::geometry::Resize;
 use crate::pipeline::selection::{Selection, select};
 use crate::pipeline::{Fidelity, Options, Pipeline};
 use crate::quality::metrics::{Quality, compare};
 use crate::quality::resize::cropped;
-use crate::raster::Raster;
-use crate::registry::Registry;
 use crate::telemetry::Metrics;
-use crate::units::Scale;
+use images::geometry::Resize;
+use images::raster::Raster;
+use images::units::Scale;
+use images::{InputFormat, Loss, OutputFormat};
+use inference::engine::Execution;
+use inference::registry::Registry;
 
 /// Nobody waits behind a connection.
 const DEADLINE: Duration = Duration::from_hours(24);

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use crate::config::{EngineSettings, Provider};
-use crate::engine::backend::{self, Device, Hardware};
-use crate::engine::fallback::first_that_opens;
-use crate::engine::runtime;
 use crate::pipeline::selection::candidates;
-use crate::registry::{Kind, ModelChoice, Network, Registry};
+use inference::engine::backend::{self, Device, Hardware};
+use inference::engine::fallback::first_that_opens;
+use inference::engine::runtime;
+use inference::registry::{Kind, ModelChoice, Network, Registry};
 
 /// A card that answers does so within a few seconds, the first use of a driver included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -171,9 +171,9 @@ mod tests {
     #[test]
     fn the_default_model_is_asked_for_first() {
         let network = |model: &str, kind| Network {
-            id: crate::registry::NetworkId(0),
+            id: inference::registry::NetworkId(0),
             model: model.into(),
-            scale: crate::units::Scale::new(2).expect("2 is a scale"),
+            scale: images::units::Scale::new(2).expect("2 is a scale"),
             tiles: Vec::new(),
             kind,
             parameters: 0,

@@ -8,8 +8,8 @@ use super::Failure;
 use super::library::any_network;
 use super::start::StartError;
 use crate::config::{EngineArgs, Machine};
-use crate::engine;
-use crate::registry::Registry;
+use inference::engine;
+use inference::registry::Registry;
 
 /// What the process that is asked takes.
 #[derive(ClapArgs, Clone, Debug)]

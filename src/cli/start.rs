@@ -8,14 +8,14 @@ use tracing::{debug, info};
 
 use super::library;
 use crate::config::EngineSettings;
-use crate::engine::batch_sizer::BatchSizer;
-use crate::engine::{self, EngineSet, Execution};
 use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
-use crate::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
-use crate::scheduler::{BatchClass, Scheduler};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Batches;
+use inference::engine::batch_sizer::BatchSizer;
+use inference::engine::{self, EngineSet, Execution};
+use inference::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
+use scheduler::{BatchClass, Scheduler};
 
 /// Why nothing can be enlarged here.
 #[derive(Debug, thiserror::Error)]
@@ -205,11 +205,11 @@ pub fn executions(registry: &Registry, engines: &EngineSet) -> Vec<Execution> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::bicubic::Bicubic;
-    use crate::engine::{EngineError, TileEngine};
-    use crate::registry::NetworkId;
-    use crate::tiling::TileSpec;
-    use crate::units::{Scale, TileShape};
+    use images::units::{Scale, TileShape};
+    use inference::engine::bicubic::Bicubic;
+    use inference::engine::{EngineError, TileEngine};
+    use inference::registry::NetworkId;
+    use tiling::TileSpec;
 
     struct On(&'static str);
 

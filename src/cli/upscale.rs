@@ -24,12 +24,12 @@ use self::fidelity::{FidelityArgs, one_of};
 use self::jobs::Job;
 use super::signals::Signals;
 use super::{Failure, start};
-use crate::codec::OutputFormat;
 use crate::config::{EngineArgs, Machine};
-use crate::geometry::{Factor, Fit, Resize};
 use crate::pipeline::{Options, Pipeline, PipelineError};
-use crate::scheduler::Rejection;
 use crate::telemetry::Metrics;
+use images::OutputFormat;
+use images::geometry::{Factor, Fit, Resize};
+use scheduler::Rejection;
 
 /// Files under way together.
 const TOGETHER: usize = 2;

@@ -13,7 +13,7 @@ pub mod traces;
 pub mod typed;
 pub mod units;
 
-pub use crate::engine::backend::{Precision, Provider};
+pub use inference::engine::backend::{Precision, Provider};
 pub use keys::ApiKeys;
 pub use machine::Machine;
 pub use problems::{Problem, Problems};

@@ -8,11 +8,10 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 use super::{ApiKeys, TraceSettings};
-use crate::codec::InputLimits;
-use crate::engine::backend::{Precision, Provider};
-use crate::engine::start::Wanted;
-use crate::registry::ModelChoice;
-use crate::scheduler;
+use images::InputLimits;
+use inference::engine::backend::{Precision, Provider};
+use inference::engine::start::Wanted;
+use inference::registry::ModelChoice;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

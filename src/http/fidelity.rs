@@ -63,8 +63,8 @@ mod tests {
     use serde_yaml_ng::Value;
 
     use super::*;
-    use crate::codec::Warning;
     use crate::http::docs::OPENAPI;
+    use images::Warning;
 
     #[test]
     fn the_document_knows_every_name_and_no_other() {

@@ -15,10 +15,10 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::{Machine, ServeArgs};
-use crate::engine::bicubic::Bicubic;
-use crate::engine::{EngineSet, Execution, TileEngine};
-use crate::registry::Registry;
-use crate::scheduler::Scheduler;
+use inference::engine::bicubic::Bicubic;
+use inference::engine::{EngineSet, Execution, TileEngine};
+use inference::registry::Registry;
+use scheduler::Scheduler;
 
 /// A warm server of bicubic alone, with these flags.
 fn app(flags: &[&str]) -> App {

@@ -15,14 +15,14 @@ use super::queue_timer::QueueTimer;
 use super::reorder::Reorder;
 use super::stage_timings::StageTimings;
 use super::{Pipeline, PipelineError, blocking::spawn_blocking_cancellable, ensemble};
-use crate::codec::encode::EncodeError;
-use crate::raster::Raster;
-use crate::scheduler::{Finished, MemoryReservation, Rejection, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
-use crate::tiling::blend::band_rows;
-use crate::tiling::{Band, Blender, Grid, extract};
-use crate::units::{Scale, Size};
+use images::encode::EncodeError;
+use images::raster::Raster;
+use images::units::{Scale, Size};
+use scheduler::{Finished, MemoryReservation, Rejection, Ticket, TileError};
+use tiling::blend::band_rows;
+use tiling::{Band, Blender, Grid, extract};
 
 /// Encoded bytes held back before the first leaves, so that a failure until then is a proper error.
 pub const THRESHOLD: usize = 1 << 20;

@@ -4,10 +4,10 @@
 //! What must be kept to agree to the bit: the kernel is widened by k, its weights are normalized, borders are
 //! mirrored, rows are resized first, and the picture between the two passes is rounded to 8 bits.
 
-use crate::raster::{Raster, Samples};
-use crate::resample::bicubic::keys;
-use crate::resample::mirror;
-use crate::units::{Scale, Size};
+use images::raster::{Raster, Samples};
+use images::resample::bicubic::keys;
+use images::resample::mirror;
+use images::units::{Scale, Size};
 
 /// The samples that one output sample is the weighted sum of.
 struct Taps(Vec<(usize, f64)>);
@@ -95,8 +95,8 @@ fn crop<T: Copy>(samples: &[T], line: usize, kept: usize, rows: u32) -> Vec<T> {
 mod tests {
     use super::*;
     use crate::quality::testing::{data, open};
-    use crate::raster::Channels;
-    use crate::resample::reduce::{Line, Reducer};
+    use images::raster::Channels;
+    use images::resample::reduce::{Line, Reducer};
 
     fn scale(factor: u8) -> Scale {
         Scale::new(factor).expect("a scale")

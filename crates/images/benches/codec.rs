@@ -1,22 +1,22 @@
 //! Decoders and encoders in bytes of pixels per second, on the sample photograph enlarged to some megapixels.
 //!
-//! `cargo bench --bench codec`
+//! `cargo bench -p images --bench codec`
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use san_upscaler::codec::decode::decode;
-use san_upscaler::codec::encode::helpers::{Helpers, Job};
-use san_upscaler::codec::encode::{QUALITY, Target, encode, encode_with};
-use san_upscaler::codec::metadata::OutputMetadata;
-use san_upscaler::codec::{InputLimits, OutputFormat, probe};
-use san_upscaler::raster::{Channels, Depth, Raster, Samples};
-use san_upscaler::units::Size;
+use images::decode::decode;
+use images::encode::helpers::{Helpers, Job};
+use images::encode::{QUALITY, Target, encode, encode_with};
+use images::metadata::OutputMetadata;
+use images::raster::{Channels, Depth, Raster, Samples};
+use images::units::Size;
+use images::{InputLimits, OutputFormat, probe};
 
 const LIMITS: InputLimits = InputLimits { input_pixels: 100_000_000, output_pixels: 100_000_000 };
-const SAMPLE: &[u8] = include_bytes!("../docs/sample/astronaut.jpg");
+const SAMPLE: &[u8] = include_bytes!("../../../docs/sample/astronaut.jpg");
 /// Bands as the blender gives them: the rows of one row of tiles.
 const BAND: usize = 256;
 

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::codec::CodecError;
+use crate::CodecError;
 
 /// Set once, by whoever waits for the decode and does no longer. Clones are one.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,5 @@
-//! Bytes to pixels and back: [`mod@probe`] reads headers only, [`decode`] pixels, [`encode`] streams rows out.
+//! Bytes to pixels and back: [`mod@probe`] reads headers only, [`decode`] pixels, [`encode`] streams rows out. And what is
+//! known of pixels themselves: [`raster`], [`units`], [`geometry`], [`resample`].
 //!
 //! The kind of an upload is read from its bytes, never from a header or a file name.
 
@@ -6,14 +7,18 @@ pub mod color;
 mod container;
 pub mod decode;
 pub mod encode;
+pub mod geometry;
 mod interrupt;
 pub mod limits;
 mod loss;
 pub mod metadata;
 pub mod orientation;
 pub mod probe;
+pub mod raster;
 mod remark;
+pub mod resample;
 mod sniff;
+pub mod units;
 
 use serde::Serialize;
 use strum::{Display, EnumString, VariantNames};

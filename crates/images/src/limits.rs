@@ -1,6 +1,6 @@
 //! What is refused by header arithmetic, before a pixel is decoded.
 
-use crate::codec::CodecError;
+use crate::CodecError;
 use crate::units::Size;
 
 /// The longest side of an upload, whatever its format: what JPEG can say. It bounds the row buffers of decoders, which

@@ -1,14 +1,14 @@
 //! Reads the header of an upload: kind, size, channels, depth, orientation. Decodes no pixel.
 
-use crate::codec::color::profile::Unfit;
-use crate::codec::color::{CmykTransform, Profile};
-use crate::codec::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
-use crate::codec::limits::check_work;
-use crate::codec::metadata::Metadata;
-use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, InputFormat, InputLimits, Loss, Warning, sniff};
+use crate::color::profile::Unfit;
+use crate::color::{CmykTransform, Profile};
+use crate::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
+use crate::limits::check_work;
+use crate::metadata::Metadata;
+use crate::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+use crate::{CodecError, InputFormat, InputLimits, Loss, Warning, sniff};
 
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]

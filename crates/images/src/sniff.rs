@@ -1,7 +1,7 @@
 //! Which kind of file bytes are, by their first bytes alone.
 
-use crate::codec::container::jxl::CONTAINER;
-use crate::codec::{CodecError, InputFormat};
+use crate::container::jxl::CONTAINER;
+use crate::{CodecError, InputFormat};
 
 /// What is said after the name of a kind that is not read.
 const ACCEPTED: &str = "send a PNG, JPEG, WebP, TIFF, BMP, GIF or JPEG XL";

@@ -43,7 +43,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// A size; sides of zero are the caller's error and are refused by `codec::probe` for every upload.
+    /// A size; sides of zero are the caller's error and are refused by `probe` for every upload.
     pub const fn new(width: u32, height: u32) -> Self {
         Self { width, height }
     }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::queue::BatchClass;
 use super::rate::Rates;
 use super::share::Share;
-use crate::units::Amount;
+use images::units::Amount;
 
 /// The part of the server that admitted requests may claim for the time they have, each.
 const PROTECTED_PART: f64 = 0.5;

@@ -39,9 +39,9 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::batch_sizer::BatchSizer;
-    use crate::registry::NetworkId;
-    use crate::units::TileShape;
+    use images::units::TileShape;
+    use inference::engine::batch_sizer::BatchSizer;
+    use inference::registry::NetworkId;
 
     fn class(network: usize, side: u32) -> BatchClass {
         BatchClass { network: NetworkId(network), shape: TileShape::square(side) }
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn each_class_counts_by_its_own_rate() {
         let (small, large, other) = (class(0, 48), class(0, 108), class(1, 48));
-        let mut rates = Rates::new(BatchSizer::even(4));
+        let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
         rates.seed(small, 0.25);
         rates.seed(large, 1.25);
         let mut backlog = Backlog::default();
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn nothing_is_zero_and_not_minus_zero() {
-        let rates = Rates::new(BatchSizer::even(4));
+        let rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
         let mut backlog = Backlog::default();
         assert_eq!(backlog.seconds(&rates, 2).to_string(), "0");
         backlog.add(class(0, 48), 3);

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::queue::FlowId;
 use super::tile::TileError;
-use crate::engine::{EngineError, TileEngine};
-use crate::units::TileShape;
+use images::units::TileShape;
+use inference::engine::{EngineError, TileEngine};
 
 /// A tile on its way through the engine.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ mod tests {
     use std::panic::resume_unwind;
 
     use super::*;
-    use crate::engine::Execution;
+    use inference::engine::Execution;
 
     /// Fails on tiles below zero, panics on NaN, loses results above 1000, runs a tile of 500 again; else gives tiles
     /// back as they came.

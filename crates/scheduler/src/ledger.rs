@@ -18,8 +18,8 @@ use super::batch::{Job, Outcome};
 use super::queue::{BatchClass, FairQueue, FlowId};
 use super::rate::Rates;
 use super::tile::{Finished, TileError};
-use crate::engine::batch_sizer::BatchSizer;
-use crate::registry::NetworkId;
+use inference::engine::batch_sizer::BatchSizer;
+use inference::registry::NetworkId;
 
 /// How long a request may have nothing with the workers before the tiles it has yet to submit stop counting as work:
 /// its reader stalls. Ample for an encoder that pauses between bands.

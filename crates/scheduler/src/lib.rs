@@ -37,9 +37,9 @@ pub use observer::Observer;
 pub use queue::{BatchClass, FlowId};
 pub use tile::{Finished, TileError};
 
-use crate::engine::EngineSet;
-use crate::engine::batch_sizer::BatchSizer;
-use crate::registry::Registry;
+use inference::engine::EngineSet;
+use inference::engine::batch_sizer::BatchSizer;
+use inference::registry::Registry;
 use ledger::{Effects, Ledger};
 use metrics::Meters;
 use shared::Shared;

@@ -4,7 +4,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::batch::Report;
 use super::ledger::{Fate, Ledger};
-use crate::registry::{NetworkId, Registry};
+use inference::registry::{NetworkId, Registry};
 
 /// Clones of what the service exports; there each has its name and help.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Who follows requests into their batches: the service's traces, or nobody.
 
 use super::queue::FlowId;
-use crate::units::TileShape;
+use images::units::TileShape;
 
 /// Called on the threads of the scheduler, never under its lock.
 pub trait Observer: Send + Sync {

@@ -24,8 +24,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::registry::NetworkId;
-use crate::units::TileShape;
+use images::units::TileShape;
+use inference::registry::NetworkId;
 
 /// What shares a batch: one network, one tile shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::queue::{BatchClass, Terms};
-use crate::engine::batch_sizer::BatchSizer;
+use inference::engine::batch_sizer::BatchSizer;
 
 /// Weight of a new batch in the moving average: a lasting change is believed after some ten batches.
 const WEIGHT: f64 = 0.2;
@@ -114,8 +114,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::registry::NetworkId;
-    use crate::units::TileShape;
+    use images::units::TileShape;
+    use inference::registry::NetworkId;
 
     const CLASS: BatchClass = BatchClass { network: NetworkId(0), shape: TileShape::square(64) };
 
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn unknown_until_measured() {
-        let mut rates = Rates::new(BatchSizer::even(4));
+        let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
         assert_eq!(rates.seconds(CLASS), None);
         assert_eq!(rates.terms(CLASS).cost, 40_960_000);
         rates.record(CLASS, 0, Duration::from_secs(1));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_slow_first_batch_is_forgotten_by_the_second() {
-        let mut rates = Rates::new(BatchSizer::even(4));
+        let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
         rates.record(CLASS, 1, Duration::from_secs(30));
         rates.record(CLASS, 1, Duration::from_millis(20));
         assert!(near(&rates, 0.02));
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn one_slow_batch_moves_little_and_a_lasting_change_wins() {
-        let mut rates = Rates::new(BatchSizer::even(4));
+        let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
         rates.seed(CLASS, 0.02);
         rates.record(CLASS, 1, Duration::from_mins(1));
         assert!(rates.seconds(CLASS).is_some_and(|s| s <= 0.02 * 1.61));
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn fillers_are_cheap_where_a_full_batch_takes_hardly_longer_than_one_tile() {
         for (full, cheap) in [(100, true), (159, true), (160, false), (400, false)] {
-            let mut rates = Rates::new(BatchSizer::even(4));
+            let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
             rates.record(CLASS, 1, Duration::from_millis(100));
             assert!(!rates.terms(CLASS).fillers, "not known yet");
             rates.record(CLASS, 2, Duration::from_millis(1));
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn senseless_seeds_are_ignored() {
-        let mut rates = Rates::new(BatchSizer::even(4));
+        let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             rates.seed(CLASS, seconds);
         }
@@ -181,7 +181,7 @@ mod tests {
     proptest! {
         #[test]
         fn rate_stays_within_what_was_measured(batches in prop::collection::vec((1..16_usize, 0..10_000_u64), 1..50)) {
-            let mut rates = Rates::new(BatchSizer::even(4));
+            let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
             let (mut low, mut high) = (f64::MAX, 0.0_f64);
             for (tiles, millis) in batches {
                 let sample = (millis as f64 / 1e3).max(1e-9) / tiles as f64;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::EngineError;
+use inference::engine::EngineError;
 
 /// Why an admitted request gets no more tiles.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::thread::{Builder, JoinHandle};
 
 use super::batch;
 use super::shared::Shared;
-use crate::engine::EngineSet;
+use inference::engine::EngineSet;
 
 /// Starts the worker `number`, which owns `engines` until the scheduler is stopped.
 pub(super) fn spawn(number: usize, engines: EngineSet, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {

@@ -1,15 +1,14 @@
 //! What a picture costs outside the network: cutting tiles, enlarging them by bicubic, joining them.
 //!
-//! `cargo bench --bench tiling`. Throughput is in bytes of `f32` that come out.
+//! `cargo bench -p tiling --bench tiling`. Throughput is in bytes of `f32` that come out.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use san_upscaler::engine::TileEngine;
-use san_upscaler::engine::bicubic::Bicubic;
-use san_upscaler::raster::{Channels, Raster, Samples};
-use san_upscaler::tiling::{Blender, Grid, TileSpec, extract};
-use san_upscaler::units::{Scale, Size, TileShape};
+use images::raster::{Channels, Raster, Samples};
+use images::resample::bicubic::Kernel;
+use images::units::{Scale, Size, TileShape};
+use tiling::{Blender, Grid, TileSpec, extract};
 
 const SPEC: TileSpec = TileSpec { shape: TileShape::square(96), halo: 4 };
 
@@ -42,13 +41,16 @@ fn cut(c: &mut Criterion) {
 }
 
 fn enlarge(c: &mut Criterion) {
-    let tile = vec![vec![99.0; 3 * SPEC.shape.pixels()]];
-    let mut group = c.benchmark_group("bicubic");
+    let side = SPEC.shape.side();
+    let plane = vec![99.0; SPEC.shape.pixels()];
+    let mut group = c.benchmark_group("bicubic, one plane");
     for factor in [2, 3, 4] {
-        let mut engine = Bicubic::new(scale(factor));
-        group.throughput(bytes(tile[0].len() * usize::from(factor).pow(2)));
+        let kernel = Kernel::new(scale(factor));
+        let mut out = vec![0.0; plane.len() * usize::from(factor).pow(2)];
+        group.throughput(bytes(out.len()));
         group.bench_function(BenchmarkId::from_parameter(format!("x{factor}")), |b| {
-            b.iter(|| engine.upscale(SPEC.shape, black_box(&tile)));
+            let row = |y: u32| &plane[(y * side) as usize..][..side as usize];
+            b.iter(|| kernel.enlarge(Size::new(side, side), row, 0..side * kernel.factor(), black_box(&mut out)));
         });
     }
     group.finish();

@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use crate::tiling::grid::{Axis, Grid};
-use crate::units::Scale;
+use crate::grid::{Axis, Grid};
+use images::units::Scale;
 
 /// Samples of one band at most (1 MiB), so that what follows works in the cache and in small steps.
 pub const BAND_SAMPLES: usize = 1 << 18;
@@ -195,10 +195,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::raster::{Channels, Raster, Samples};
-    use crate::resample::bicubic::Kernel;
-    use crate::tiling::{TileSpec, extract};
-    use crate::units::{Size, TileShape};
+    use crate::{TileSpec, extract};
+    use images::raster::{Channels, Raster, Samples};
+    use images::resample::bicubic::Kernel;
+    use images::units::{Size, TileShape};
 
     fn joined(grid: &Grid, scale: Scale, mut tile: impl FnMut(usize) -> Vec<f32>) -> Vec<f32> {
         let size = grid.picture().scaled(scale);

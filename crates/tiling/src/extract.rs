@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use crate::raster::{Raster, Samples};
-use crate::resample::mirror;
-use crate::tiling::grid::Grid;
-use crate::units::Size;
+use crate::grid::Grid;
+use images::raster::{Raster, Samples};
+use images::resample::mirror;
+use images::units::Size;
 
 /// Tile `index` of the grid, planar R, G, B of side × side each, levels 0.0..=255.0; gray goes into all three planes.
 ///
@@ -72,9 +72,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::raster::Channels;
-    use crate::tiling::TileSpec;
-    use crate::units::TileShape;
+    use crate::TileSpec;
+    use images::raster::Channels;
+    use images::units::TileShape;
 
     const SPEC: TileSpec = TileSpec { shape: TileShape::square(8), halo: 2 };
 

@@ -10,7 +10,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::units::{Size, TileShape};
+use images::units::{Size, TileShape};
 
 /// A tile shape and the context that its borders need, in low-resolution pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]

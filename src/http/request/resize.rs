@@ -1,8 +1,8 @@
 //! The size that is asked for: `scale`, or `width` and `height` with `fit`.
 
 use super::{ParamErrors, QueryParams};
-use crate::geometry::{Fit, Resize};
-use crate::units::Scale;
+use images::geometry::{Fit, Resize};
+use images::units::Scale;
 
 /// Magnification where nothing is asked for.
 const DEFAULT_SCALE: u8 = 4;

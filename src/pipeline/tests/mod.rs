@@ -3,6 +3,8 @@
 mod colors;
 mod delta_e;
 mod ends;
+#[path = "../../../crates/images/src/testing.rs"]
+mod file_parts;
 mod metadata;
 mod pictures;
 mod plans;
@@ -12,14 +14,14 @@ mod transparency;
 use std::io::Cursor;
 
 use super::*;
-use crate::engine::bicubic::Bicubic;
-use crate::engine::{EngineError, EngineSet, TileEngine};
-use crate::raster::{Channels, Depth, Samples};
-use crate::registry::{Kind, Network, NetworkId};
-use crate::resample::bicubic::Kernel;
-use crate::scheduler::Limits;
-use crate::tiling::TileSpec;
-use crate::units::{Scale, Size, TileShape};
+use images::raster::{Channels, Depth, Samples};
+use images::resample::bicubic::Kernel;
+use images::units::{Scale, Size, TileShape};
+use inference::engine::bicubic::Bicubic;
+use inference::engine::{EngineError, EngineSet, TileEngine};
+use inference::registry::{Kind, Network, NetworkId};
+use scheduler::Limits;
+use tiling::TileSpec;
 
 const MODEL: &str = "bicubic";
 

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::{Fact, Stage, Trace};
-use crate::scheduler::FlowId;
-use crate::scheduler::observer::{BatchEnd, BatchStart, Observer};
+use scheduler::FlowId;
+use scheduler::observer::{BatchEnd, BatchStart, Observer};
 
 /// The recorded traces of the requests that are admitted.
 #[derive(Debug, Default)]

@@ -176,7 +176,7 @@ fn finished(mut profile: ColorProfile, gray: bool, curve: ToneReprCurve, name: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::color::{Profile, Space};
+    use crate::color::{Profile, Space};
     use crate::raster::Channels;
 
     /// Where the green of the made profile lies in sRGB.

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::profile::{MAX_BYTES, Unfit};
 use super::*;
-use crate::codec::testing::{by_tables, made, padded};
 use crate::raster::Channels;
+use crate::testing::{by_tables, made, padded};
 
 fn judge(profile: &[u8]) -> Result<Profile, Unfit> {
     Profile::judge(profile, Channels::Rgb)
@@ -32,7 +32,7 @@ fn profiles_are_told_apart_by_what_they_mean() {
         assert_eq!(judged.space == Space::Srgb, expected, "{:?}", profile.description);
         assert_eq!(judged.bytes[..], made(&profile)[..], "unchanged");
     }
-    let theirs = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/srgb.icc"));
+    let theirs = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/images/srgb.icc"));
     assert_eq!(judge(theirs).expect("by little CMS").space, Space::Srgb);
     assert_eq!(judge(&by_tables()).expect("by tables").space, Space::NotInvertible);
     let gray = |gamma| Profile::judge(&made(&ColorProfile::new_gray_with_gamma(gamma)), Channels::GrayAlpha);
@@ -170,7 +170,7 @@ proptest! {
             0 => made(&ColorProfile::new_adobe_rgb()),
             1 => made(&ColorProfile::new_gray_with_gamma(2.2)),
             2 => by_tables(),
-            _ => include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/srgb.icc")).to_vec(),
+            _ => include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/images/srgb.icc")).to_vec(),
         };
         for (at, byte) in changes {
             let at = at.index(profile.len());

@@ -4,12 +4,12 @@ use image::codecs::bmp::BmpDecoder;
 use image::{ColorType, ImageDecoder as _, ImageError};
 
 use super::{Frames, Header};
-use crate::codec::interrupt::Source;
-use crate::codec::limits::check_side;
-use crate::codec::metadata::Density;
-use crate::codec::{CodecError, Interrupt};
+use crate::interrupt::Source;
+use crate::limits::check_side;
+use crate::metadata::Density;
 use crate::raster::Channels;
 use crate::units::Size;
+use crate::{CodecError, Interrupt};
 
 pub type Decoder<'a> = BmpDecoder<Source<'a>>;
 

@@ -1,8 +1,8 @@
 //! Files of several pictures: which of them is meant. None is chosen unasked, since the wrong one would be enlarged
 //! without a word.
 
-use crate::codec::CodecError;
-use crate::codec::limits::{STREAM_PIXELS, check_work};
+use crate::CodecError;
+use crate::limits::{STREAM_PIXELS, check_work};
 use crate::units::Size;
 
 /// One of the pictures of a file.

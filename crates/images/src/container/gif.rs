@@ -2,7 +2,7 @@
 
 use super::Header;
 use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque, work_of};
-use crate::codec::CodecError;
+use crate::CodecError;
 use crate::raster::Channels;
 use crate::units::Size;
 

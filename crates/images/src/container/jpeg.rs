@@ -3,11 +3,11 @@
 pub mod quality;
 
 use super::{Frames, Header};
-use crate::codec::color::profile;
-use crate::codec::metadata::{Density, Metadata, exif};
-use crate::codec::{CodecError, Loss, Warning};
+use crate::color::profile;
+use crate::metadata::{Density, Metadata, exif};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+use crate::{CodecError, Loss, Warning};
 
 pub const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;

@@ -11,11 +11,11 @@ use jxl_oxide::{AllocTracker, EnumColourEncoding, HdrType, InitializeResult, Jxl
 use jxl_oxide_common::Bundle as _;
 
 use super::{Frames, Header};
-use crate::codec::metadata::Metadata;
-use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, Loss};
+use crate::metadata::Metadata;
+use crate::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+use crate::{CodecError, Loss};
 
 /// What begins a file of boxes.
 pub const CONTAINER: &[u8] = b"\0\0\0\x0cJXL \r\n\x87\n";

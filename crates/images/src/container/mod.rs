@@ -10,11 +10,11 @@ pub mod png;
 pub mod tiff;
 pub mod webp;
 
-use crate::codec::metadata::Metadata;
-use crate::codec::orientation::Orientation;
-use crate::codec::{Loss, Warning};
+use crate::metadata::Metadata;
+use crate::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+use crate::{Loss, Warning};
 pub use frames::Frames;
 
 /// What a header says, before limits are applied and the profile is judged.

@@ -2,10 +2,10 @@
 
 use super::Header;
 use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque, work_of};
-use crate::codec::metadata::{Metadata, exif};
-use crate::codec::{CodecError, Loss, Warning};
+use crate::metadata::{Metadata, exif};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+use crate::{CodecError, Loss, Warning};
 
 /// What the entropy tables of one lossless stream may take. Up to 65536 groups of five tables of 4 KiB are legal, each
 /// told in some 60 bits, so 4 MB of file can ask for 1.3 GB; encoders write at most a few hundred groups.

@@ -3,10 +3,10 @@
 use image::ImageDecoder as _;
 
 use super::{damaged, sample_count};
-use crate::codec::container::bmp;
-use crate::codec::{CodecError, Interrupt, Probe};
+use crate::container::bmp;
 use crate::raster::Samples;
 use crate::units::Size;
+use crate::{CodecError, Interrupt, Probe};
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     let (decoder, size, channels) = bmp::open(bytes, interrupt)?;

@@ -1,6 +1,6 @@
 //! Frames of an animation drawn one over the other, as a viewer shows them.
 
-use crate::codec::container::frames::{Area, Blend, Disposal, Drawn};
+use crate::container::frames::{Area, Blend, Disposal, Drawn};
 use crate::raster::Channels;
 use crate::units::Size;
 

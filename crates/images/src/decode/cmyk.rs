@@ -4,7 +4,7 @@
 //! product form that Pillow, browsers and libvips use. True colors depend on press and paper, which only a profile
 //! knows.
 
-use crate::codec::color::CmykTransform;
+use crate::color::CmykTransform;
 
 /// Four inks a pixel, from 0, none, to 255, all of it.
 pub fn to_rgb(cmyk: &[u8], cmyk_transform: Option<&CmykTransform>) -> Vec<u8> {

@@ -4,11 +4,11 @@ use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 
 use super::canvas::Canvas;
 use super::damaged;
-use crate::codec::container::gif::blocks;
-use crate::codec::interrupt::Source;
-use crate::codec::{CodecError, Interrupt, Probe};
+use crate::container::gif::blocks;
+use crate::interrupt::Source;
 use crate::raster::Samples;
 use crate::units::Size;
+use crate::{CodecError, Interrupt, Probe};
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     let told = blocks(bytes)?;

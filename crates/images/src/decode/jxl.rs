@@ -7,11 +7,11 @@ use std::time::Duration;
 use jxl_oxide::{AllocTracker, FrameBufferSample, JxlImage, Render};
 
 use super::{damaged, sample_count, unpremultiply};
-use crate::codec::container::frames::check_layers;
-use crate::codec::container::jxl;
-use crate::codec::{CodecError, Interrupt, Probe};
+use crate::container::frames::check_layers;
+use crate::container::jxl;
 use crate::raster::{Depth, Samples};
 use crate::units::Size;
+use crate::{CodecError, Interrupt, Probe};
 
 /// Bytes that the decoder is given at once.
 const SLICE: usize = 4096;

@@ -10,9 +10,9 @@ mod png;
 mod tiff;
 mod webp;
 
-use crate::codec::{CodecError, InputFormat, Interrupt, Probe};
 use crate::raster::Raster;
 use crate::units::Size;
+use crate::{CodecError, InputFormat, Interrupt, Probe};
 
 /// Decodes the whole upload. The result has the size, channels and depth that `probe` promised; a file that breaks
 /// off or lies is [`CodecError::Damaged`], never a gray rest.

@@ -4,12 +4,12 @@ use png::{BitDepth, ColorType, DecodeOptions, Decoder, Transformations};
 
 use super::canvas::{Canvas, Level, with_alpha};
 use super::damaged;
-use crate::codec::container::frames::Drawn;
-use crate::codec::container::png::apng::Animation;
-use crate::codec::container::png::{Essential, is_animated};
-use crate::codec::{CodecError, Interrupt, Probe};
+use crate::container::frames::Drawn;
+use crate::container::png::apng::Animation;
+use crate::container::png::{Essential, is_animated};
 use crate::raster::{Channels, Depth, Samples};
 use crate::units::Size;
+use crate::{CodecError, Interrupt, Probe};
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     if !is_animated(bytes) {

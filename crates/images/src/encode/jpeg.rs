@@ -9,8 +9,8 @@ use jpeg_encoder::{
 use super::rows::{Rows, row_in_8_bit};
 use super::sink::Sink;
 use super::{EncodeError, Target};
-use crate::codec::container::jpeg::XMP;
-use crate::codec::metadata::{Density, OutputMetadata};
+use crate::container::jpeg::XMP;
+use crate::metadata::{Density, OutputMetadata};
 use crate::raster::Raster;
 
 /// Eight rows of three components, and one row before it is split.

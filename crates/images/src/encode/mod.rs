@@ -15,10 +15,10 @@ mod webp;
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::codec::metadata::OutputMetadata;
-use crate::codec::{CodecError, OutputFormat};
+use crate::metadata::OutputMetadata;
 use crate::raster::{Channels, Depth, Raster};
 use crate::units::Size;
+use crate::{CodecError, OutputFormat};
 use helpers::{Alone, Helpers};
 use rows::Rows;
 use sink::Sink;

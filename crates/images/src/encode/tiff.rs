@@ -6,7 +6,7 @@ use std::io::Write;
 use super::rows::{Rows, little_endian};
 use super::sink::Sink;
 use super::{EncodeError, Target};
-use crate::codec::metadata::exif::{Block, Portable, Value, tag, unit};
+use crate::metadata::exif::{Block, Portable, Value, tag, unit};
 use crate::raster::{Channels, Depth};
 
 /// Bytes of a strip, as far as whole rows go: readers unpack strip by strip.
@@ -201,10 +201,10 @@ impl<'a> Front<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::OutputFormat;
-    use crate::codec::container::tiff::page;
-    use crate::codec::metadata::OutputMetadata;
-    use crate::codec::metadata::exif::gathered;
+    use crate::OutputFormat;
+    use crate::container::tiff::page;
+    use crate::metadata::OutputMetadata;
+    use crate::metadata::exif::gathered;
     use crate::units::Size;
 
     /// By our own reader and by another.

@@ -9,7 +9,7 @@ mod portable;
 mod write;
 
 use super::density::Density;
-use crate::codec::orientation::Orientation;
+use crate::orientation::Orientation;
 
 pub use correct::corrected;
 pub use portable::{Portable, Value};

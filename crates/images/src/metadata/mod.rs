@@ -2,7 +2,7 @@
 //!
 //! By default that is what a picture should not lose and that betrays nobody: its density, whose it is and who made it.
 //! Places, serial numbers, thumbnails and makers' notes stay behind unless asked for. The ICC profile is no note: it is
-//! what the numbers of the picture mean, and `codec::color` has it.
+//! what the numbers of the picture mean, and `color` has it.
 
 mod density;
 pub mod exif;
@@ -18,7 +18,7 @@ use rights::Rights;
 
 pub use density::Density;
 
-use crate::codec::OutputFormat;
+use crate::OutputFormat;
 use crate::units::Size;
 
 /// Exif, XMP or texts above this are left behind. Cameras write some tens of kilobytes.

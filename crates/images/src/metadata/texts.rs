@@ -90,7 +90,7 @@ pub fn xmp_chunk(packet: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::tests::png_maker::deflate;
+    use crate::tests::png_maker::deflate;
 
     fn taken(kind: [u8; 4], data: &[u8]) -> Metadata {
         let mut metadata = Metadata::default();

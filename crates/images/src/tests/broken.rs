@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::png_maker::{Png, deflate, profile_chunk, signature_and_header};
 use super::{LIMITS, eight_bit, fixture, read};
-use crate::codec::limits::{STREAM_PIXELS, WORK_PIXELS};
-use crate::codec::testing::chunk;
-use crate::codec::{CodecError, probe};
+use crate::limits::{STREAM_PIXELS, WORK_PIXELS};
+use crate::testing::chunk;
 use crate::units::Size;
+use crate::{CodecError, probe};
 
 const FILES: [&[u8]; 32] = [
     fixture!("baseline-444.jpg"),
@@ -211,7 +211,7 @@ proptest! {
     /// catch most of what is done to PNGs; what is done to the others gets deep into the decoders.
     #[test]
     fn bent_files_get_an_answer(file in bent()) {
-        let limits = crate::codec::InputLimits { input_pixels: 100_000, output_pixels: 1 };
+        let limits = crate::InputLimits { input_pixels: 100_000, output_pixels: 1 };
         if let Ok(told) = probe(&file, &limits) {
             prop_assert!(told.size.pixels() <= limits.input_pixels);
             let _ = read(&file);

@@ -8,13 +8,13 @@ use moxcms::ColorProfile;
 use proptest::prelude::*;
 
 use super::{eight_bit, fixture, read};
-use crate::codec::encode::helpers::tests::Fickle;
-use crate::codec::encode::{EncodeError, QUALITY, Target, encode, encode_with};
-use crate::codec::metadata::OutputMetadata;
-use crate::codec::testing::{made, padded};
-use crate::codec::{CodecError, OutputFormat};
+use crate::encode::helpers::tests::Fickle;
+use crate::encode::{EncodeError, QUALITY, Target, encode, encode_with};
+use crate::metadata::OutputMetadata;
 use crate::raster::{Channels, Depth, Raster, Samples};
+use crate::testing::{made, padded};
 use crate::units::Size;
+use crate::{CodecError, OutputFormat};
 
 const CHANNELS: [Channels; 4] = [Channels::Gray, Channels::GrayAlpha, Channels::Rgb, Channels::Rgba];
 const DEPTHS: [Depth; 2] = [Depth::Eight, Depth::Sixteen];

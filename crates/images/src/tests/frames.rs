@@ -1,9 +1,9 @@
 //! Frames of animations, against what Pillow shows of them.
 
 use super::{LIMITS, difference, fixture, read};
-use crate::codec::decode::decode;
-use crate::codec::{CodecError, probe, probe_frame};
+use crate::decode::decode;
 use crate::raster::{Channels, Raster, Samples};
+use crate::{CodecError, probe, probe_frame};
 
 macro_rules! animation {
     ($name:expr, $($number:literal)+) => {

@@ -1,10 +1,10 @@
 //! JPEG in, against what libjpeg-turbo makes of the same files.
 
 use super::{LIMITS, difference, eight_bit, fixture, read};
-use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, Warning, probe};
+use crate::orientation::Orientation;
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;
+use crate::{CodecError, Warning, probe};
 
 /// Decoders round their inverse transforms and interpolate chroma each in their own way.
 fn assert_like(name: &str, file: &[u8], reference: &[u8], max: u8, mean: f64) {

@@ -1,11 +1,11 @@
 //! TIFF, BMP and JPEG XL in, of every kind that is read, against what their makers put into them.
 
 use super::{LIMITS, difference, eight_bit, fixture, made_pixels, read};
-use crate::codec::metadata::Density;
-use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, InputFormat, Warning, probe, probe_frame};
+use crate::metadata::Density;
+use crate::orientation::Orientation;
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;
+use crate::{CodecError, InputFormat, Warning, probe, probe_frame};
 
 macro_rules! kind {
     ($name:expr) => {
@@ -199,7 +199,7 @@ fn a_page_must_be_named_where_there_are_several() {
     for (page, channels) in [(0, Channels::Rgb), (1, Channels::Gray)] {
         let told = probe_frame(file, &LIMITS, Some(page)).expect("it is there");
         assert_eq!((told.format, told.channels, told.size), (InputFormat::Tiff, channels, Size::new(37, 26)));
-        let picture = crate::codec::decode::decode(file, &told).expect("pixels");
+        let picture = crate::decode::decode(file, &told).expect("pixels");
         assert_eq!(eight_bit(&picture), made_pixels(channels.count()));
     }
     assert!(matches!(probe_frame(file, &LIMITS, Some(2)), Err(CodecError::NoFrame(text)) if text.contains("2 pages")));

@@ -1,10 +1,10 @@
 //! What compression has cost a file, by its header.
 
 use super::*;
-use crate::codec::{Loss, probe_frame};
+use crate::{Loss, probe_frame};
 
 fn loss(file: &str, frame: Option<u32>) -> Loss {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/images");
     let bytes = std::fs::read(folder.join(file)).expect("a fixture");
     probe_frame(&bytes, &LIMITS, frame).expect("a good image").loss
 }
@@ -55,7 +55,7 @@ fn jpegs_and_tiffs_of_them_have_a_quality() {
 #[test]
 fn a_header_alone_is_enough() {
     for (file, length) in [("lossy.webp", 64), ("kinds/lossy.jxl", 64), ("baseline-420.jpg", 640)] {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/images");
         let bytes = std::fs::read(folder.join(file)).expect("a fixture");
         let cut = probe_frame(&bytes[..length.min(bytes.len())], &LIMITS, None).expect("a header");
         assert_eq!(cut.loss, loss(file, None), "{file}");

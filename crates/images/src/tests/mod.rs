@@ -19,7 +19,7 @@ const LIMITS: InputLimits = InputLimits { input_pixels: 16_000_000, output_pixel
 
 macro_rules! fixture {
     ($name:expr) => {
-        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/", $name))
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/images/", $name))
     };
 }
 use fixture;

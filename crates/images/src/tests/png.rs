@@ -4,11 +4,11 @@ use moxcms::ColorProfile;
 
 use super::png_maker::{Png, profile_chunk, samples_per_pixel};
 use super::{eight_bit, fixture, made_pixels, read};
-use crate::codec::orientation::Orientation;
-use crate::codec::testing::{chunk, made, oriented, padded};
-use crate::codec::{CodecError, Warning};
+use crate::orientation::Orientation;
 use crate::raster::{Channels, Depth, Samples};
+use crate::testing::{chunk, made, oriented, padded};
 use crate::units::Size;
+use crate::{CodecError, Warning};
 
 /// Color type and bits of every pair in the standard.
 const KINDS: [(u8, u8); 15] = [

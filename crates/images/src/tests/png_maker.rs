@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-use crate::codec::testing::chunk;
+use crate::testing::chunk;
 
 /// One picture to be written; samples are numbers below 2^bits, palette indices included.
 pub struct Png {

@@ -1,10 +1,10 @@
 //! WebP in, against what libwebp makes of the same files.
 
 use super::{LIMITS, difference, eight_bit, fixture, made_pixels, read};
-use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, Warning, probe};
+use crate::orientation::Orientation;
 use crate::raster::Channels;
 use crate::units::Size;
+use crate::{CodecError, Warning, probe};
 
 #[test]
 fn lossless_is_exact_under_transparency_too() {

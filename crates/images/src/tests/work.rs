@@ -2,10 +2,10 @@
 
 use super::png_maker::{deflate, signature_and_header};
 use super::{LIMITS, fixture};
-use crate::codec::decode::decode_until;
-use crate::codec::limits::{STREAM_PIXELS, TABLE_BYTE_PIXELS, WORK_PIXELS};
-use crate::codec::testing::chunk;
-use crate::codec::{CodecError, Interrupt, Probe, probe, probe_frame};
+use crate::decode::decode_until;
+use crate::limits::{STREAM_PIXELS, TABLE_BYTE_PIXELS, WORK_PIXELS};
+use crate::testing::chunk;
+use crate::{CodecError, Interrupt, Probe, probe, probe_frame};
 
 /// Probe and decode of the last of `frames`, with so much patience.
 fn decoded(file: &[u8], frames: u32, interrupt: &Interrupt) -> Result<(), CodecError> {

@@ -15,7 +15,7 @@ pub enum Provider {
     /// ONNX Runtime's CPU provider.
     Cpu,
     /// OpenVINO, on the CPU.
-    #[value(name = "openvino")]
+    #[cfg_attr(feature = "clap", value(name = "openvino"))]
     OpenVino,
     /// An NVIDIA card.
     Cuda,

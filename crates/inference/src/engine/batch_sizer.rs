@@ -5,8 +5,8 @@
 //! do not (benches/README.md).
 
 use crate::registry::{NetworkId, Registry};
-use crate::tiling::TileSpec;
-use crate::units::TileShape;
+use images::units::TileShape;
+use tiling::TileSpec;
 
 /// Tiles in a batch at most, whatever is asked for: beyond it no provider gains, and the batch histogram ends there.
 pub const BATCH_MAX: usize = 64;
@@ -24,10 +24,12 @@ impl BatchSizer {
     /// Batches of at most `largest` of a network's largest tiles; of tiles a quarter as large, four times as many.
     pub fn new(largest: usize, registry: &Registry) -> Self {
         let most = |tiles: &[TileSpec]| tiles.iter().map(|tile| tile.shape.pixels()).max().unwrap_or(0);
-        Self {
-            largest: largest.clamp(1, BATCH_MAX),
-            pixels: registry.networks().iter().map(|network| most(&network.tiles)).collect(),
-        }
+        Self::by_pixels(largest, registry.networks().iter().map(|network| most(&network.tiles)).collect())
+    }
+
+    /// The same, by the pixels of the largest tile of each network; what is left out is as large as any.
+    pub fn by_pixels(largest: usize, pixels: Vec<usize>) -> Self {
+        Self { largest: largest.clamp(1, BATCH_MAX), pixels }
     }
 
     /// Tiles of this shape in a batch at most: by powers of two more than of the largest, since a card's batches are
@@ -40,23 +42,10 @@ impl BatchSizer {
 }
 
 #[cfg(test)]
-impl BatchSizer {
-    /// The same for every shape, for tests of tiles of one shape.
-    pub(crate) fn even(largest: usize) -> Self {
-        Self { largest, pixels: Vec::new() }
-    }
-
-    /// As if the largest tiles of each network had so many pixels.
-    pub(crate) fn by_pixels(largest: usize, pixels: Vec<usize>) -> Self {
-        Self { largest, pixels }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use crate::registry::{Kind, Network};
-    use crate::units::Scale;
+    use images::units::Scale;
 
     fn fill(largest: usize, sides: &[u32]) -> Vec<usize> {
         let tiles = sides.iter().map(|&side| TileSpec { shape: TileShape::square(side), halo: 4 }).collect();
@@ -91,6 +80,6 @@ mod tests {
 
     #[test]
     fn a_network_that_is_not_known_has_tiles_of_one_size() {
-        assert_eq!(BatchSizer::even(4).of(NetworkId(7), TileShape::square(8)), 4);
+        assert_eq!(BatchSizer::by_pixels(4, Vec::new()).of(NetworkId(7), TileShape::square(8)), 4);
     }
 }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::engine::{EngineError, TileEngine};
-use crate::units::TileShape;
+use images::units::TileShape;
 
 /// What [`bare_rate`] measured.
 #[derive(Clone, Copy, Debug, PartialEq)]

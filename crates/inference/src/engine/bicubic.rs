@@ -1,8 +1,8 @@
 //! The built-in bicubic engine: baseline and fallback.
 
 use crate::engine::{EngineError, Execution, TileEngine};
-use crate::resample::bicubic::Kernel;
-use crate::units::{Scale, Size, TileShape};
+use images::resample::bicubic::Kernel;
+use images::units::{Scale, Size, TileShape};
 
 /// Bicubic interpolation as an engine: tiles of it, joined, are to the bit what it makes of the whole image.
 #[derive(Debug)]

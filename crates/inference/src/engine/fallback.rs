@@ -2,7 +2,7 @@
 
 /// The first candidate that opens, with what it opened to. `on_failure` hears of each that did not, why, and which is tried
 /// next. If none opens: all of them with their reasons, in the order of the walk.
-pub(crate) fn first_that_opens<C, T, E>(
+pub fn first_that_opens<C, T, E>(
     candidates: impl IntoIterator<Item = C>,
     mut open: impl FnMut(&C) -> Result<T, E>,
     mut on_failure: impl FnMut(&C, &E, &C),

@@ -5,7 +5,7 @@ pub mod batch_sizer;
 pub mod bench;
 pub mod bicubic;
 mod carrier;
-pub(crate) mod fallback;
+pub mod fallback;
 mod graph;
 pub mod half;
 pub mod onnx;
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::registry::NetworkId;
-use crate::units::TileShape;
+use images::units::TileShape;
 
 /// Where and in what arithmetic an engine runs; what it says is what really runs, not what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -28,7 +28,7 @@ use crate::engine::pinned::Pinned;
 use crate::engine::precision_check;
 use crate::engine::runtime::Runtime;
 use crate::engine::{EngineError, Execution, TileEngine};
-use crate::units::{Scale, TileShape};
+use images::units::{Scale, TileShape};
 
 /// Name of the input: (batch, 3, height, width).
 const INPUT: &str = "lr";

@@ -6,7 +6,7 @@
 //! of san-light, srcnn, and the fixtures, which only copy).
 
 use crate::engine::backend::Backend;
-use crate::units::TileShape;
+use images::units::TileShape;
 
 /// Levels RMS up to which a picture is fp32's: in the middle between the two, by their ratio.
 const ROUNDING: f64 = 0.003;
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
     use crate::engine::bicubic::Bicubic;
     use crate::engine::{EngineError, Execution, TileEngine};
-    use crate::units::Scale;
+    use images::units::Scale;
 
     const EVERY: [Backend; 4] = [Backend::OpenVinoFp32, Backend::OpenVinoBf16, Backend::CudaFp32, Backend::CudaFp16];
 

@@ -185,6 +185,8 @@ pub(crate) mod testing {
     /// The library, or a word about why the test ends here.
     #[expect(clippy::disallowed_methods, reason = "a test has no settings to read it from")]
     pub(crate) fn runtime() -> Option<&'static Runtime> {
+        // Cargo runs tests in the folder of their crate, and `.runtime/` is the repository's.
+        std::env::set_current_dir(root()).expect("the repository is there");
         // One with OpenVINO serves the tests of both; a process has but one.
         match load(None, &[Device::OpenVino, Device::Cpu]) {
             Ok(runtime) => Some(runtime),
@@ -198,7 +200,7 @@ pub(crate) mod testing {
 
     /// Of the repository.
     pub(crate) fn root() -> &'static Path {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
     }
 
     /// The networks of `tests/fixtures/make.py`.

@@ -11,7 +11,7 @@ use crate::engine::onnx::{OnnxEngine, OpenedSession, Opening, Resources, Source}
 use crate::engine::runtime::{self, RuntimeError};
 use crate::engine::{EngineError, EngineSet, Execution, TileEngine};
 use crate::registry::{Kind, Network, NetworkId, Registry};
-use crate::units::{Scale, TileShape};
+use images::units::{Scale, TileShape};
 
 /// Why the engines cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -224,7 +224,7 @@ fn pattern(shape: TileShape) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::engine::runtime::testing;
-    use crate::tiling::TileSpec;
+    use tiling::TileSpec;
 
     const WANTED: Wanted<'static> =
         Wanted { provider: Provider::Cpu, precision: Precision::Auto, runtime: None, threads: 1, gpu_memory: 0 };

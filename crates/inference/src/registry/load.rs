@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::registry::Suits;
-    use crate::units::Scale;
+    use images::units::Scale;
 
     const ONNX: &[u8] = b"not a network, but a file with a hash";
 

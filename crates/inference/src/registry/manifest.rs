@@ -12,8 +12,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::registry::{AUTO, BICUBIC, Kind, ModelInfo, Network, NetworkId, ScaleInfo, Suits};
-use crate::tiling::TileSpec;
-use crate::units::{Scale, TileShape};
+use images::units::{Scale, TileShape};
+use tiling::TileSpec;
 
 /// File name of a manifest.
 pub const FILE: &str = "model.toml";

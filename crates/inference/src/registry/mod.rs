@@ -15,8 +15,8 @@ use serde::Serialize;
 pub use load::RegistryError;
 pub use suits::{AUTO, ModelChoice, Suits};
 
-use crate::tiling::TileSpec;
-use crate::units::{Scale, TileShape};
+use images::units::{Scale, TileShape};
+use tiling::TileSpec;
 
 /// Name of the built-in model.
 pub const BICUBIC: &str = "bicubic";
@@ -256,7 +256,7 @@ fn bicubic() -> (ModelInfo, Vec<Network>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resample::bicubic::RADIUS;
+    use images::resample::bicubic::RADIUS;
 
     fn scale(factor: u8) -> Scale {
         Scale::new(factor).expect("a scale between 1 and 8")

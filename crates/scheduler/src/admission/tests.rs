@@ -1,16 +1,16 @@
 //! Each budget from both sides, and what a refusal says.
 
 use super::*;
-use crate::engine::batch_sizer::BatchSizer;
-use crate::registry::NetworkId;
-use crate::units::TileShape;
+use images::units::TileShape;
+use inference::engine::batch_sizer::BatchSizer;
+use inference::registry::NetworkId;
 
 const CLASS: BatchClass = BatchClass { network: NetworkId(0), shape: TileShape::square(64) };
 const LIMITS: Limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 1000, queue_bytes: 1_000_000 };
 
 /// One second a tile.
 fn rates() -> Rates {
-    let mut rates = Rates::new(BatchSizer::even(4));
+    let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
     rates.seed(CLASS, 1.0);
     rates
 }
@@ -180,9 +180,16 @@ fn nothing_is_refused_for_time_before_it_is_measured() {
     let now = Instant::now();
     let admission = AdmissionRequest { class: CLASS, tiles: 1000, bytes: 1, deadline: now };
     let passes = [admission];
-    let verdict = judge(&passes, now, &LIMITS, 1, &Rates::new(BatchSizer::even(4)), &load(&[]));
+    let verdict = judge(&passes, now, &LIMITS, 1, &Rates::new(BatchSizer::by_pixels(4, Vec::new())), &load(&[]));
     assert_eq!((verdict.estimate, verdict.rejection), (Duration::ZERO, None));
-    let full = judge(&passes, now, &LIMITS, 1, &Rates::new(BatchSizer::even(4)), &Load { tiles: 1, ..load(&[]) });
+    let full = judge(
+        &passes,
+        now,
+        &LIMITS,
+        1,
+        &Rates::new(BatchSizer::by_pixels(4, Vec::new())),
+        &Load { tiles: 1, ..load(&[]) },
+    );
     assert_eq!(retry(&full), Some(1));
 }
 

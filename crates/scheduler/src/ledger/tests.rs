@@ -9,16 +9,16 @@ use proptest::prelude::*;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::engine::EngineError;
-use crate::engine::batch_sizer::BatchSizer;
-use crate::units::TileShape;
+use images::units::TileShape;
+use inference::engine::EngineError;
+use inference::engine::batch_sizer::BatchSizer;
 
 type Receiver = UnboundedReceiver<Result<Finished, TileError>>;
 
 const LIMITS: Limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 100, queue_bytes: 1000 };
 
 fn new_ledger(limits: Limits, workers: usize) -> Ledger {
-    let sizer = BatchSizer::even(limits.batch_max);
+    let sizer = BatchSizer::by_pixels(limits.batch_max, Vec::new());
     Ledger::new(limits, sizer, workers)
 }
 
@@ -259,7 +259,7 @@ fn roomy(batch_max: usize) -> Limits {
 #[test]
 fn under_lasting_overload_what_is_admitted_is_also_finished_in_time() {
     // Equal requests of 10 s, 30 s to do them in, twice as many as can be served, for an hour.
-    let mut simulation = Simulation::new(roomy(4), BatchSizer::even(4), 1, &[0.1]);
+    let mut simulation = Simulation::new(roomy(4), BatchSizer::by_pixels(4, Vec::new()), 1, &[0.1]);
     let (mut admitted, mut refused) = (0, 0);
     for _ in 0..720 {
         match simulation.request(0, 100, 30.0) {
@@ -310,7 +310,7 @@ proptest! {
     fn every_history_ends_at_zero(ops in prop::collection::vec((0..7_u8, 0..1000_usize, 1..9_usize), 1..150)) {
         let (mut ledger, mut now) = (new_ledger(LIMITS, 2), Instant::now());
         // Not the ledger's own, which would refuse; far apart, so that a tile in the wrong batch class shows, and exact in binary.
-        let (mut rates, each) = (Rates::new(BatchSizer::even(LIMITS.batch_max)), [0.125, 4.0, 32.0]);
+        let (mut rates, each) = (Rates::new(BatchSizer::by_pixels(LIMITS.batch_max, Vec::new())), [0.125, 4.0, 32.0]);
         for (network, seconds) in each.iter().enumerate() {
             rates.seed(class(network), *seconds);
         }

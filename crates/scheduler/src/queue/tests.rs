@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::registry::NetworkId;
-use crate::units::TileShape;
+use images::units::TileShape;
+use inference::registry::NetworkId;
 
 fn class(n: usize) -> BatchClass {
     BatchClass { network: NetworkId(n), shape: TileShape::square(64) }

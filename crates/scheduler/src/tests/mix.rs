@@ -7,10 +7,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Bench, LIMITS, PATIENCE, registry};
-use crate::engine::{EngineError, EngineSet, Execution, TileEngine};
-use crate::registry::NetworkId;
-use crate::scheduler::{Limits, Metrics, Scheduler};
-use crate::units::TileShape;
+use crate::{Limits, Metrics, Scheduler};
+use images::units::TileShape;
+use inference::engine::{EngineError, EngineSet, Execution, TileEngine};
+use inference::registry::NetworkId;
 
 /// Fails on 1, panics on 2, else gives tiles back.
 struct Moody;

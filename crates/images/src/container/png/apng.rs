@@ -1,8 +1,8 @@
 //! Animated PNG: its frames, and each as a still file, so that one decoder with one set of checks serves both.
 
 use super::{Chunk, Chunks, ImageHeader, Selection, image_header};
-use crate::codec::CodecError;
-use crate::codec::container::frames::{Area, Blend, Disposal, Drawn, check_count};
+use crate::CodecError;
+use crate::container::frames::{Area, Blend, Disposal, Drawn, check_count};
 use crate::raster::Channels;
 use crate::units::Size;
 

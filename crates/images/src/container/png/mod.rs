@@ -8,15 +8,15 @@ use flate2::read::ZlibDecoder;
 
 use super::Header;
 use super::frames::{Frames, is_opaque, work_of};
-use crate::codec::Interrupt;
-use crate::codec::color::profile;
-use crate::codec::color::signals::{Signaled, Signals};
-use crate::codec::interrupt::SLICE;
-use crate::codec::metadata::texts::Texts;
-use crate::codec::metadata::{Density, Metadata, exif};
-use crate::codec::{CodecError, Loss, Warning};
+use crate::Interrupt;
+use crate::color::profile;
+use crate::color::signals::{Signaled, Signals};
+use crate::interrupt::SLICE;
+use crate::metadata::texts::Texts;
+use crate::metadata::{Density, Metadata, exif};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+use crate::{CodecError, Loss, Warning};
 use apng::Animation;
 
 const SIGNATURE: usize = 8;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::damaged;
-use crate::codec::CodecError;
+use crate::CodecError;
 
 /// Entries of one directory at most; writers have use for some thirty.
 const MAX_ENTRIES: u64 = 4096;

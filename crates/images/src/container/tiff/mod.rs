@@ -4,12 +4,12 @@ mod directory;
 
 use self::directory::{Directory, File, Numbers};
 use super::{Frames, Header, jpeg};
-use crate::codec::limits::{INPUT_SIDE, STREAM_PIXELS, TABLE_BYTE_PIXELS};
-use crate::codec::metadata::Metadata;
-use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, Loss};
+use crate::limits::{INPUT_SIDE, STREAM_PIXELS, TABLE_BYTE_PIXELS};
+use crate::metadata::Metadata;
+use crate::orientation::Orientation;
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
+use crate::{CodecError, Loss};
 
 /// The entries that are looked at, by the names that the standard gives them.
 mod tag {

@@ -7,11 +7,11 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{cmyk, damaged};
-use crate::codec::container::jpeg::{EOI, Scans, cmyk_coding_of};
-use crate::codec::interrupt::Source;
-use crate::codec::{CodecError, Interrupt, Probe};
+use crate::container::jpeg::{EOI, Scans, cmyk_coding_of};
+use crate::interrupt::Source;
 use crate::raster::{Channels, Samples};
 use crate::units::Size;
+use crate::{CodecError, Interrupt, Probe};
 
 /// What is wanted of the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

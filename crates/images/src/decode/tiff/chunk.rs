@@ -8,8 +8,8 @@ use flate2::read::ZlibDecoder;
 use weezl::{BitOrder, LzwStatus};
 
 use super::super::jpeg::{self, Colors};
-use crate::codec::Interrupt;
-use crate::codec::container::tiff::{Compression, Cut, Page, Photometric};
+use crate::Interrupt;
+use crate::container::tiff::{Compression, Cut, Page, Photometric};
 use crate::units::Size;
 
 /// Rows of [`Page::row_bytes`] each, by `read_exact`; it fails where the chunk breaks off. `rows` of them will be read.

@@ -8,11 +8,11 @@ mod chunk;
 use std::io::Read;
 
 use super::{Sample, cmyk, damaged, unpremultiply};
-use crate::codec::color::CmykTransform;
-use crate::codec::container::tiff::{self, Extra, Page, Photometric};
-use crate::codec::{CodecError, Interrupt, Probe};
+use crate::color::CmykTransform;
+use crate::container::tiff::{self, Extra, Page, Photometric};
 use crate::raster::{Depth, Samples};
 use crate::units::Size;
+use crate::{CodecError, Interrupt, Probe};
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     let (page, _) = tiff::page(bytes, Some(probe.frame))?;

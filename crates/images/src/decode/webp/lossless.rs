@@ -349,7 +349,7 @@ mod tests {
     fn the_worst_case_is_refused() {
         let worst = stream(65_536);
         assert!(worst.len() < 2 << 20);
-        let budget = crate::codec::container::webp::lossless_tables(16, worst.len());
+        let budget = crate::container::webp::lossless_tables(16, worst.len());
         assert_eq!(check(&worst, Size::new(4, 4), true, budget), Err(Refused::Tables));
     }
 

@@ -6,11 +6,11 @@ use image_webp::WebPDecoder;
 
 use super::canvas::{Canvas, with_alpha};
 use super::damaged;
-use crate::codec::container::webp::{Picture, Streams, lossless_tables, picture};
-use crate::codec::interrupt::Source;
-use crate::codec::{CodecError, Interrupt, Probe};
+use crate::container::webp::{Picture, Streams, lossless_tables, picture};
+use crate::interrupt::Source;
 use crate::raster::Samples;
 use crate::units::Size;
+use crate::{CodecError, Interrupt, Probe};
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     let frames = match picture(bytes, probe.frame)? {

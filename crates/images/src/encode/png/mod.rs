@@ -12,7 +12,7 @@ use super::Target;
 use super::helpers::{Helpers, Queue};
 use super::rows::{Rows, big_endian};
 use super::sink::Sink;
-use crate::codec::metadata::texts;
+use crate::metadata::texts;
 use crate::raster::{Channels, Depth};
 use strip::{Adler, Packed, Strip, pack};
 

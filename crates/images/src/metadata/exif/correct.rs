@@ -1,8 +1,8 @@
 //! A block that is kept, put right where it lies.
 
 use super::{Block, ENTRY, Entry, LONG, PIXEL_X, PIXEL_Y, RATIONAL, SHORT, bare, tag};
-use crate::codec::metadata::Density;
-use crate::codec::orientation::Orientation;
+use crate::metadata::Density;
+use crate::orientation::Orientation;
 use crate::units::Size;
 
 /// A block for a picture that is upright now, and of this size and density; everything else is as it was. A thumbnail

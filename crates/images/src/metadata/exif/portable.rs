@@ -5,7 +5,7 @@
 //! notes stay behind: they hold positions in the file that they were written to.
 
 use super::{ASCII, Block, ENTRY, LONG, RATIONAL, SHORT, tag, unit};
-use crate::codec::metadata::MAX_BYTES;
+use crate::metadata::MAX_BYTES;
 
 /// What stands before a text in UTF-16.
 const UNICODE: &[u8] = b"UNICODE\0";
@@ -154,7 +154,7 @@ impl Portable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::metadata::exif::gathered;
+    use crate::metadata::exif::gathered;
 
     /// A page of a TIFF, or of a BigTIFF, with directories of camera and place after its own.
     fn file(big: bool, wide: bool) -> Vec<u8> {

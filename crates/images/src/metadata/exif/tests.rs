@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::testing::oriented;
+use crate::testing::oriented;
 use crate::units::Size;
 
 const SIZE: Size = Size::new(70_000, 40);

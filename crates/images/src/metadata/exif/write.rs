@@ -1,7 +1,7 @@
 //! Blocks from nothing: of a few safe tags, or of what was taken out of a TIFF.
 
 use super::{ENTRY, Portable, Value, tag, unit};
-use crate::codec::metadata::Density;
+use crate::metadata::Density;
 
 /// Where the main directory begins.
 const FIRST: usize = 8;

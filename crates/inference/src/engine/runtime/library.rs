@@ -11,7 +11,7 @@ use super::RuntimeError;
 use crate::engine::backend::Device;
 
 /// The pinned versions, as `runtime/fetch.sh` reads them.
-const LOCK: &str = include_str!("../../../runtime/versions.lock");
+const LOCK: &str = include_str!("../../../../../runtime/versions.lock");
 
 /// Where `make runtime` puts what it fetched, from the root of the repository.
 pub(super) const FOLDER: &str = ".runtime";

@@ -1,7 +1,7 @@
 //! A request of several passes, which run one after the other in batch classes of their own.
 
 use super::*;
-use crate::units::Amount;
+use images::units::Amount;
 
 /// Seconds of one worker a tile, by network.
 const RATES: [f64; 2] = [1.0, 0.5];
