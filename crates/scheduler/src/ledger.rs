@@ -9,6 +9,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use inference::engine::batch_sizer::BatchSizer;
+use inference::registry::NetworkId;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
@@ -18,8 +20,6 @@ use super::batch::{Job, Outcome};
 use super::queue::{BatchClass, FairQueue, FlowId};
 use super::rate::Rates;
 use super::tile::{Finished, TileError};
-use inference::engine::batch_sizer::BatchSizer;
-use inference::registry::NetworkId;
 
 /// How long a request may have nothing with the workers before the tiles it has yet to submit stop counting as work:
 /// its reader stalls. Ample for an encoder that pauses between bands.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::{eight_bit, fixture, read};
 use crate::encode::helpers::tests::Fickle;
-use crate::encode::{EncodeError, QUALITY, Target, encode, encode_with};
+use crate::encode::{EncodeError, QUALITY, Target, buffered_bytes, encode, encode_with};
 use crate::metadata::OutputMetadata;
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::testing::{made, padded};
@@ -427,8 +427,8 @@ fn webp_holds_the_picture_and_the_others_do_not() {
     let size = Size::new(10_000, 10_000);
     let (channels, depth) = (Channels::Rgba, Depth::Sixteen);
     let held = |format| {
-        Target { format, quality: QUALITY, size, channels, depth, icc: None, metadata: OutputMetadata::default() }
-            .buffered_bytes()
+        let metadata = OutputMetadata::default();
+        buffered_bytes(&Target { format, quality: QUALITY, size, channels, depth, icc: None, metadata })
     };
     assert!(held(OutputFormat::Png) < 10 << 20);
     assert!(held(OutputFormat::Jpeg) < 2 << 20);
