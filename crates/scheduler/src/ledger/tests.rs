@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use images::units::TileShape;
 use inference::engine::EngineError;
 use inference::engine::batch_sizer::BatchSizer;
+use inference::registry::NetworkId;
 use proptest::prelude::*;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
