@@ -71,8 +71,8 @@ class SanPlain(nn.Module):
 
     def core(self, x):
         head = self.head(x / 255 - self.mean)
-        source = features = self.non_local(head)
-        shared = self.gamma.to(source.dtype) * source
+        features = head
+        shared = self.gamma.to(head.dtype) * head
         for group in self.groups:
             features = group(features) + shared
         detail = F.pixel_shuffle(self.tail(self.non_local(features) + head), self.scale)
