@@ -14,7 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::value_parser;
+use images::geometry::Resize;
+use images::raster::Raster;
+use images::units::Scale;
+use images::{InputFormat, Loss, OutputFormat};
 use indicatif::{ProgressBar, ProgressStyle};
+use inference::engine::Execution;
+use inference::registry::Registry;
 use serde::Serialize;
 
 use self::degrade::Degradation;
@@ -27,12 +33,6 @@ use crate::pipeline::{Fidelity, Options, Pipeline};
 use crate::quality::metrics::{Quality, compare};
 use crate::quality::resize::cropped;
 use crate::telemetry::Metrics;
-use images::geometry::Resize;
-use images::raster::Raster;
-use images::units::Scale;
-use images::{InputFormat, Loss, OutputFormat};
-use inference::engine::Execution;
-use inference::registry::Registry;
 
 /// Nobody waits behind a connection.
 const DEADLINE: Duration = Duration::from_hours(24);

@@ -11,14 +11,14 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
-
-use crate::config::{EngineSettings, Provider};
-use crate::pipeline::selection::candidates;
 use inference::engine::backend::{self, Device, Hardware};
 use inference::engine::fallback::first_that_opens;
 use inference::engine::runtime;
 use inference::registry::{Kind, ModelChoice, Network, Registry};
+use tracing::warn;
+
+use crate::config::{EngineSettings, Provider};
+use crate::pipeline::selection::candidates;
 
 /// A card that answers does so within a few seconds, the first use of a driver included.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
+use inference::engine::TileEngine;
+use inference::engine::bicubic::Bicubic;
+use inference::registry::{AUTO, Kind, Registry};
 
 use super::start::StartError;
 use super::{Failure, library, start};
 use crate::config::{EngineArgs, Machine};
 use crate::http::models::{AtScale, Model, Models};
-use inference::engine::TileEngine;
-use inference::engine::bicubic::Bicubic;
-use inference::registry::{AUTO, Kind, Registry};
 
 /// What `models` takes.
 #[derive(ClapArgs, Clone, Debug)]
@@ -97,11 +97,12 @@ fn tiles(model: &Model) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use images::units::{Scale, TileShape};
     use inference::engine::Execution;
     use inference::registry::{Network, NetworkId, Suits};
     use tiling::TileSpec;
+
+    use super::*;
 
     fn network(model: &str, scale: u8, parameters: u64) -> Network {
         Network {

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
+use inference::engine;
+use inference::registry::Registry;
 
 use super::Failure;
 use super::library::any_network;
 use super::start::StartError;
 use crate::config::{EngineArgs, Machine};
-use inference::engine;
-use inference::registry::Registry;
 
 /// What the process that is asked takes.
 #[derive(ClapArgs, Clone, Debug)]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use inference::registry::ModelChoice;
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -31,7 +32,6 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Traces;
-use inference::registry::ModelChoice;
 
 /// At the end: time for the last 503 to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use inference::engine::batch_sizer::BatchSizer;
+use inference::engine::{self, EngineSet, Execution};
+use inference::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
+use scheduler::{BatchClass, Scheduler};
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
@@ -12,10 +16,6 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Batches;
-use inference::engine::batch_sizer::BatchSizer;
-use inference::engine::{self, EngineSet, Execution};
-use inference::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
-use scheduler::{BatchClass, Scheduler};
 
 /// Why nothing can be enlarged here.
 #[derive(Debug, thiserror::Error)]
@@ -204,12 +204,13 @@ pub fn executions(registry: &Registry, engines: &EngineSet) -> Vec<Execution> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use images::units::{Scale, TileShape};
     use inference::engine::bicubic::Bicubic;
     use inference::engine::{EngineError, TileEngine};
     use inference::registry::NetworkId;
     use tiling::TileSpec;
+
+    use super::*;
 
     struct On(&'static str);
 

@@ -15,8 +15,11 @@ use std::time::Duration;
 
 use clap::value_parser;
 use futures::{StreamExt, stream};
+use images::OutputFormat;
+use images::geometry::{Factor, Fit, Resize};
 use indicatif::{ProgressBar, ProgressStyle};
 use prometheus::core::GenericCounter;
+use scheduler::Rejection;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -27,9 +30,6 @@ use super::{Failure, start};
 use crate::config::{EngineArgs, Machine};
 use crate::pipeline::{Options, Pipeline, PipelineError};
 use crate::telemetry::Metrics;
-use images::OutputFormat;
-use images::geometry::{Factor, Fit, Resize};
-use scheduler::Rejection;
 
 /// Files under way together.
 const TOGETHER: usize = 2;

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use clap::ValueEnum;
+use images::InputLimits;
+use inference::engine::batch_sizer::BATCH_MAX;
+use inference::registry::ModelChoice;
 use tracing_subscriber::EnvFilter;
 
 use super::units::{bytes, duration, pixels, show_bytes};
 use super::{
     ApiKeys, EngineArgs, EngineSettings, LogArgs, LogSettings, Machine, Problems, Provider, ServeArgs, Settings,
 };
-use images::InputLimits;
-use inference::engine::batch_sizer::BATCH_MAX;
-use inference::registry::ModelChoice;
 
 /// A worker that waits longer for a fuller batch than this only adds latency.
 const BATCH_DELAY_MAX: Duration = Duration::from_secs(1);

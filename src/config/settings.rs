@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
-
-use super::{ApiKeys, TraceSettings};
 use images::InputLimits;
 use inference::engine::backend::{Precision, Provider};
 use inference::engine::start::Wanted;
 use inference::registry::ModelChoice;
+use tracing_subscriber::EnvFilter;
+
+use super::{ApiKeys, TraceSettings};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use clap::Parser;
+use inference::registry::ModelChoice;
 use proptest::prelude::*;
 
 use super::*;
-use inference::registry::ModelChoice;
 
 #[derive(Parser)]
 struct Serve {

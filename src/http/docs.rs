@@ -59,12 +59,12 @@ mod tests {
 
     use std::collections::BTreeSet;
 
+    use images::{CodecError, InputLimits};
     use serde_yaml_ng::Value;
 
     use super::OPENAPI;
     use crate::http::problem::{Code, Problem};
     use crate::http::{request, router, upload};
-    use images::{CodecError, InputLimits};
 
     fn document() -> Value {
         serde_yaml_ng::from_str(OPENAPI).expect("openapi.yaml is YAML")

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
+use images::CodecError;
+use inference::registry::LookupError;
+use scheduler::Rejection;
 use tracing::error;
 
 use super::problem::{Code, ParamError, Problem};
 use super::request;
 use crate::pipeline::PipelineError;
-use images::CodecError;
-use inference::registry::LookupError;
-use scheduler::Rejection;
 
 /// When to come again after a refusal that no measurement tells about: another instance takes over in seconds.
 const ELSEWHERE: Duration = Duration::from_secs(5);
@@ -106,9 +106,10 @@ pub fn not_ready() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use images::geometry::{GeometryError, Side};
     use images::units::{Amount, Scale};
+
+    use super::*;
 
     fn seconds(s: u64) -> Duration {
         Duration::from_secs(s)

@@ -60,11 +60,11 @@ fn list(names: impl Iterator<Item = String>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use images::Warning;
     use serde_yaml_ng::Value;
 
     use super::*;
     use crate::http::docs::OPENAPI;
-    use images::Warning;
 
     #[test]
     fn the_document_knows_every_name_and_no_other() {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use serde::Serialize;
-
-use super::App;
-use super::upload::Budget;
 use images::encode::{JPEG_SIDE, PNG_SIDE, TIFF_SIDE, WEBP_SIDE};
 use images::limits::{INPUT_SIDE, WORK_PIXELS};
 use inference::engine::Execution;
 use inference::registry::{ModelChoice, ModelInfo, Network, Registry, ScaleInfo};
+use serde::Serialize;
+
+use super::App;
+use super::upload::Budget;
 
 /// The answer of `GET /v1/models`.
 #[derive(Debug, Serialize)]

@@ -16,6 +16,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
+use images::geometry::Resize;
+use inference::registry::ModelChoice;
 use tracing::{Instrument, Span, debug, error_span, info, warn};
 use uuid::Uuid;
 
@@ -25,8 +27,6 @@ use super::router::route_label;
 use crate::pipeline::Plan;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{Fact, TRACEPARENT, Trace};
-use images::geometry::Resize;
-use inference::registry::ModelChoice;
 
 /// Header that carries the request id both ways.
 pub const REQUEST_ID: &str = "x-request-id";

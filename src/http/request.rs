@@ -13,6 +13,8 @@ use axum::body::Bytes;
 use axum::extract::{Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
+use images::OutputFormat;
+use inference::registry::{ModelChoice, Registry};
 
 use super::App;
 use super::accept;
@@ -22,8 +24,6 @@ use super::observe::Record;
 use super::problem::{Code, ParamError, Problem};
 use super::upload::{BodyEncoding, Budget, Held, Upload};
 use crate::pipeline::Options;
-use images::OutputFormat;
-use inference::registry::{ModelChoice, Registry};
 
 /// Every parameter there is.
 pub const PARAMETERS: [&str; 15] = [
@@ -290,12 +290,12 @@ impl QueryParams {
 mod tests {
     use axum::http::HeaderValue;
     use axum::http::header::ACCEPT;
-    use proptest::prelude::*;
-
-    use super::*;
     use images::units::{Scale, TileShape};
     use inference::registry::{Kind, Network, NetworkId};
+    use proptest::prelude::*;
     use tiling::TileSpec;
+
+    use super::*;
 
     fn registry() -> Registry {
         let tiles = vec![TileSpec { shape: TileShape::square(64), halo: 4 }];

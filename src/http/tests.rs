@@ -10,15 +10,15 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use clap::{Args, Command, FromArgMatches};
+use inference::engine::bicubic::Bicubic;
+use inference::engine::{EngineSet, Execution, TileEngine};
+use inference::registry::Registry;
+use scheduler::Scheduler;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::*;
 use crate::config::{Machine, ServeArgs};
-use inference::engine::bicubic::Bicubic;
-use inference::engine::{EngineSet, Execution, TileEngine};
-use inference::registry::Registry;
-use scheduler::Scheduler;
 
 /// A warm server of bicubic alone, with these flags.
 fn app(flags: &[&str]) -> App {

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use futures::stream;
+use inference::engine::Execution;
 use tokio::sync::mpsc;
 use tracing::{Span, error};
 
@@ -22,7 +23,6 @@ use super::write_timeout::Delivery;
 use crate::pipeline::plan::PlannedPass;
 use crate::pipeline::{Answer, PipelineError, Plan, Timings};
 use crate::telemetry::metrics::Stage;
-use inference::engine::Execution;
 
 /// Model, arithmetic and provider that made the picture.
 pub const MODEL: HeaderName = HeaderName::from_static("x-upscale-model");

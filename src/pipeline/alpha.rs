@@ -117,8 +117,9 @@ fn neighbors(at: usize, size: Size) -> impl Iterator<Item = usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use images::raster::Channels;
+
+    use super::*;
 
     fn surveyed(width: u32, height: u32, channels: Channels, samples: Vec<u8>) -> (Vec<u8>, Alpha) {
         let (picture, alpha) = survey(Raster::new(Size::new(width, height), channels, Samples::U8(samples)), false);

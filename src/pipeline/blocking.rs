@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::Span;
 
-use super::PipelineError;
+use super::error::PipelineError;
 use crate::telemetry::Metrics;
 
 /// A job until it begins.

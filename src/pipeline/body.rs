@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::error::PipelineError;
 use super::pass::{CHUNK, THRESHOLD};
 use super::permit::{ComputePermit, Stopped};
-use super::stage_timings::StageTimings;
+use super::stage_timings::{StageTimings, Timings};
 use super::unread::UnreadBytes;
-use super::{PipelineError, Timings};
 
 /// Chunks that wait for the client at most.
 const WAITING: usize = 8;

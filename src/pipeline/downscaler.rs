@@ -4,10 +4,11 @@
 //! darken the solid edge beside it. Where nothing can be seen the weights say nothing, and the colors are averaged as
 //! they are (the visible ones, extended: see [`alpha`](super::alpha)).
 
-use super::alpha::Alpha;
 use images::raster::Channels;
 use images::resample::reduce::{self, Line, Reducer};
 use tiling::blend::BAND_BYTES;
+
+use super::alpha::Alpha;
 
 /// Below this level of alpha a pixel is clear in 8 bits.
 const CLEAR: f32 = 0.5;

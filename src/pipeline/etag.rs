@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::Plan;
+use super::plan::Plan;
 
 /// 128 bits of SHA-256 over the upload, the options, the model, what runs it, and the version of this program.
 pub(super) fn etag(upload: &[u8], plan: &Plan) -> String {

@@ -4,16 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
-use strum::{Display, EnumString, VariantNames};
-
-use super::color::ColorTransform;
 use images::color::{Space, signals};
 use images::geometry::View;
 use images::metadata::OutputMetadata;
 use images::orientation::Orientation;
 use images::raster::{Channels, Depth};
 use images::{OutputFormat, Probe, Warning};
+use serde::{Serialize, Serializer};
+use strum::{Display, EnumString, VariantNames};
+
+use super::color::ColorTransform;
 
 pub use images::metadata::{DensityPolicy, MetadataPolicy};
 
@@ -182,7 +182,7 @@ impl OutputPlan {
     /// Nothing is done to a picture of these channels.
     #[cfg(test)]
     pub(super) fn plain(channels: Channels, depth: Depth) -> Self {
-        let probe = super::plan::probe_of(images::units::Size::new(1, 1), channels, depth);
+        let probe = Probe::of_pixels(images::units::Size::new(1, 1), channels, depth);
         let to = images::geometry::Resize::To { width: Some(1), height: None, fit: images::geometry::Fit::Inside };
         let view = to.view(probe.size).expect("a picture can stay as large as it is");
         Self::of(&probe, OutputFormat::Png, depth, Fidelity::default(), &view)

@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::alpha::Alpha;
-use super::downscaler::Downscaler;
-use super::fidelity::{Background, OutputPlan};
 use images::raster::{Channels, Depth, Raster, Samples};
 use images::resample::bicubic::Kernel;
 use images::units::Size;
 use tiling::Band;
+
+use super::alpha::Alpha;
+use super::downscaler::Downscaler;
+use super::fidelity::{Background, OutputPlan};
 
 /// Makes rows of the answer out of bands.
 #[derive(Debug)]

@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use super::color::ColorTransform;
 use images::raster::Raster;
 use images::resample::bicubic::{Kernel, RADIUS};
 use images::units::{Scale, Size};
 use tiling::{Band, extract};
+
+use super::color::ColorTransform;
 
 /// What the flat parts of one pass are told by.
 pub(super) struct FlatRegions {
@@ -92,11 +93,11 @@ fn flat_columns(levels: &[f32], marks: &[bool], size: Size, y: usize) -> Vec<usi
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "what is tested is equality to the bit")]
 mod tests {
+    use images::raster::{Channels, Samples};
+    use images::resample::mirror;
     use proptest::prelude::*;
 
     use super::*;
-    use images::raster::{Channels, Samples};
-    use images::resample::mirror;
 
     /// What no picture holds.
     const NETWORK: f32 = -7.0;

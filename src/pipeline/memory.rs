@@ -1,15 +1,16 @@
 //! What a request holds in memory at most, told from its header: what it is admitted with.
 
-use super::downscaler::Downscaler;
-use super::fidelity::OutputPlan;
-use super::pass::PassSpec;
-use super::{alpha, body, sequence};
 use images::Probe;
-use images::encode::Target;
+use images::encode::{Target, buffered_bytes};
 use images::geometry::View;
 use images::resample::reduce::Line;
 use images::units::Size;
 use tiling::blend::BAND_BYTES;
+
+use super::downscaler::Downscaler;
+use super::fidelity::OutputPlan;
+use super::pass::PassSpec;
+use super::{alpha, body, sequence};
 
 /// Rows leave in bands of at most 1 MiB of levels, or of one row.
 fn band(width: u32, pixel: usize) -> u64 {
@@ -47,7 +48,7 @@ pub(super) fn bytes_held(
     let shrinking = reduction.map_or(0, |lines| Downscaler::held_bytes(lines, probe.channels, grid.width));
     let line = target.channels.count() * target.depth.bytes();
     let writing =
-        bands + colors + shrinking + band(target.size.width, line) + target.buffered_bytes() + body::HELD_BYTES as u64;
+        bands + colors + shrinking + band(target.size.width, line) + buffered_bytes(target) + body::HELD_BYTES as u64;
     let enlarging = passing.max(seen + writing);
     upload as u64 + probe.profile_bytes() + probe.decoded_bytes().max(cutting).max(source + marks.max(enlarging))
 }

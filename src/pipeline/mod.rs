@@ -7,13 +7,16 @@ mod alpha;
 mod blocking;
 mod body;
 mod color;
+mod context;
 mod downscaler;
 pub(crate) mod ensemble;
+mod error;
 mod etag;
 pub mod fidelity;
 mod finisher;
 mod flat;
 mod memory;
+mod options;
 pub mod pass;
 mod permit;
 pub mod plan;
@@ -27,69 +30,35 @@ mod tests;
 mod unread;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
+use images::encode::Target;
+use images::raster::Raster;
+use images::{CodecError, Interrupt, OutputFormat, Probe};
 use prometheus::IntGauge;
+use scheduler::{MemoryReservation, Ticket};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+pub use context::Pipeline;
+pub use error::PipelineError;
 pub use fidelity::Fidelity;
+pub use options::Options;
 pub use plan::Plan;
+pub use stage_timings::Timings;
 pub use unread::UnreadBytes;
 
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
 use blocking::spawn_blocking_cancellable;
-use images::encode::Target;
-use images::geometry::{GeometryError, Resize};
-use images::raster::Raster;
-use images::{CodecError, InputLimits, Interrupt, OutputFormat};
-use inference::engine::Execution;
-use inference::registry::{LookupError, ModelChoice, Registry};
 use permit::{ComputePermit, Stopped};
-use plan::{Prepared, depth_of, probe_of};
-use scheduler::{MemoryReservation, Rejection, Scheduler, Ticket};
+use plan::{Prepared, depth_of};
 use sequence::PassSequence;
 use stage_timings::StageTimings;
-
-/// What a client may choose; everything else is the server's.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Which model.
-    pub model: ModelChoice,
-    /// How large the answer is to be.
-    pub resize: Resize,
-    /// x8 self-ensemble (Timofte et al. 2016; SAN+ in Dai et al. 2019).
-    pub ensemble: bool,
-    /// File format of the answer.
-    pub format: OutputFormat,
-    /// 1 to 100, where the format loses anything; absent for what is hardly seen.
-    pub quality: Option<u8>,
-    /// Which frame of an animation or page of a TIFF, from 0; none is chosen unasked where there are several.
-    pub frame: Option<u32>,
-    /// Colors, transparency and notes.
-    pub fidelity: Fidelity,
-    /// Time for the whole request, from now.
-    pub deadline: Duration,
-}
-
-/// How long the stages took, as far as they are over.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Timings {
-    /// Bytes to pixels.
-    pub decode: Duration,
-    /// Mean wait of a tile for a worker.
-    pub queue: Duration,
-    /// From the first tile submitted to the last one back, less `queue`; zero while tiles are out.
-    pub infer: Duration,
-    /// Time that joining tiles and encoding rows computed; zero while they run.
-    pub encode: Duration,
-}
 
 /// An enlarged picture on its way out.
 #[derive(Debug)]
@@ -108,45 +77,6 @@ pub struct Answer {
     pub unread: Arc<UnreadBytes>,
     /// The file. Dropping the receiver cancels the rest of the work. An error cuts the file off.
     pub body: mpsc::Receiver<Result<Bytes, PipelineError>>,
-}
-
-/// Why there is no picture.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum PipelineError {
-    /// The bytes are no picture for us.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
-    /// The model or its scale does not exist.
-    #[error(transparent)]
-    Lookup(#[from] LookupError),
-    /// This picture cannot be had at that size.
-    #[error(transparent)]
-    Geometry(#[from] GeometryError),
-    /// Not admitted.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// The deadline passed on the way.
-    #[error("the deadline of {} s passed before the picture was done; send a smaller image, a faster model, or try at a quieter time", .0.as_secs_f64())]
-    Deadline(Duration),
-    /// Inference or encoding failed; the text is for the log, not for the client.
-    #[error("{0}")]
-    Internal(String),
-}
-
-/// Everything a request passes through; shared by all requests.
-pub struct Pipeline {
-    /// Networks.
-    pub registry: Arc<Registry>,
-    /// Queue and workers.
-    pub scheduler: Scheduler,
-    /// Header limits.
-    pub limits: InputLimits,
-    /// What runs each network, by `NetworkId`.
-    pub executions: Vec<Execution>,
-    /// Counters and histograms.
-    pub metrics: Arc<Metrics>,
-    /// Decode, blend and encode compute at most this many at a time. Never closed.
-    pub compute: Arc<tokio::sync::Semaphore>,
 }
 
 impl Pipeline {
@@ -188,7 +118,7 @@ impl Pipeline {
     /// Dropping the future cancels the work.
     pub async fn upscale_raster(self: &Arc<Self>, image: Raster, options: Options) -> Result<Raster, PipelineError> {
         let deadline = Instant::now() + options.deadline;
-        let probe = probe_of(image.size(), image.channels(), image.depth());
+        let probe = Probe::of_pixels(image.size(), image.channels(), image.depth());
         let options = Options { format: OutputFormat::Png, ..options };
         let prepared = self.prepare(probe, 0, &options, image.depth(), deadline)?;
         let tickets = self.scheduler.admit_all(&prepared.admission_requests)?;
@@ -317,10 +247,6 @@ impl Pipeline {
             Ok(job())
         };
         spawn_blocking_cancellable(&self.metrics, in_turn).await?
-    }
-
-    fn observe(&self, stage: Stage, model: &str, took: Duration) {
-        self.metrics.stage_duration.with_label_values(&[stage.name(), model]).observe(took.as_secs_f64());
     }
 
     /// Counts a picture that was answered in full.

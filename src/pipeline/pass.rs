@@ -3,26 +3,29 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-use super::color::ColorTransform;
-use super::finisher::RowFinisher;
-use super::flat::{self, FlatRegions};
-use super::permit::{ComputePermit, Stopped};
-use super::queue_timer::QueueTimer;
-use super::reorder::Reorder;
-use super::stage_timings::StageTimings;
-use super::{Pipeline, PipelineError, blocking::spawn_blocking_cancellable, ensemble};
-use crate::telemetry::metrics::Stage;
-use crate::telemetry::traces::{Fact, Trace};
 use images::encode::EncodeError;
 use images::raster::Raster;
 use images::units::{Scale, Size};
 use scheduler::{Finished, MemoryReservation, Rejection, Ticket, TileError};
 use tiling::blend::band_rows;
 use tiling::{Band, Blender, Grid, extract};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::blocking::spawn_blocking_cancellable;
+use super::color::ColorTransform;
+use super::context::Pipeline;
+use super::ensemble;
+use super::error::PipelineError;
+use super::finisher::RowFinisher;
+use super::flat::{self, FlatRegions};
+use super::permit::{ComputePermit, Stopped};
+use super::queue_timer::QueueTimer;
+use super::reorder::Reorder;
+use super::stage_timings::StageTimings;
+use crate::telemetry::metrics::Stage;
+use crate::telemetry::traces::{Fact, Trace};
 
 /// Encoded bytes held back before the first leaves, so that a failure until then is a proper error.
 pub const THRESHOLD: usize = 1 << 20;

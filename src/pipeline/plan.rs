@@ -1,25 +1,26 @@
 //! What will be done with a picture, told from its header.
 
-use serde::Serialize;
-use tokio::time::Instant;
-
-use super::fidelity::{Conversion, Fidelity, OutputPlan};
-use super::pass::PassSpec;
-use super::selection::{Selection, select};
-use super::{Options, Pipeline, PipelineError, ensemble, memory};
 use images::encode::{QUALITY, Target};
 use images::geometry::passes::{passes, product};
 use images::geometry::{Factor, Resize, View};
-use images::metadata::Metadata;
-use images::orientation::Orientation;
-use images::raster::{Channels, Depth};
+use images::raster::Depth;
 use images::resample::reduce::Line;
 use images::units::{Scale, Size};
-use images::{CodecError, InputFormat, Loss, OutputFormat, Probe, Warning};
+use images::{CodecError, InputFormat, OutputFormat, Probe, Warning};
 use inference::engine::Execution;
 use inference::registry::{Kind, LookupError, Network};
 use scheduler::{AdmissionRequest, BatchClass};
+use serde::Serialize;
 use tiling::{Grid, TileSpec};
+use tokio::time::Instant;
+
+use super::context::Pipeline;
+use super::error::PipelineError;
+use super::fidelity::{Conversion, Fidelity, OutputPlan};
+use super::options::Options;
+use super::pass::PassSpec;
+use super::selection::{Selection, select};
+use super::{ensemble, memory};
 
 /// The answer of `POST /v1/plan`, and what `upscale` goes by.
 #[derive(Clone, Debug, Serialize)]
@@ -227,24 +228,4 @@ impl Pipeline {
 /// Depth of the answer: 16 bits are kept where the format has them.
 pub(super) fn depth_of(probe: &Probe, format: OutputFormat) -> Depth {
     if format.has_16_bits() { probe.depth } else { Depth::Eight }
-}
-
-/// What a header would say of pixels that never had one.
-pub(super) fn probe_of(size: Size, channels: Channels, depth: Depth) -> Probe {
-    let orientation = Orientation::Upright;
-    Probe {
-        format: InputFormat::Png,
-        size,
-        channels,
-        depth,
-        icc: None,
-        icc_made: false,
-        cmyk_transform: None,
-        warnings: Vec::new(),
-        metadata: Metadata::default(),
-        orientation,
-        frame: 0,
-        working_bytes: 0,
-        loss: Loss::Lossless,
-    }
 }

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant as StdInstant};
 
+use scheduler::Finished;
 use tokio::time::Instant;
 
 use crate::telemetry::traces::{Fact, Stage, Trace};
-use scheduler::Finished;
 
 pub(super) struct QueueTimer {
     began: Instant,

@@ -108,10 +108,11 @@ fn described(format: InputFormat, loss: Loss) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use images::units::TileShape;
     use inference::registry::{Kind, Network, NetworkId};
     use tiling::TileSpec;
+
+    use super::*;
 
     const LOSSLESS: Suits = Suits { lossless: true, lossy: false, jpeg_quality: None, priority: 0 };
     const LOSSY: Suits = Suits { lossless: false, lossy: true, ..LOSSLESS };

@@ -6,20 +6,22 @@
 
 use std::sync::Arc;
 
-use super::alpha::Alpha;
-use super::downscaler::Downscaler;
-use super::fidelity::OutputPlan;
-use super::finisher::RowFinisher;
-use super::pass::{Pass, PassContext, PassSpec, Rows};
-use super::stage_timings::StageTimings;
-use super::{Pipeline, PipelineError};
-use crate::telemetry::traces::Trace;
 use images::encode::EncodeError;
 use images::geometry::passes::product;
 use images::raster::{Channels, Depth, Raster, Samples};
 use images::resample::reduce::Line;
 use images::units::Size;
 use scheduler::Ticket;
+
+use super::alpha::Alpha;
+use super::context::Pipeline;
+use super::downscaler::Downscaler;
+use super::error::PipelineError;
+use super::fidelity::OutputPlan;
+use super::finisher::RowFinisher;
+use super::pass::{Pass, PassContext, PassSpec, Rows};
+use super::stage_timings::StageTimings;
+use crate::telemetry::traces::Trace;
 
 /// Bytes of a pixel between two networks.
 pub(super) const fn pixel_bytes(channels: Channels) -> usize {

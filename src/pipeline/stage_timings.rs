@@ -3,7 +3,18 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Timings;
+/// How long the stages took, as far as they are over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// Bytes to pixels.
+    pub decode: Duration,
+    /// Mean wait of a tile for a worker.
+    pub queue: Duration,
+    /// From the first tile submitted to the last one back, less `queue`; zero while tiles are out.
+    pub infer: Duration,
+    /// Time that joining tiles and encoding rows computed; zero while they run.
+    pub encode: Duration,
+}
 
 /// What the stages took; written by whoever ends one.
 #[derive(Debug, Default)]

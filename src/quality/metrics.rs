@@ -125,10 +125,11 @@ fn ssim(a: &Luma, b: &Luma) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use images::raster::{Channels, Samples};
+
     use super::*;
     use crate::quality::resize::cropped;
     use crate::quality::testing::{data, open};
-    use images::raster::{Channels, Samples};
 
     fn scale(factor: u8) -> Scale {
         Scale::new(factor).expect("a scale")

@@ -93,10 +93,11 @@ fn crop<T: Copy>(samples: &[T], line: usize, kept: usize, rows: u32) -> Vec<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::quality::testing::{data, open};
     use images::raster::Channels;
     use images::resample::reduce::{Line, Reducer};
+
+    use super::*;
+    use crate::quality::testing::{data, open};
 
     fn scale(factor: u8) -> Scale {
         Scale::new(factor).expect("a scale")

@@ -42,6 +42,25 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// What a header would say of pixels that never had one.
+    pub fn of_pixels(size: Size, channels: Channels, depth: Depth) -> Self {
+        Self {
+            format: InputFormat::Png,
+            size,
+            channels,
+            depth,
+            icc: None,
+            icc_made: false,
+            cmyk_transform: None,
+            warnings: Vec::new(),
+            metadata: Metadata::default(),
+            orientation: Orientation::Upright,
+            frame: 0,
+            working_bytes: 0,
+            loss: Loss::Lossless,
+        }
+    }
+
     /// Memory of the decoded pixels.
     pub const fn raster_bytes(&self) -> u64 {
         self.size.pixels() * (self.channels.count() * self.depth.bytes()) as u64

@@ -12,12 +12,12 @@
 
 use std::time::Duration;
 
+use images::units::Amount;
 use tokio::time::Instant;
 
 use super::queue::BatchClass;
 use super::rate::Rates;
 use super::share::Share;
-use images::units::Amount;
 
 /// The part of the server that admitted requests may claim for the time they have, each.
 const PROTECTED_PART: f64 = 0.5;

@@ -38,10 +38,11 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use images::units::TileShape;
     use inference::engine::batch_sizer::BatchSizer;
     use inference::registry::NetworkId;
+
+    use super::*;
 
     fn class(network: usize, side: u32) -> BatchClass {
         BatchClass { network: NetworkId(network), shape: TileShape::square(side) }

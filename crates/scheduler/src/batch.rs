@@ -11,10 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::queue::FlowId;
-use super::tile::TileError;
 use images::units::TileShape;
 use inference::engine::{EngineError, TileEngine};
+
+use super::queue::FlowId;
+use super::tile::TileError;
 
 /// A tile on its way through the engine.
 #[derive(Debug)]
@@ -168,8 +169,9 @@ mod tests {
     use std::cell::Cell;
     use std::panic::resume_unwind;
 
-    use super::*;
     use inference::engine::Execution;
+
+    use super::*;
 
     /// Fails on tiles below zero, panics on NaN, loses results above 1000, runs a tile of 500 again; else gives tiles
     /// back as they came.

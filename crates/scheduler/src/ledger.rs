@@ -6,11 +6,15 @@
 //! A tile of an admitted request is *unsubmitted*, *queued*, *running* or gone, and holds its part of the budget until
 //! it is gone. A request's bytes are held until its ticket and its holds are dropped and no tile of it runs any more.
 
+mod effects;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
+use inference::engine::batch_sizer::BatchSizer;
 use tokio::time::Instant;
+
+pub(super) use effects::{Effects, Fate, Results, Tile};
 
 use super::admission::{self, ActiveRequest, AdmissionRequest, Limits, Load, Rejection, Verdict};
 use super::backlog::Backlog;
@@ -18,41 +22,10 @@ use super::batch::{Job, Outcome};
 use super::queue::{BatchClass, FairQueue, FlowId};
 use super::rate::Rates;
 use super::tile::{Finished, TileError};
-use inference::engine::batch_sizer::BatchSizer;
-use inference::registry::NetworkId;
 
 /// How long a request may have nothing with the workers before the tiles it has yet to submit stop counting as work:
 /// its reader stalls. Ample for an encoder that pauses between bands.
 const STALLED: Duration = Duration::from_secs(1);
-
-/// Where the results of a request go.
-pub(super) type Results = UnboundedSender<Result<Finished, TileError>>;
-
-/// A tile that waits.
-#[derive(Debug)]
-pub(super) struct Tile {
-    pub(super) index: usize,
-    pub(super) samples: Vec<f32>,
-    pub(super) since: Instant,
-}
-
-/// What became of a tile, as in `upscaler_tiles_total{outcome}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Done,
-    Failed,
-    Canceled,
-}
-
-/// What is to be done outside the lock.
-#[derive(Debug, Default)]
-#[must_use]
-pub(super) struct Effects {
-    pub(super) messages: Vec<(Results, Result<Finished, TileError>)>,
-    /// Held only so that their memory is freed outside the lock.
-    pub(super) dropped: Vec<Tile>,
-    pub(super) counts: Vec<(NetworkId, Fate, usize)>,
-}
 
 /// Tiles of one batch class that run together.
 #[derive(Debug)]
@@ -416,20 +389,6 @@ impl Ledger {
         {
             self.bytes -= entry.admission.bytes;
             self.entries.remove(&flow);
-        }
-    }
-}
-
-impl Effects {
-    fn add(&mut self, other: Self) {
-        self.messages.extend(other.messages);
-        self.dropped.extend(other.dropped);
-        self.counts.extend(other.counts);
-    }
-
-    fn count(&mut self, network: NetworkId, fate: Fate, tiles: usize) {
-        if tiles > 0 {
-            self.counts.push((network, fate, tiles));
         }
     }
 }

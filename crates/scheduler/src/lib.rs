@@ -26,6 +26,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use inference::engine::EngineSet;
+use inference::engine::batch_sizer::BatchSizer;
+use inference::registry::Registry;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
@@ -37,9 +40,6 @@ pub use observer::Observer;
 pub use queue::{BatchClass, FlowId};
 pub use tile::{Finished, TileError};
 
-use inference::engine::EngineSet;
-use inference::engine::batch_sizer::BatchSizer;
-use inference::registry::Registry;
 use ledger::{Effects, Ledger};
 use metrics::Meters;
 use shared::Shared;

@@ -1,10 +1,10 @@
 //! What is measured here: Prometheus metrics that the service declares, registers and passes in.
 
+use inference::registry::{NetworkId, Registry};
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::batch::Report;
 use super::ledger::{Fate, Ledger};
-use inference::registry::{NetworkId, Registry};
 
 /// Clones of what the service exports; there each has its name and help.
 #[derive(Clone, Debug)]

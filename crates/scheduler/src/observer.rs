@@ -1,7 +1,8 @@
 //! Who follows requests into their batches: the service's traces, or nobody.
 
-use super::queue::FlowId;
 use images::units::TileShape;
+
+use super::queue::FlowId;
 
 /// Called on the threads of the scheduler, never under its lock.
 pub trait Observer: Send + Sync {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::queue::{BatchClass, Terms};
 use inference::engine::batch_sizer::BatchSizer;
+
+use super::queue::{BatchClass, Terms};
 
 /// Weight of a new batch in the moving average: a lasting change is believed after some ten batches.
 const WEIGHT: f64 = 0.2;
@@ -111,11 +112,11 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
+    use images::units::TileShape;
+    use inference::registry::NetworkId;
     use proptest::prelude::*;
 
     use super::*;
-    use images::units::TileShape;
-    use inference::registry::NetworkId;
 
     const CLASS: BatchClass = BatchClass { network: NetworkId(0), shape: TileShape::square(64) };
 

@@ -6,11 +6,11 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use futures::FutureExt;
-
-use super::*;
 use images::units::{Scale, TileShape};
 use inference::engine::{EngineError, Execution, TileEngine};
 use inference::registry::{Kind, Network, NetworkId};
+
+use super::*;
 
 const CLASS: BatchClass = BatchClass { network: NetworkId(0), shape: TileShape::square(1) };
 const LIMITS: Limits = Limits { batch_max: 2, batch_delay: Duration::ZERO, queue_tiles: 20, queue_bytes: 1000 };

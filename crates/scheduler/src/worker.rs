@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
+use inference::engine::EngineSet;
+
 use super::batch;
 use super::shared::Shared;
-use inference::engine::EngineSet;
 
 /// Starts the worker `number`, which owns `engines` until the scheduler is stopped.
 pub(super) fn spawn(number: usize, engines: EngineSet, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {

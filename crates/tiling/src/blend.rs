@@ -7,8 +7,9 @@
 
 use std::ops::Range;
 
-use crate::grid::{Axis, Grid};
 use images::units::Scale;
+
+use crate::grid::{Axis, Grid};
 
 /// Samples of one band at most (1 MiB), so that what follows works in the cache and in small steps.
 pub const BAND_SAMPLES: usize = 1 << 18;
@@ -192,13 +193,13 @@ impl Blender {
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "what is tested is equality to the bit")]
 mod tests {
+    use images::raster::{Channels, Raster, Samples};
+    use images::resample::bicubic::Kernel;
+    use images::units::{Size, TileShape};
     use proptest::prelude::*;
 
     use super::*;
     use crate::{TileSpec, extract};
-    use images::raster::{Channels, Raster, Samples};
-    use images::resample::bicubic::Kernel;
-    use images::units::{Size, TileShape};
 
     fn joined(grid: &Grid, scale: Scale, mut tile: impl FnMut(usize) -> Vec<f32>) -> Vec<f32> {
         let size = grid.picture().scaled(scale);

@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
-use crate::grid::Grid;
 use images::raster::{Raster, Samples};
 use images::resample::mirror;
 use images::units::Size;
+
+use crate::grid::Grid;
 
 /// Tile `index` of the grid, planar R, G, B of side × side each, levels 0.0..=255.0; gray goes into all three planes.
 ///
@@ -69,12 +70,12 @@ fn planes<T: Copy>(picture: &Raster, samples: &[T], x: i64, y: i64, size: Size, 
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "what is tested is equality to the bit")]
 mod tests {
+    use images::raster::Channels;
+    use images::units::TileShape;
     use proptest::prelude::*;
 
     use super::*;
     use crate::TileSpec;
-    use images::raster::Channels;
-    use images::units::TileShape;
 
     const SPEC: TileSpec = TileSpec { shape: TileShape::square(8), halo: 2 };
 

@@ -154,9 +154,10 @@ impl Normal {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use images::raster::Channels;
     use images::{InputLimits, Loss, probe};
+
+    use super::*;
 
     fn flat(level: u8) -> Raster {
         let size = Size::new(60, 50);

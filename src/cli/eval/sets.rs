@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::quality::resize::shrink;
 use images::raster::{Channels, Raster, Samples};
 use images::units::Scale;
 use images::{InputLimits, decode, probe};
+
+use crate::quality::resize::shrink;
 
 const IMAGES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 /// Test pictures are our own: no limit protects anybody.

@@ -1,7 +1,5 @@
 //! Whole pictures through a network in one piece, to show what tiles cost.
 
-use crate::config::EngineSettings;
-use crate::pipeline::ensemble;
 use images::raster::{Channels, Raster, Samples};
 use images::resample::bicubic::Kernel;
 use images::units::{Scale, Size};
@@ -10,6 +8,9 @@ use inference::engine::onnx::OnnxEngine;
 use inference::engine::{EngineError, Execution, TileEngine, start};
 use inference::registry::{Kind, Network};
 use tiling::extract::padded;
+
+use crate::config::EngineSettings;
+use crate::pipeline::ensemble;
 
 /// A network for pictures of any size.
 pub(super) struct Whole {

@@ -1,8 +1,9 @@
 //! The size that is asked for: `scale`, or `width` and `height` with `fit`.
 
-use super::{ParamErrors, QueryParams};
 use images::geometry::{Fit, Resize};
 use images::units::Scale;
+
+use super::{ParamErrors, QueryParams};
 
 /// Magnification where nothing is asked for.
 const DEFAULT_SCALE: u8 = 4;

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
+use images::Warning;
+use images::color::signals;
 use moxcms::ColorProfile;
 
 use super::delta_e::{Space, adobe_rgb, delta_e, display_p3, pro_photo, srgb};
 use super::file_parts::{by_tables, chunk, made, padded};
 use super::*;
 use crate::pipeline::fidelity::{Conversion, Icc};
-use images::Warning;
-use images::color::signals;
 
 /// A PNG with a profile; 8 or 16 bits.
 fn tagged(picture: &Raster, profile: Option<&[u8]>) -> Bytes {
@@ -294,7 +294,7 @@ async fn a_profile_is_held_once_beside_what_is_made_of_it() {
         images::color::Profile::judge(&bytes, Channels::Rgb).expect("a good profile")
     };
     let prepared = |icc| {
-        let probe = probe_of(Size::new(64, 64), Channels::Rgb, Depth::Eight);
+        let probe = images::Probe::of_pixels(Size::new(64, 64), Channels::Rgb, Depth::Eight);
         let (options, deadline) = (options(OutputFormat::Png), Instant::now() + Duration::from_mins(1));
         pipeline.prepare(images::Probe { icc, ..probe }, 0, &options, Depth::Eight, deadline).expect("a good picture")
     };

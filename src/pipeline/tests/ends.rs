@@ -65,7 +65,7 @@ async fn an_encoder_that_nobody_waits_for_holds_its_memory_and_no_tile() {
     let picture = noise(Size::new(400, 400), Channels::Rgb);
     let options = options(OutputFormat::Png);
     let deadline = Instant::now() + options.deadline;
-    let probe = probe_of(picture.size(), picture.channels(), picture.depth());
+    let probe = images::Probe::of_pixels(picture.size(), picture.channels(), picture.depth());
     let prepared = pipeline.prepare(probe, 0, &options, picture.depth(), deadline).expect("a good picture");
     let tickets = pipeline.scheduler.admit_all(&prepared.admission_requests).expect("nothing else is there");
     let sequence = pipeline.pass_sequence(&prepared, (picture, alpha::Alpha::None), tickets, Arc::default());

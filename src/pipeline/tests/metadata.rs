@@ -1,12 +1,12 @@
 //! What a file says beside its pixels: by default what it should not lose, and nothing that betrays anybody.
 
 use exif::{In, Tag};
+use images::Warning;
+use images::orientation::Orientation;
 
 use super::file_parts::chunk;
 use super::*;
 use crate::pipeline::fidelity::{Conversion, DensityPolicy, MetadataPolicy};
-use images::Warning;
-use images::orientation::Orientation;
 
 /// Stored on its side, 300 x 150 pixels per inch as stored: upright it is 32 x 16 pixels, 150 x 300 per inch.
 const FILES: [&[u8]; 3] = [

@@ -12,16 +12,20 @@ mod sizes;
 mod transparency;
 
 use std::io::Cursor;
+use std::time::Duration;
 
-use super::*;
+use images::InputLimits;
+use images::geometry::Resize;
 use images::raster::{Channels, Depth, Samples};
 use images::resample::bicubic::Kernel;
 use images::units::{Scale, Size, TileShape};
 use inference::engine::bicubic::Bicubic;
-use inference::engine::{EngineError, EngineSet, TileEngine};
-use inference::registry::{Kind, Network, NetworkId};
-use scheduler::Limits;
+use inference::engine::{EngineError, EngineSet, Execution, TileEngine};
+use inference::registry::{Kind, Network, NetworkId, Registry};
+use scheduler::{Limits, Scheduler};
 use tiling::TileSpec;
+
+use super::*;
 
 const MODEL: &str = "bicubic";
 

@@ -1,7 +1,8 @@
 //! Any size: reductions, chains, cuts, and what is refused for its size.
 
-use super::*;
 use images::geometry::Fit;
+
+use super::*;
 
 /// A pipeline of bicubic at these scales.
 fn bicubics(scales: &[u8]) -> Arc<Pipeline> {

@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Fact, Stage, Trace};
 use scheduler::FlowId;
 use scheduler::observer::{BatchEnd, BatchStart, Observer};
+
+use super::{Fact, Stage, Trace};
 
 /// The recorded traces of the requests that are admitted.
 #[derive(Debug, Default)]

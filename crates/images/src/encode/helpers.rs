@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::EncodeError;
+use super::target::EncodeError;
 
 /// A piece of work that can be done anywhere.
 pub type Job = Box<dyn FnOnce() + Send>;

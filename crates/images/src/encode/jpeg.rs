@@ -8,7 +8,7 @@ use jpeg_encoder::{
 
 use super::rows::{Rows, row_in_8_bit};
 use super::sink::Sink;
-use super::{EncodeError, Target};
+use super::target::{EncodeError, Target};
 use crate::container::jpeg::XMP;
 use crate::metadata::{Density, OutputMetadata};
 use crate::raster::Raster;

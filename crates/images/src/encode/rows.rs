@@ -1,6 +1,6 @@
 //! The bands of a picture, checked and counted; and their samples in the form that a format wants.
 
-use super::{EncodeError, Target};
+use super::target::{EncodeError, Target};
 use crate::raster::{Raster, Samples};
 
 /// Pulls bands until the picture is whole.

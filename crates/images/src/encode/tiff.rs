@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::rows::{Rows, little_endian};
 use super::sink::Sink;
-use super::{EncodeError, Target};
+use super::target::{EncodeError, Target};
 use crate::metadata::exif::{Block, Portable, Value, tag, unit};
 use crate::raster::{Channels, Depth};
 

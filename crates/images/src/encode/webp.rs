@@ -4,7 +4,7 @@ use image_webp::{ColorType, EncodingError, WebPEncoder};
 
 use super::rows::{Rows, push_8_bit};
 use super::sink::Sink;
-use super::{EncodeError, Target};
+use super::target::{EncodeError, Target};
 use crate::raster::Channels;
 
 /// The gathered picture, the encoder's copy in four channels, and its result, which is at worst as large as the

@@ -8,7 +8,8 @@ use std::fmt;
 use std::path::Path;
 
 /// Which execution provider is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Provider {
     /// The fastest that is really there.
     Auto,
@@ -45,7 +46,8 @@ impl Provider {
 }
 
 /// Which arithmetic is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Precision {
     /// The fastest that costs nothing visible.
     Auto,

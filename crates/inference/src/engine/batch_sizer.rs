@@ -4,9 +4,10 @@
 //! should wait as long behind small tiles as behind large ones. Small tiles gain from a batch, too, where large ones
 //! do not (benches/README.md).
 
-use crate::registry::{NetworkId, Registry};
 use images::units::TileShape;
 use tiling::TileSpec;
+
+use crate::registry::{NetworkId, Registry};
 
 /// Tiles in a batch at most, whatever is asked for: beyond it no provider gains, and the batch histogram ends there.
 pub const BATCH_MAX: usize = 64;
@@ -43,9 +44,10 @@ impl BatchSizer {
 
 #[cfg(test)]
 mod tests {
+    use images::units::Scale;
+
     use super::*;
     use crate::registry::{Kind, Network};
-    use images::units::Scale;
 
     fn fill(largest: usize, sides: &[u32]) -> Vec<usize> {
         let tiles = sides.iter().map(|&side| TileSpec { shape: TileShape::square(side), halo: 4 }).collect();

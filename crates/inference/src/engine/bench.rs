@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::engine::{EngineError, TileEngine};
 use images::units::TileShape;
+
+use crate::engine::{EngineError, TileEngine};
 
 /// What [`bare_rate`] measured.
 #[derive(Clone, Copy, Debug, PartialEq)]

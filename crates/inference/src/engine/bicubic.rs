@@ -1,8 +1,9 @@
 //! The built-in bicubic engine: baseline and fallback.
 
-use crate::engine::{EngineError, Execution, TileEngine};
 use images::resample::bicubic::Kernel;
 use images::units::{Scale, Size, TileShape};
+
+use crate::engine::{EngineError, Execution, TileEngine};
 
 /// Bicubic interpolation as an engine: tiles of it, joined, are to the bit what it makes of the whole image.
 #[derive(Debug)]

@@ -17,8 +17,9 @@ pub mod start;
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::registry::NetworkId;
 use images::units::TileShape;
+
+use crate::registry::NetworkId;
 
 /// Where and in what arithmetic an engine runs; what it says is what really runs, not what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -18,26 +18,18 @@ mod sessions;
 
 use std::path::Path;
 
+use images::units::{Scale, TileShape};
 use ort::memory::AllocationDevice;
 use ort::session::Session;
 use ort::value::{Shape, TensorRef};
 
-use self::sessions::{Carrier, Network, cannot, check_ends, failed, open_sessions, session};
+pub use self::sessions::Resources;
+use self::sessions::{Carrier, INPUT, Network, OUTPUT, PLANES, cannot, check_ends, failed, open_sessions, session};
 use crate::engine::backend::{Backend, Device};
 use crate::engine::pinned::Pinned;
 use crate::engine::precision_check;
 use crate::engine::runtime::Runtime;
 use crate::engine::{EngineError, Execution, TileEngine};
-use images::units::{Scale, TileShape};
-
-/// Name of the input: (batch, 3, height, width).
-const INPUT: &str = "lr";
-
-/// Name of the output: (batch, 3, height·scale, width·scale).
-const OUTPUT: &str = "sr";
-
-/// Planes of a picture: red, green, blue.
-const PLANES: usize = 3;
 
 /// White, as every engine takes and gives it.
 const WHITE: f32 = 255.0;
@@ -53,15 +45,6 @@ pub struct Source<'a> {
     pub range: f32,
     /// A shape that it is run on; the smallest, since it is tried once for every provider.
     pub tile: TileShape,
-}
-
-/// What a session may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resources {
-    /// Threads on the CPU.
-    pub threads: usize,
-    /// Bytes on a card.
-    pub gpu_memory: u64,
 }
 
 /// A network on ONNX Runtime.

@@ -5,8 +5,9 @@
 //! RMS on this tile, at sides of 16 to 64: OpenVINO's fp32 is off by 0 to 0.00005, its bf16 by 0.16 to 0.40 (each scale
 //! of san-light, srcnn, and the fixtures, which only copy).
 
-use crate::engine::backend::Backend;
 use images::units::TileShape;
+
+use crate::engine::backend::Backend;
 
 /// Levels RMS up to which a picture is fp32's: in the middle between the two, by their ratio.
 const ROUNDING: f64 = 0.003;
@@ -38,10 +39,11 @@ pub(super) fn detect_precision(told: Backend, exact: &[f32], found: &[f32]) -> R
 
 #[cfg(test)]
 mod tests {
+    use images::units::Scale;
+
     use super::*;
     use crate::engine::bicubic::Bicubic;
     use crate::engine::{EngineError, Execution, TileEngine};
-    use images::units::Scale;
 
     const EVERY: [Backend; 4] = [Backend::OpenVinoFp32, Backend::OpenVinoBf16, Backend::CudaFp32, Backend::CudaFp16];
 

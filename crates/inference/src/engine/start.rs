@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use images::units::{Scale, TileShape};
+
 use crate::engine::backend::{self, Backend, Device, Hardware, Precision, Provider, Unavailable};
 use crate::engine::batch_sizer::BatchSizer;
 use crate::engine::bicubic::Bicubic;
@@ -11,7 +13,6 @@ use crate::engine::onnx::{OnnxEngine, OpenedSession, Opening, Resources, Source}
 use crate::engine::runtime::{self, RuntimeError};
 use crate::engine::{EngineError, EngineSet, Execution, TileEngine};
 use crate::registry::{Kind, Network, NetworkId, Registry};
-use images::units::{Scale, TileShape};
 
 /// Why the engines cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -222,9 +223,10 @@ fn pattern(shape: TileShape) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use tiling::TileSpec;
+
     use super::*;
     use crate::engine::runtime::testing;
-    use tiling::TileSpec;
 
     const WANTED: Wanted<'static> =
         Wanted { provider: Provider::Cpu, precision: Precision::Auto, runtime: None, threads: 1, gpu_memory: 0 };

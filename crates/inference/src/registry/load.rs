@@ -82,12 +82,12 @@ fn holds_model(folder: &Path) -> bool {
 mod tests {
     use std::fs;
 
+    use images::units::Scale;
     use sha2::{Digest, Sha256};
     use tempfile::TempDir;
 
     use super::*;
     use crate::registry::Suits;
-    use images::units::Scale;
 
     const ONNX: &[u8] = b"not a network, but a file with a hash";
 

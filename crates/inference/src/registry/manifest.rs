@@ -8,12 +8,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Component, Path};
 
+use images::units::{Scale, TileShape};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tiling::TileSpec;
 
 use crate::registry::{AUTO, BICUBIC, Kind, ModelInfo, Network, NetworkId, ScaleInfo, Suits};
-use images::units::{Scale, TileShape};
-use tiling::TileSpec;
 
 /// File name of a manifest.
 pub const FILE: &str = "model.toml";

@@ -255,8 +255,9 @@ fn bicubic() -> (ModelInfo, Vec<Network>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use images::resample::bicubic::RADIUS;
+
+    use super::*;
 
     fn scale(factor: u8) -> Scale {
         Scale::new(factor).expect("a scale between 1 and 8")

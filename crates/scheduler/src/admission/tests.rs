@@ -1,9 +1,10 @@
 //! Each budget from both sides, and what a refusal says.
 
-use super::*;
 use images::units::TileShape;
 use inference::engine::batch_sizer::BatchSizer;
 use inference::registry::NetworkId;
+
+use super::*;
 
 const CLASS: BatchClass = BatchClass { network: NetworkId(0), shape: TileShape::square(64) };
 const LIMITS: Limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 1000, queue_bytes: 1_000_000 };

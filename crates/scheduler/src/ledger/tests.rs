@@ -5,13 +5,14 @@ mod stalled;
 
 use std::collections::HashMap;
 
+use images::units::TileShape;
+use inference::engine::EngineError;
+use inference::engine::batch_sizer::BatchSizer;
+use inference::registry::NetworkId;
 use proptest::prelude::*;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use images::units::TileShape;
-use inference::engine::EngineError;
-use inference::engine::batch_sizer::BatchSizer;
 
 type Receiver = UnboundedReceiver<Result<Finished, TileError>>;
 

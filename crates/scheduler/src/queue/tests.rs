@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use images::units::TileShape;
+use inference::registry::NetworkId;
 use proptest::prelude::*;
 
 use super::*;
-use images::units::TileShape;
-use inference::registry::NetworkId;
 
 fn class(n: usize) -> BatchClass {
     BatchClass { network: NetworkId(n), shape: TileShape::square(64) }

@@ -4,13 +4,13 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use images::units::TileShape;
+use inference::engine::{EngineError, EngineSet, Execution, TileEngine};
+use inference::registry::NetworkId;
 use proptest::prelude::*;
 
 use super::{Bench, LIMITS, PATIENCE, registry};
 use crate::{Limits, Metrics, Scheduler};
-use images::units::TileShape;
-use inference::engine::{EngineError, EngineSet, Execution, TileEngine};
-use inference::registry::NetworkId;
 
 /// Fails on 1, panics on 2, else gives tiles back.
 struct Moody;

@@ -1,6 +1,6 @@
 //! Animated PNG: its frames, and each as a still file, so that one decoder with one set of checks serves both.
 
-use super::{Chunk, Chunks, ImageHeader, Selection, image_header};
+use super::chunks::{Chunk, Chunks, ImageHeader, Selection, image_header};
 use crate::CodecError;
 use crate::container::frames::{Area, Blend, Disposal, Drawn, check_count};
 use crate::raster::Channels;

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::damaged;
 use crate::CodecError;
+
+pub(super) fn damaged(what: &str) -> CodecError {
+    CodecError::Damaged(format!("the TIFF {what}; send the file again"))
+}
 
 /// Entries of one directory at most; writers have use for some thirty.
 const MAX_ENTRIES: u64 = 4096;

@@ -7,11 +7,10 @@ use std::borrow::Cow;
 use png::chunk::ChunkType;
 use png::{BitDepth, ColorType, Encoder, Info, PixelDimensions, Unit, chunk};
 
-use super::EncodeError;
-use super::Target;
 use super::helpers::{Helpers, Queue};
 use super::rows::{Rows, big_endian};
 use super::sink::Sink;
+use super::target::{EncodeError, Target};
 use crate::metadata::texts;
 use crate::raster::{Channels, Depth};
 use strip::{Adler, Packed, Strip, pack};

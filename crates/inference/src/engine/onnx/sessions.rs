@@ -7,13 +7,30 @@ use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 use ort::value::ValueType;
 
-use super::{INPUT, OUTPUT, PLANES, Resources};
 use crate::engine::backend::{Backend, Device};
 use crate::engine::carrier::{self, Cut};
 use crate::engine::graph::Malformed;
 use crate::engine::runtime::Runtime;
 use crate::engine::runtime::placement::{Placement, RECORD};
 use crate::engine::{EngineError, half};
+
+/// Name of the input: (batch, 3, height, width).
+pub(super) const INPUT: &str = "lr";
+
+/// Name of the output: (batch, 3, height·scale, width·scale).
+pub(super) const OUTPUT: &str = "sr";
+
+/// Planes of a picture: red, green, blue.
+pub(super) const PLANES: usize = 3;
+
+/// What a session may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// Threads on the CPU.
+    pub threads: usize,
+    /// Bytes on a card.
+    pub gpu_memory: u64,
+}
 
 /// A session on the CPU in fp32 whose result is an input of the network.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! A request of several passes, which run one after the other in batch classes of their own.
 
-use super::*;
 use images::units::Amount;
+
+use super::*;
 
 /// Seconds of one worker a tile, by network.
 const RATES: [f64; 2] = [1.0, 0.5];

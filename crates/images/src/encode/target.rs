@@ -1,0 +1,79 @@
+//! What is written, and why it may not be.
+
+use std::sync::Arc;
+
+use crate::metadata::OutputMetadata;
+use crate::raster::{Channels, Depth};
+use crate::units::Size;
+use crate::{CodecError, OutputFormat};
+
+/// Longest side of a WebP picture (RFC 9649).
+pub const WEBP_SIDE: u32 = 16_383;
+/// Longest side of a JPEG picture (T.81).
+pub const JPEG_SIDE: u32 = 65_535;
+/// Longest side of a PNG picture (third edition, 7.1).
+pub const PNG_SIDE: u32 = i32::MAX as u32;
+
+/// Longest side of a TIFF picture (TIFF 6.0).
+pub const TIFF_SIDE: u32 = u32::MAX;
+/// Quality of a JPEG where none is asked for: above it files grow faster than eyes can see.
+pub const QUALITY: u8 = 90;
+
+/// What is written.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// File format.
+    pub format: OutputFormat,
+    /// 1 to 100; for JPEG alone.
+    pub quality: u8,
+    /// Size of the whole picture.
+    pub size: Size,
+    /// Channels of the bands that will come; without alpha if the format is JPEG, which has none.
+    pub channels: Channels,
+    /// Depth of the bands that will come.
+    pub depth: Depth,
+    /// ICC profile to embed; for colors if the format is WebP, which has no gray.
+    pub icc: Option<Arc<[u8]>>,
+    /// What it says beside its pixels.
+    pub metadata: OutputMetadata,
+}
+
+impl Target {
+    /// Whether this format can hold the picture (WebP: 16383 a side; JPEG: 65535), before any work is done.
+    pub fn check(&self) -> Result<(), CodecError> {
+        let side = self.size.width.max(self.size.height);
+        let (limit, remedy) = match self.format {
+            OutputFormat::Png => (PNG_SIDE, "take a smaller scale, or ask for TIFF"),
+            OutputFormat::WebP if side <= JPEG_SIDE => {
+                (WEBP_SIDE, "take a smaller scale, or ask for PNG, TIFF or JPEG")
+            }
+            OutputFormat::WebP => (WEBP_SIDE, "take a smaller scale, or ask for PNG or TIFF"),
+            OutputFormat::Jpeg => (JPEG_SIDE, "take a smaller scale, or ask for PNG or TIFF"),
+            OutputFormat::Tiff => return Ok(()),
+        };
+        if side <= limit {
+            return Ok(());
+        }
+        Err(CodecError::TooLarge {
+            name: "output_side",
+            what: "longest side after enlarging",
+            limit: u64::from(limit),
+            actual: u64::from(side),
+            remedy,
+        })
+    }
+}
+
+/// Why encoding ended early. For operators; the client sees a cut connection or a 500.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// Nobody reads any more, or the disk is full.
+    #[error("writing failed: {0}")]
+    Write(#[from] std::io::Error),
+    /// The bands ended before the picture was whole, because the work above failed.
+    #[error("the picture broke off after row {0}")]
+    BrokeOff(u32),
+    /// The encoder refused.
+    #[error("encoding failed: {0}")]
+    Encoder(String),
+}
