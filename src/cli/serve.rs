@@ -86,7 +86,6 @@ struct Server {
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
     traces: Traces,
-    gate: auth::Gate,
     phase: Arc<Phase>,
     work: Connections,
     switch: ServiceSwitch,
@@ -98,13 +97,9 @@ struct Server {
 impl Server {
     /// Takes the ports, which answer that the models load.
     async fn bind(settings: Arc<Settings>) -> Result<Self, Failure> {
-        let gate = auth::Gate::new(&settings).map_err(|what| {
-            Failure::Other(format!("--api-keys-file ({}) is wrong: {what}", variable("--api-keys-file")))
-        })?;
-        if let Some(keys) = gate.keys() {
-            info!(keys, "paths under /v1 ask for an API key");
+        if let Some(keys) = &settings.api_keys {
+            info!(keys = keys.count(), "paths under /v1 ask for an API key");
         }
-        tokio::spawn(gate.clone().follow());
         let traces = Traces::start(settings.traces.as_ref())
             .map_err(|what| Failure::Other(format!("traces cannot be sent: {what}; see the OTEL_* variables")))?;
         let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
@@ -123,7 +118,7 @@ impl Server {
         };
         let (work, switch) = (connections(), ServiceSwitch::new());
         tokio::spawn(work.clone().accept(listener, switch.clone()));
-        Ok(Self { settings, metrics, traces, gate, phase, work, switch, address, scrape })
+        Ok(Self { settings, metrics, traces, phase, work, switch, address, scrape })
     }
 
     /// Everything is warm: work is taken.
@@ -135,7 +130,7 @@ impl Server {
             settings: Arc::clone(&self.settings),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
-            gate: self.gate.clone(),
+            gate: auth::Gate::new(self.settings.api_keys.clone()),
             phase: Arc::clone(&self.phase),
         };
         if let Some(scrape) = &self.scrape {

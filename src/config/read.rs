@@ -247,7 +247,10 @@ impl ServeArgs {
             // What was typed is not shown.
             ApiKeys::parse(typed.text()).map_err(|what| problems.add("--api-keys", "(hidden)", what)).ok()
         });
-        let api_keys_file = self.api_keys_file.as_deref().map(|text| problems.read("--api-keys-file", text, path));
+        let file_keys = self
+            .api_keys_file
+            .as_deref()
+            .map(|text| problems.read("--api-keys-file", text, |text| ApiKeys::read(&path(text)?)));
         let traces = self.traces.read(problems);
         let engine = self.engine.read(machine, problems);
         if let (Some(body), Some(engine)) = (max_body, &engine)
@@ -274,8 +277,10 @@ impl ServeArgs {
             drain_grace: drain_grace?,
             drain_cap: drain_cap?,
             cors_origins: cors_origins?,
-            api_keys: api_keys.flatten(),
-            api_keys_file: api_keys_file.flatten(),
+            api_keys: match (api_keys.flatten(), file_keys.flatten()) {
+                (Some(keys), Some(others)) => Some(keys.joined(others)),
+                (keys, others) => keys.or(others),
+            },
             traces,
         })
     }

@@ -146,10 +146,8 @@ pub struct Settings {
     pub drain_cap: Duration,
     /// Origins for CORS; empty: no CORS headers.
     pub cors_origins: Vec<String>,
-    /// Keys that were given as such.
+    /// Keys of the flag and of the file; `None`: no key is asked for.
     pub api_keys: Option<ApiKeys>,
-    /// A file with keys, or more of them. With neither, no key is asked for.
-    pub api_keys_file: Option<PathBuf>,
     /// Where traces go; `None`: nowhere.
     pub traces: Option<TraceSettings>,
 }

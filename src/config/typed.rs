@@ -112,7 +112,7 @@ pub struct ServeArgs {
     /// Prefer the variable or the file: a flag is seen by whoever may list the processes.
     #[arg(long, env = "UPSCALER_API_KEYS", value_name = "KEYS")]
     pub api_keys: Option<Secret>,
-    /// File of API keys, one a line; read again when it changes, within 2 s [default: none]
+    /// File of API keys, one a line, read at start [default: none]
     ///
     /// Its keys hold beside those of --api-keys. A line is KEY or NAME KEY; one that begins with # is a comment.
     #[arg(long, env = "UPSCALER_API_KEYS_FILE", value_name = "FILE")]
