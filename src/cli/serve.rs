@@ -22,8 +22,7 @@ use tracing::{info, warn};
 
 use super::signals::Signals;
 use super::{Failure, reachable, start};
-use crate::config::problems::variable;
-use crate::config::{Machine, ServeArgs, Settings};
+use crate::config::{Machine, ServeArgs, Settings, variable};
 use crate::http::connections::Connections;
 use crate::http::service_switch::ServiceSwitch;
 use crate::http::{App, Phase, auth, router};
@@ -103,10 +102,11 @@ impl Server {
         let traces = Traces::start(settings.traces.as_ref())
             .map_err(|what| Failure::Other(format!("traces cannot be sent: {what}; see the OTEL_* variables")))?;
         let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
-        let connections =
-            || Connections::new(settings.header_timeout, settings.write_timeout, metrics.unread_answers.clone());
-        let (listener, address) = listen("--listen", settings.listen).await?;
-        let scrape = match settings.metrics_listen {
+        let connections = || {
+            Connections::new(settings.http.header_timeout, settings.http.write_timeout, metrics.unread_answers.clone())
+        };
+        let (listener, address) = listen("--listen", settings.http.listen).await?;
+        let scrape = match settings.http.metrics_listen {
             Some(wanted) => {
                 let (listener, address) = listen("--metrics-listen", wanted).await?;
                 info!(%address, "metrics have a port of their own");
@@ -144,9 +144,9 @@ impl Server {
         let begun = Instant::now();
         self.phase.stopping.store(true, Ordering::Release);
         self.metrics.ready.set(0);
-        info!(signal, grace_seconds = self.settings.drain_grace.as_secs_f64(), "ending: not ready any more");
+        info!(signal, grace_seconds = self.settings.http.drain_grace.as_secs_f64(), "ending: not ready any more");
         let again = tokio::select! {
-            () = sleep_until(begun + self.settings.drain_grace) => None,
+            () = sleep_until(begun + self.settings.http.drain_grace) => None,
             signal = signals.next() => Some(signal),
         };
         self.phase.draining.store(true, Ordering::Release);
@@ -157,7 +157,7 @@ impl Server {
         } else {
             tokio::select! {
                 () = self.work.finish() => Ok(()),
-                () = sleep_until(begun + self.settings.drain_cap) => Err("--drain-cap"),
+                () = sleep_until(begun + self.settings.http.drain_cap()) => Err("--drain-cap"),
                 signal = signals.next() => Err(signal),
             }
         };
