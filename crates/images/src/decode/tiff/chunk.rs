@@ -58,11 +58,10 @@ impl Read for Lzw<'_> {
             self.packed = &self.packed[done.consumed_in..];
             self.left = 0..done.consumed_out;
             match done.status {
-                Ok(LzwStatus::Ok) => {}
                 Ok(LzwStatus::NoProgress | LzwStatus::Done) => break,
                 Err(_) if self.left.is_empty() => return Err(broken()),
-                // What came before the fault may be all that is wanted.
-                Err(_) => {}
+                // What came before a fault may be all that is wanted.
+                Ok(LzwStatus::Ok) | Err(_) => {}
             }
         }
         let taken = self.left.len().min(out.len());
