@@ -18,6 +18,10 @@ ARG CUDA=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 # The binary. First the dependencies alone, with empty sources around them: this layer changes with Cargo.lock only.
 FROM ${RUST} AS build
 WORKDIR /build
+# jemalloc is built by make; this image has a compiler alone.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/*
 COPY Cargo.toml Cargo.lock ./
 COPY crates/images/Cargo.toml crates/images/
 COPY crates/tiling/Cargo.toml crates/tiling/
@@ -39,7 +43,8 @@ RUN touch src/*.rs crates/*/src/lib.rs \
 RUN cargo tree --locked --edges normal,no-proc-macro --target x86_64-unknown-linux-gnu --prefix none \
         --format '{p}|{l}|{r}' > crates.txt \
     && sed -n 's/^\([^ ]*\) v\([^ |]*\).*/\1-\2/p' crates.txt | sort -u | while read -r crate; do \
-        for text in "${CARGO_HOME}"/registry/src/*/"${crate}"/LICEN[CS]E* "${CARGO_HOME}"/registry/src/*/"${crate}"/COPYING*; do \
+        for text in "${CARGO_HOME}"/registry/src/*/"${crate}"/LICEN[CS]E* "${CARGO_HOME}"/registry/src/*/"${crate}"/COPYING* \
+                "${CARGO_HOME}"/registry/src/*/"${crate}"/jemalloc/COPYING; do \
             if [ -f "${text}" ]; then mkdir -p "licenses/${crate}" && cp "${text}" "licenses/${crate}/"; fi; \
         done; \
     done

@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 TREE = ["cargo", "tree", "--locked", "--edges", "normal,no-proc-macro", "--target", "x86_64-unknown-linux-gnu",
         "--prefix", "none", "--format", "{p}|{l}|{r}"]
 
+# Other people's C code inside a crate, which the license of the crate does not cover: jemalloc.
+INSIDE = {"tikv-jemalloc-sys": "BSD-2-Clause"}
+
 
 def crates(file):
     """Name, version, license and home of each linked crate."""
@@ -31,7 +34,13 @@ def crates(file):
     lines = sorted({line.removesuffix(" (*)") for line in text.splitlines()})
     # Those of this repository have a path behind their version.
     rows = [line.split("|") for line in lines if " (/" not in line]
-    return [(*what.split(" v"), license.replace("/", " OR "), home) for what, license, home in rows]
+    return [(*what.split(" v"), covering(what, license.replace("/", " OR ")), home) for what, license, home in rows]
+
+
+def covering(what, license):
+    """The license of a crate and of what is inside it."""
+    inside = INSIDE.get(what.split(" v")[0])
+    return f"({license}) AND {inside}" if inside else license
 
 
 def version():

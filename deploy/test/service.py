@@ -1,4 +1,5 @@
-"""Starts and ends what a test needs: servers, Prometheus, a proxy. Everything started in a `Stack` is ended with it."""
+"""Starts and ends what a test needs: servers, Prometheus, a proxy. Everything started in a `Stack` is ended with it.
+`Vitals` reads what one of them takes."""
 
 import os
 import signal
@@ -51,11 +52,13 @@ class Stack:
             except TimeoutError as error:
                 print(error, file=sys.stderr)
 
-    def start(self, name, command, **environment):
+    def start(self, name, command, stderr=None, **environment):
+        """Its errors go to its log unless `stderr` is where else."""
         log = open(self.folder / f"{name}.log", "ab")
         clean = {key: value for key, value in os.environ.items() if not key.startswith("UPSCALER_")}
         process = subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean | environment
+            [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=stderr or log,
+            env=clean | environment,
         )
         log.close()
         self.processes[name] = process
@@ -91,3 +94,30 @@ class Stack:
     def log(self, name):
         lines = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
         return "\n".join(lines[-20:])
+
+
+class Vitals:
+    """What a process takes, by Linux's /proc."""
+
+    def __init__(self, pid):
+        self.folder = Path("/proc", str(pid))
+
+    def cpu_seconds(self):
+        """Of all its threads, in user and kernel mode."""
+        fields = (self.folder / "stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident(self):
+        """Bytes of memory now."""
+        return self._status("VmRSS")
+
+    def peak(self):
+        """The most bytes since the start or the last reset."""
+        return self._status("VmHWM")
+
+    def reset_peak(self):
+        (self.folder / "clear_refs").write_text("5")
+
+    def _status(self, field):
+        lines = (self.folder / "status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))

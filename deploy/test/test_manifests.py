@@ -273,13 +273,15 @@ class Gateway(Manifests, unittest.TestCase):
         self.assertEqual([one["port"] for one in out["ports"]], [int(port)])
         self.assertEqual({one["port"] for one in names["ports"]}, {53})
 
-    def test_keys_come_from_a_secret_that_may_change(self):
+    def test_keys_come_from_a_secret_whose_change_rolls_the_pods(self):
         (variable,) = [one for one in container(self.documents)["env"] if one["name"] == "UPSCALER_API_KEYS_FILE"]
         (mount,) = container(self.documents)["volumeMounts"]
         (volume,) = pod(self.documents)["spec"]["volumes"]
         self.assertEqual(variable["value"], f"{mount['mountPath']}/keys")
         self.assertEqual(mount["name"], volume["name"])
-        self.assertNotIn("subPath", mount)
+        # A changed key changes the name, and so the template of the pods.
+        self.assertEqual(volume["secret"]["secretName"], one(self.documents, "Secret")["metadata"]["name"])
+        self.assertRegex(volume["secret"]["secretName"], r"^san-upscaler-keys-\w{10}$")
         self.assertNotIn("optional", volume["secret"])
         # Read by the group that the process has, and by nobody else.
         self.assertEqual(volume["secret"]["defaultMode"], 0o440)

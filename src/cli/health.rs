@@ -9,7 +9,7 @@ use axum::http::Uri;
 use clap::Args as ClapArgs;
 
 use super::{Failure, reachable};
-use crate::config::{Problems, units};
+use crate::config::parse;
 
 /// Bytes of an answer that are read at most; a health document has a few hundred.
 const ANSWER_MAX: u64 = 64 << 10;
@@ -18,31 +18,29 @@ const ANSWER_MAX: u64 = 64 << 10;
 #[derive(ClapArgs, Clone, Debug)]
 pub struct Args {
     /// What to ask [default: the readiness of the server at --listen]
-    #[arg(long, env = "UPSCALER_URL", value_name = "URL")]
-    pub url: Option<String>,
+    #[arg(long, env = "UPSCALER_URL", value_name = "URL", value_parser = url)]
+    pub url: Option<Uri>,
     /// Where the server listens; the same variable as of `serve`, so that both agree in a container
-    #[arg(long, env = "UPSCALER_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
-    pub listen: String,
+    #[arg(
+        long,
+        env = "UPSCALER_LISTEN",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:8080",
+        value_parser = parse::address
+    )]
+    pub listen: SocketAddr,
     /// How long to wait for the answer
-    #[arg(long, env = "UPSCALER_TIMEOUT", value_name = "TIME", default_value = "5s")]
-    pub timeout: String,
+    #[arg(long, env = "UPSCALER_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = parse::timeout)]
+    pub timeout: Duration,
 }
 
 /// Prints what the server says; success if it answers with 2xx.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let mut problems = Problems::default();
     let url = match &args.url {
-        Some(text) => problems.read("--url", text, url),
-        None => problems.read("--listen", &args.listen, ready_url),
+        Some(url) => url.clone(),
+        None => ready_url(args.listen)?,
     };
-    let timeout = problems.read("--timeout", &args.timeout, units::duration).filter(|time| !time.is_zero());
-    let (Some(url), Some(timeout)) = (url, timeout) else {
-        if problems.0.is_empty() {
-            problems.add("--timeout", &args.timeout, "no answer could be in time; give more than 0");
-        }
-        return Err(problems.into());
-    };
-    match get(&url, timeout) {
+    match get(&url, args.timeout) {
         Ok((status, body)) => {
             println!("{status} {}", body.trim());
             Ok(if (200..300).contains(&status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -62,9 +60,8 @@ fn url(text: &str) -> Result<Uri, String> {
 }
 
 /// Readiness at a listening address. One that stands for all interfaces is asked on the loopback.
-fn ready_url(listen: &str) -> Result<Uri, String> {
-    let address: SocketAddr = listen.parse().map_err(|_| "not an address and port, like 127.0.0.1:8080".to_owned())?;
-    url(&format!("http://{}/health/ready", reachable(address)))
+fn ready_url(listen: SocketAddr) -> Result<Uri, Failure> {
+    url(&format!("http://{}/health/ready", reachable(listen))).map_err(Failure::Other)
 }
 
 /// Status and body of a GET. HTTP/1.0, so that the answer has no chunks to undo and ends with the connection.
@@ -95,11 +92,11 @@ fn get(url: &Uri, timeout: Duration) -> std::io::Result<(u16, String)> {
             n => answer.extend_from_slice(&buffer[..n]),
         }
     }
-    parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+    parse_answer(&String::from_utf8_lossy(&answer)).ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
 }
 
 /// Status and body of an answer.
-fn parse(answer: &str) -> Option<(u16, String)> {
+fn parse_answer(answer: &str) -> Option<(u16, String)> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut words = head.split(' ');
     let status = words.next().filter(|version| version.starts_with("HTTP/1.")).and(words.next())?;
@@ -114,11 +111,14 @@ mod tests {
 
     #[test]
     fn the_listening_address_is_asked_where_it_can_be_reached() {
-        let asked = |listen| ready_url(listen).map(|url| url.to_string());
-        assert_eq!(asked("127.0.0.1:8080").as_deref(), Ok("http://127.0.0.1:8080/health/ready"));
-        assert_eq!(asked("0.0.0.0:80").as_deref(), Ok("http://127.0.0.1:80/health/ready"));
-        assert_eq!(asked("[::]:80").as_deref(), Ok("http://[::1]:80/health/ready"));
-        assert!(asked("8080").is_err());
+        for (listen, asked) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/health/ready"),
+            ("0.0.0.0:80", "http://127.0.0.1:80/health/ready"),
+            ("[::]:80", "http://[::1]:80/health/ready"),
+        ] {
+            let url = ready_url(listen.parse().expect("an address")).expect(listen);
+            assert_eq!(url.to_string(), asked);
+        }
     }
 
     #[test]
@@ -131,10 +131,10 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        assert_eq!(parse("HTTP/1.1 200 OK\r\na: b\r\n\r\nready"), Some((200, "ready".into())));
-        assert_eq!(parse("HTTP/1.0 503\r\n\r\n"), Some((503, String::new())));
+        assert_eq!(parse_answer("HTTP/1.1 200 OK\r\na: b\r\n\r\nready"), Some((200, "ready".into())));
+        assert_eq!(parse_answer("HTTP/1.0 503\r\n\r\n"), Some((503, String::new())));
         for wrong in ["", "HTTP/1.1 200 OK\r\n", "SSH-2.0\r\n\r\n", "HTTP/1.1 fine\r\n\r\n"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
+            assert_eq!(parse_answer(wrong), None, "{wrong}");
         }
     }
 

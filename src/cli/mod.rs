@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{LogArgs, Problems, ServeArgs};
+use crate::config::{LogArgs, ServeArgs, SettingsError};
 use crate::telemetry::logs;
 
 /// Enlarges images with SAN, the Second-order Attention Network: as an HTTP service and on the command line
@@ -60,7 +60,7 @@ pub enum Command {
 pub enum Failure {
     /// Wrong flags or variables.
     #[error(transparent)]
-    Settings(#[from] Problems),
+    Settings(#[from] SettingsError),
     /// Models, runtime or engines.
     #[error(transparent)]
     Start(#[from] start::StartError),
@@ -110,7 +110,7 @@ fn keep_to_itself() {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let _last_lines = logs::init(cli.log.settings()?);
+    let _last_lines = logs::init(&cli.log);
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Upscale(args) => upscale::run(&args),
@@ -152,7 +152,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::problems::variable;
+    use crate::config::variable;
 
     #[test]
     fn variables_are_called_after_their_flags_and_everything_has_help() {

@@ -23,8 +23,7 @@ use tracing::{info, warn};
 
 use super::signals::Signals;
 use super::{Failure, reachable, start};
-use crate::config::problems::variable;
-use crate::config::{Machine, ServeArgs, Settings};
+use crate::config::{Machine, ServeArgs, Settings, variable};
 use crate::http::connections::Connections;
 use crate::http::service_switch::ServiceSwitch;
 use crate::http::{App, Phase, auth, router};
@@ -86,7 +85,6 @@ struct Server {
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
     traces: Traces,
-    gate: auth::Gate,
     phase: Arc<Phase>,
     work: Connections,
     switch: ServiceSwitch,
@@ -98,20 +96,17 @@ struct Server {
 impl Server {
     /// Takes the ports, which answer that the models load.
     async fn bind(settings: Arc<Settings>) -> Result<Self, Failure> {
-        let gate = auth::Gate::new(&settings).map_err(|what| {
-            Failure::Other(format!("--api-keys-file ({}) is wrong: {what}", variable("--api-keys-file")))
-        })?;
-        if let Some(keys) = gate.keys() {
-            info!(keys, "paths under /v1 ask for an API key");
+        if let Some(keys) = &settings.api_keys {
+            info!(keys = keys.count(), "paths under /v1 ask for an API key");
         }
-        tokio::spawn(gate.clone().follow());
         let traces = Traces::start(settings.traces.as_ref())
             .map_err(|what| Failure::Other(format!("traces cannot be sent: {what}; see the OTEL_* variables")))?;
         let (metrics, phase) = (Arc::new(Metrics::new()), Arc::new(Phase::default()));
-        let connections =
-            || Connections::new(settings.header_timeout, settings.write_timeout, metrics.unread_answers.clone());
-        let (listener, address) = listen("--listen", settings.listen).await?;
-        let scrape = match settings.metrics_listen {
+        let connections = || {
+            Connections::new(settings.http.header_timeout, settings.http.write_timeout, metrics.unread_answers.clone())
+        };
+        let (listener, address) = listen("--listen", settings.http.listen).await?;
+        let scrape = match settings.http.metrics_listen {
             Some(wanted) => {
                 let (listener, address) = listen("--metrics-listen", wanted).await?;
                 info!(%address, "metrics have a port of their own");
@@ -123,7 +118,7 @@ impl Server {
         };
         let (work, switch) = (connections(), ServiceSwitch::new());
         tokio::spawn(work.clone().accept(listener, switch.clone()));
-        Ok(Self { settings, metrics, traces, gate, phase, work, switch, address, scrape })
+        Ok(Self { settings, metrics, traces, phase, work, switch, address, scrape })
     }
 
     /// Everything is warm: work is taken.
@@ -135,7 +130,7 @@ impl Server {
             settings: Arc::clone(&self.settings),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
-            gate: self.gate.clone(),
+            gate: auth::Gate::new(self.settings.api_keys.clone()),
             phase: Arc::clone(&self.phase),
         };
         if let Some(scrape) = &self.scrape {
@@ -149,9 +144,9 @@ impl Server {
         let begun = Instant::now();
         self.phase.stopping.store(true, Ordering::Release);
         self.metrics.ready.set(0);
-        info!(signal, grace_seconds = self.settings.drain_grace.as_secs_f64(), "ending: not ready any more");
+        info!(signal, grace_seconds = self.settings.http.drain_grace.as_secs_f64(), "ending: not ready any more");
         let again = tokio::select! {
-            () = sleep_until(begun + self.settings.drain_grace) => None,
+            () = sleep_until(begun + self.settings.http.drain_grace) => None,
             signal = signals.next() => Some(signal),
         };
         self.phase.draining.store(true, Ordering::Release);
@@ -162,7 +157,7 @@ impl Server {
         } else {
             tokio::select! {
                 () = self.work.finish() => Ok(()),
-                () = sleep_until(begun + self.settings.drain_cap) => Err("--drain-cap"),
+                () = sleep_until(begun + self.settings.http.drain_cap()) => Err("--drain-cap"),
                 signal = signals.next() => Err(signal),
             }
         };

@@ -5,6 +5,9 @@
 //! Nothing here ever prints a key: not `Debug`, and not the complaints, which count entries instead.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
@@ -17,6 +20,8 @@ const KEY_MAX: usize = 512;
 const NAME_MAX: usize = KEY_MIN - 1;
 /// Keys at most: each is compared with for every request.
 const KEYS_MAX: usize = 1000;
+/// Bytes of a file of keys at most.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Text with keys in it, as it was typed; never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,6 +77,18 @@ impl ApiKeys {
             Err("there is no key in it; leave the setting out to ask for none".into())
         } else {
             Ok(Self(keys))
+        }
+    }
+
+    /// Reads a file of entries, with the same errors.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let mut text = String::new();
+        match File::open(file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)) {
+            Ok(bytes) if bytes as u64 > FILE_BYTES_MAX => {
+                Err(format!("it has more than {FILE_BYTES_MAX} bytes; name a file of API keys"))
+            }
+            Ok(_) => Self::parse(&text),
+            Err(error) => Err(format!("it cannot be read: {error}; name a file that this process may read")),
         }
     }
 
@@ -176,6 +193,21 @@ mod tests {
         for wrong in ["", " \n,, ,\n", "# 0123456789abcdef", "a 0123456789abcdef,b 0123456789abcdef"] {
             assert!(ApiKeys::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("keys");
+        let read_padded = |bytes: u64| {
+            let text = format!("shop 0123456789abcdef\n#{}", "x".repeat(bytes as usize - 23));
+            std::fs::write(&file, text).expect("a file");
+            ApiKeys::read(&file)
+        };
+        assert_eq!(read_padded(FILE_BYTES_MAX).map(|keys| keys.count()), Ok(1));
+        assert!(read_padded(FILE_BYTES_MAX + 1).is_err_and(|what| what.contains("1048576 bytes")));
+        std::fs::remove_file(&file).expect("it exists");
+        assert!(ApiKeys::read(&file).is_err_and(|what| what.contains("cannot be read")));
     }
 
     #[test]

@@ -1,25 +1,21 @@
-//! What was typed (flags and environment) becomes settings that were checked as a whole.
-//!
-//! [`typed`] is what clap read, text throughout; [`settings`] is what the program runs on. The step between them
-//! ([`read`]) is a pure function of text and [`Machine`], and reports every wrong setting at once: whoever has five to mend should
-//! not start the server five times. Outside this room nothing reads the environment (clippy.toml bans it).
+//! Settings: one typed clap struct a subject, whose values clap parses ([`parse`]), then checks across them and what
+//! follows from the machine, as a pure function ([`check`]). Nothing else reads the environment (clippy.toml bans it).
 
+pub mod args;
+pub mod check;
 pub mod keys;
 pub mod machine;
-pub mod problems;
-pub mod read;
+pub mod parse;
 pub mod settings;
 pub mod traces;
-pub mod typed;
-pub mod units;
 
+pub use args::{EngineArgs, HttpArgs, LogArgs, ServeArgs};
+pub use check::{SettingsError, variable};
 pub use inference::engine::backend::{Precision, Provider};
 pub use keys::ApiKeys;
 pub use machine::Machine;
-pub use problems::{Problem, Problems};
-pub use settings::{EngineSettings, LogFormat, LogSettings, Settings};
+pub use settings::{EngineSettings, LogFormat, Settings};
 pub use traces::{TraceArgs, TraceSettings};
-pub use typed::{EngineArgs, LogArgs, ServeArgs};
 
 #[cfg(test)]
 mod tests;

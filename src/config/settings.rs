@@ -1,17 +1,14 @@
-//! What the program runs on: values with their types, checked as a whole.
+//! What the program runs on, checked as a whole.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use images::InputLimits;
 use inference::engine::backend::{Precision, Provider};
 use inference::engine::start::Wanted;
 use inference::registry::ModelChoice;
-use tracing_subscriber::EnvFilter;
 
-use super::{ApiKeys, TraceSettings};
+use super::{ApiKeys, HttpArgs, TraceSettings};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,15 +17,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// How to log.
-#[derive(Debug)]
-pub struct LogSettings {
-    /// How lines look.
-    pub format: LogFormat,
-    /// Which lines there are.
-    pub filter: EnvFilter,
 }
 
 /// What engines are made of: shared by `serve`, `upscale` and `eval`.
@@ -73,34 +61,14 @@ impl<'a> From<&'a EngineSettings> for Wanted<'a> {
 /// What `serve` runs on.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The HTTP server.
+    pub http: HttpArgs,
     /// Models, provider, threads, queue.
     pub engine: EngineSettings,
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Where to serve metrics, if not beside the rest.
-    pub metrics_listen: Option<SocketAddr>,
-    /// Upload bytes at most.
-    pub max_body_bytes: usize,
     /// Bytes of all uploads being read at most.
     pub upload_bytes: u64,
-    /// Deadline of a request that asks for none, and the most it may ask for.
-    pub deadline: Duration,
-    /// The header of a connection's first request must be in within this.
-    pub header_timeout: Duration,
-    /// An upload must be in within this.
-    pub body_timeout: Duration,
-    /// After its request's deadline, a client has this long to take the rest of an answer.
-    pub write_timeout: Duration,
-    /// Between SIGTERM and refusing: still serving, but not ready.
-    pub drain_grace: Duration,
-    /// Between SIGTERM and the end at most.
-    pub drain_cap: Duration,
-    /// Origins for CORS; empty: no CORS headers.
-    pub cors_origins: Vec<String>,
-    /// Keys that were given as such.
+    /// Keys of the flag and of the file; `None`: no key is asked for.
     pub api_keys: Option<ApiKeys>,
-    /// A file with keys, or more of them. With neither, no key is asked for.
-    pub api_keys_file: Option<PathBuf>,
     /// Where traces go; `None`: nowhere.
     pub traces: Option<TraceSettings>,
 }

@@ -7,23 +7,23 @@
 use axum::http::Uri;
 use clap::Args;
 
-use super::Problems;
+use super::{SettingsError, parse};
 
 /// Where a collector takes traces, below its base.
 const PATH: &str = "/v1/traces";
 
-/// What was typed for traces.
+/// Traces.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Traces (OpenTelemetry)")]
 pub struct TraceArgs {
     /// Collector that takes spans by OTLP over HTTP, as a rule at port 4318 [default: none, no traces]
     ///
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` and the other standard variables of OpenTelemetry are read as well; this wins.
-    #[arg(long, env = "UPSCALER_OTLP_ENDPOINT", value_name = "URL")]
-    pub otlp_endpoint: Option<String>,
+    #[arg(long, env = "UPSCALER_OTLP_ENDPOINT", value_name = "URL", value_parser = base)]
+    pub otlp_endpoint: Option<Uri>,
     /// Share of requests to trace, 0 to 1; where a request comes with a traceparent, its caller has decided
-    #[arg(long, env = "UPSCALER_TRACE_RATIO", value_name = "SHARE", default_value = "1")]
-    pub trace_ratio: String,
+    #[arg(long, env = "UPSCALER_TRACE_RATIO", value_name = "SHARE", default_value = "1", value_parser = parse::share)]
+    pub trace_ratio: f64,
     /// The standard's variable for all that is sent; below --otlp-endpoint
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", hide = true)]
     pub otel_exporter_otlp_endpoint: Option<String>,
@@ -45,32 +45,34 @@ pub struct TraceSettings {
 }
 
 impl TraceArgs {
-    /// Reads them; `None` if nothing is to be traced.
-    pub(super) fn read(&self, problems: &mut Problems) -> Option<TraceSettings> {
-        let ratio = problems.read("--trace-ratio", &self.trace_ratio, |text| match text.trim().parse() {
-            Ok(ratio @ 0.0..=1.0) => Ok(ratio),
-            _ => Err("a share from 0 (none) to 1 (all) is needed, like 0.05".to_owned()),
-        });
-        let own = self.otlp_endpoint.as_deref().map(|url| ("--otlp-endpoint", url, PATH));
-        // The standard takes what is empty for what is not set.
-        let standard = [
-            ("--otel-exporter-otlp-traces-endpoint", &self.otel_exporter_otlp_traces_endpoint, ""),
-            ("--otel-exporter-otlp-endpoint", &self.otel_exporter_otlp_endpoint, PATH),
-        ];
-        let mut standard =
-            standard.into_iter().filter_map(|(flag, url, path)| Some((flag, url.as_deref()?.trim(), path)));
-        let (flag, url, path) = own.or_else(|| standard.find(|(_, url, _)| !url.is_empty()))?;
-        let endpoint = problems.read(flag, url, |url| endpoint(url, path));
-        if self.otel_sdk_disabled.as_deref().is_some_and(|text| text.trim().eq_ignore_ascii_case("true")) {
-            return None;
-        }
-        Some(TraceSettings { endpoint: endpoint?, ratio: ratio? })
+    /// `None` if nothing is to be traced.
+    pub(super) fn settings(&self) -> Result<Option<TraceSettings>, SettingsError> {
+        // The standard takes what is empty for what is not set; the variable for traces alone precedes the one for all.
+        let set = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        let found = if let Some(own) = &self.otlp_endpoint {
+            Some(own.clone())
+        } else if let Some(url) = set(&self.otel_exporter_otlp_traces_endpoint) {
+            let wrong = |what| SettingsError::new("--otel-exporter-otlp-traces-endpoint", &url, what);
+            Some(endpoint(url.trim()).map_err(wrong)?)
+        } else if let Some(url) = set(&self.otel_exporter_otlp_endpoint) {
+            let wrong = |what| SettingsError::new("--otel-exporter-otlp-endpoint", &url, what);
+            Some(base(url.trim()).map_err(wrong)?)
+        } else {
+            None
+        };
+        let off = set(&self.otel_sdk_disabled).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
+        Ok(found.filter(|_| !off).map(|endpoint| TraceSettings { endpoint, ratio: self.trace_ratio }))
     }
 }
 
-fn endpoint(url: &str, path: &str) -> Result<Uri, String> {
-    let whole = format!("{}{path}", if path.is_empty() { url } else { url.trim_end_matches('/') });
-    let uri: Uri = whole.parse().map_err(|_| "not a URL; write it like http://localhost:4318".to_owned())?;
+/// A collector by its base: the path of traces is added.
+fn base(url: &str) -> Result<Uri, String> {
+    endpoint(&format!("{}{PATH}", url.trim_end_matches('/')))
+}
+
+/// A collector by its whole URL.
+fn endpoint(url: &str) -> Result<Uri, String> {
+    let uri: Uri = url.parse().map_err(|_| "not a URL; write it like http://localhost:4318".to_owned())?;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     match uri.scheme_str() {
         Some("http") if authority.contains('@') => {
@@ -90,13 +92,12 @@ mod tests {
 
     use super::*;
 
-    fn read(line: &str) -> Result<Option<TraceSettings>, Vec<&'static str>> {
+    /// Or the text of the error.
+    fn read(line: &str) -> Result<Option<TraceSettings>, String> {
         let words = std::iter::once("serve").chain(line.split(' ').filter(|word| !word.is_empty()));
-        let matches = TraceArgs::augment_args(Command::new("serve")).get_matches_from(words);
-        let args = TraceArgs::from_arg_matches(&matches).expect("flags that exist");
-        let mut problems = Problems::default();
-        let settings = args.read(&mut problems);
-        if problems.0.is_empty() { Ok(settings) } else { Err(problems.0.iter().map(|problem| problem.flag).collect()) }
+        let matches = TraceArgs::augment_args(Command::new("serve")).try_get_matches_from(words);
+        let args = matches.and_then(|matches| TraceArgs::from_arg_matches(&matches)).map_err(|e| e.to_string())?;
+        args.settings().map_err(|error| error.to_string())
     }
 
     fn endpoint_of(line: &str) -> String {
@@ -130,15 +131,18 @@ mod tests {
     fn only_plain_http_is_spoken_and_a_share_is_one() {
         for wrong in ["https://c:4318", "c:4318", "grpc://c:4317", "http://user:word@c", "http://c?x=1", "http://", "-"]
         {
-            assert_eq!(read(&format!("--otlp-endpoint={wrong}")), Err(vec!["--otlp-endpoint"]), "{wrong}");
+            let text = read(&format!("--otlp-endpoint={wrong}")).expect_err(wrong);
+            assert!(text.contains("'--otlp-endpoint <URL>'") && text.contains(wrong), "{text}");
         }
-        assert_eq!(read("--otlp-endpoint="), Err(vec!["--otlp-endpoint"]), "our own variables are not the standard's");
+        assert!(read("--otlp-endpoint=").is_err(), "our own variables are not the standard's");
+        let text = read("--otel-exporter-otlp-endpoint=c:4318").expect_err("no scheme");
+        assert!(text.contains("OTEL_EXPORTER_OTLP_ENDPOINT) is 'c:4318'"), "{text}");
         let ratio = |text: &str| read(&format!("--otlp-endpoint http://c --trace-ratio={text}"));
         for (right, ratio_of) in [("0", 0.0), ("1", 1.0), ("0.05", 0.05)] {
             assert_eq!(ratio(right).expect(right).map(|traces| traces.ratio), Some(ratio_of));
         }
         for wrong in ["-0.1", "1.1", "NaN", "inf", "5%", ""] {
-            assert_eq!(ratio(wrong), Err(vec!["--trace-ratio"]), "{wrong}");
+            assert!(ratio(wrong).is_err_and(|text| text.contains("--trace-ratio")), "{wrong}");
         }
     }
 }

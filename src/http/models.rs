@@ -107,14 +107,14 @@ pub struct OutputSides {
 pub async fn limits(State(app): State<App>, Extension(budget): Extension<Arc<Budget>>) -> Json<Limits> {
     let settings = &app.settings;
     Json(Limits {
-        body_bytes: settings.max_body_bytes,
-        body_timeout_seconds: settings.body_timeout.as_secs_f64(),
+        body_bytes: settings.http.max_body,
+        body_timeout_seconds: settings.http.body_timeout.as_secs_f64(),
         input_pixels: app.pipeline.limits.input_pixels,
         input_side: INPUT_SIDE,
         decode_pixels: WORK_PIXELS,
         output_pixels: app.pipeline.limits.output_pixels,
         output_side: OutputSides { png: PNG_SIDE, jpeg: JPEG_SIDE, webp: WEBP_SIDE, tiff: TIFF_SIDE },
-        deadline_seconds: settings.deadline.as_secs_f64(),
+        deadline_seconds: settings.http.deadline.as_secs_f64(),
         queue_tiles: settings.engine.scheduler.queue_tiles,
         memory_bytes: settings.engine.scheduler.queue_bytes,
         upload_bytes: budget.limit(),

@@ -73,9 +73,9 @@ pub async fn receive(
     wants: Wants,
 ) -> Result<UpscaleRequest, Problem> {
     let (parts, body) = request.into_parts();
-    let settings = &app.settings;
+    let settings = &app.settings.http;
     let mut upload =
-        Upload::new(body, &parts.headers, settings.max_body_bytes, settings.body_timeout, budget, Arc::clone(record));
+        Upload::new(body, &parts.headers, settings.max_body, settings.body_timeout, budget, Arc::clone(record));
     let read = match head(app, record, &parts, wants).and_then(|head| upload.check_announced().map(|()| head)) {
         Ok((options, encoding)) => upload.read(&encoding).await.map(|bytes| (bytes, options)),
         Err(problem) => Err(problem),
@@ -97,7 +97,7 @@ fn head(app: &App, record: &Record, parts: &Parts, wants: Wants) -> Result<(Opti
     if !app.phase.is_warm() {
         return Err(error_mapping::not_ready());
     }
-    let defaults = Defaults { model: &app.settings.engine.model, deadline: app.settings.deadline };
+    let defaults = Defaults { model: &app.settings.engine.model, deadline: app.settings.http.deadline };
     let options = options(&parts.uri, &parts.headers, wants, &defaults, &app.pipeline.registry)?;
     record.asks_for(&options.model, options.resize);
     Ok((options, BodyEncoding::of(&parts.headers)?))

@@ -66,7 +66,7 @@ pub fn route_label(matched: Option<&str>) -> &'static str {
 
 /// The whole service; without metrics if they have a port of their own.
 pub fn build(app: App) -> Router {
-    let metrics_elsewhere = app.settings.metrics_listen.is_some();
+    let metrics_elsewhere = app.settings.http.metrics_listen.is_some();
     let here = ROUTES.iter().filter(|route| !(metrics_elsewhere && route.path == METRICS.path));
     layered(routed(here, &app.gate), app)
 }
@@ -97,7 +97,7 @@ pub(super) fn layered(router: Router<App>, app: App) -> Router {
         .layer(Extension(budget))
         // Within everything that writes headers, so that the answer to a panic has them too.
         .layer(CatchPanicLayer::custom(move |payload: Box<dyn Any + Send>| panicked(&*payload, &metrics)));
-    let router = match cors(&app.settings.cors_origins) {
+    let router = match cors(app.settings.http.cors_origins.as_deref().unwrap_or_default()) {
         // Outside of what may refuse: a page may read the problem only if it carries the headers as well. It answers
         // preflights itself, and they too shall be seen by what follows.
         Some(cors) => router.layer(cors),

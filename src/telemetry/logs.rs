@@ -21,7 +21,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFi
 use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{LogFormat, LogSettings};
+use crate::config::{LogArgs, LogFormat};
 
 /// Lines that wait to be written, at most: a few MB.
 const WAITING_LINES: usize = 8192;
@@ -37,12 +37,12 @@ static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
 ///
 /// A thread of its own writes, so that a log that nobody reads, or a full disk, neither holds up nor fails a request:
 /// its lines are dropped and counted ([`dropped_lines`]).
-pub fn init(settings: LogSettings) -> LastLines {
+pub fn init(settings: &LogArgs) -> LastLines {
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).finish(Counted(stderr()));
     let overflowed = writer.error_counter();
     let lines =
-        tracing_subscriber::fmt().with_env_filter(settings.filter).log_internal_errors(false).with_writer(writer);
-    let started = match settings.format {
+        tracing_subscriber::fmt().with_env_filter(&settings.log_level).log_internal_errors(false).with_writer(writer);
+    let started = match settings.log_format {
         LogFormat::Human => lines.with_ansi(stderr().is_terminal()).finish().try_init(),
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).finish().try_init(),
     };

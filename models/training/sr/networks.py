@@ -1,9 +1,10 @@
 """Network kinds by name: the one place that a new architecture is added to."""
 from .san import San
 from .san_light import SanLight
+from .san_plain import SanPlain
 from .srcnn import Srcnn
 
-KINDS = {"san": San, "san-light": SanLight, "srcnn": Srcnn}
+KINDS = {"san": San, "san-light": SanLight, "san-plain": SanPlain, "srcnn": Srcnn}
 
 
 def build(network, scale):

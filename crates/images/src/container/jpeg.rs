@@ -1,5 +1,6 @@
 //! JPEG (ITU-T T.81): its marker segments, and what those before the first scan say.
 
+pub mod color;
 pub mod quality;
 
 use super::{Frames, Header};
@@ -188,7 +189,10 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         cmyk: cmyk > 0,
         warnings,
         metadata,
-        working_bytes: before_scan + frame.working_bytes(frame.progressive || !all_in_one_scan) + cmyk,
+        working_bytes: before_scan
+            + color::prepared_bytes(file)
+            + frame.working_bytes(frame.progressive || !all_in_one_scan)
+            + cmyk,
         work: frame.size.pixels().saturating_mul(scans.count.max(1) as u64),
         frames: Frames::choose("JPEG", "frame", 1, asked)?,
         loss: Loss::Jpeg { quality: quality::estimate([file]) },

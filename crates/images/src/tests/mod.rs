@@ -1,6 +1,7 @@
 //! The codec from outside: files of other makers and hand-built ones in, bytes and pixels out.
 
 mod broken;
+mod cases;
 mod encoding;
 mod frames;
 mod jpeg;

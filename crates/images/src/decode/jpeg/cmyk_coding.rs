@@ -15,15 +15,18 @@ fn of(stored: [u8; 4], coding: CmykCoding) -> [u8; 4] {
         CmykCoding::Inverted => stored.map(|ink| 255 - ink),
         CmykCoding::Ycck => {
             let [luma, blue, red, black] = stored;
-            let (luma, blue, red) = (f32::from(luma), f32::from(blue) - 128.0, f32::from(red) - 128.0);
-            // T.871's red, green and blue are what is left of 255 by the turned inks: the inks themselves.
-            let level = |v: f32| (v + 0.5).clamp(0.0, 255.0) as u8;
-            let cyan = level(luma + 1.402 * red);
-            let magenta = level(luma - 0.344_136 * blue - 0.714_136 * red);
-            let yellow = level(luma + 1.772 * blue);
+            // Red, green and blue are what is left of 255 by the inverted inks: the inks themselves.
+            let [cyan, magenta, yellow] = to_rgb([luma, blue, red]);
             [cyan, magenta, yellow, 255 - black]
         }
     }
+}
+
+/// Red, green and blue of one pixel in `YCbCr` (T.871, section 7).
+pub fn to_rgb([luma, blue, red]: [u8; 3]) -> [u8; 3] {
+    let (luma, blue, red) = (f32::from(luma), f32::from(blue) - 128.0, f32::from(red) - 128.0);
+    let level = |v: f32| (v + 0.5).clamp(0.0, 255.0) as u8;
+    [level(luma + 1.402 * red), level(luma - 0.344_136 * blue - 0.714_136 * red), level(luma + 1.772 * blue)]
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{cmyk, damaged};
+use crate::container::jpeg::color::{is_ycbcr_by_other_names, prepared};
 use crate::container::jpeg::{EOI, Scans, cmyk_coding_of};
 use crate::interrupt::Source;
 use crate::raster::{Channels, Samples};
@@ -25,6 +26,7 @@ pub enum Colors {
 }
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
+    let bytes = &prepared(bytes)[..];
     // How many scans there may be, the probe bounds by the work that they are.
     let read = |colors| pixels(bytes, &[stored], colors, usize::MAX, interrupt);
     if let Some(coding) = cmyk_coding_of(bytes) {
@@ -32,7 +34,14 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
         cmyk_coding::amounts(&mut stored, coding);
         return Ok(Samples::U8(cmyk::to_rgb(&stored, probe.cmyk_transform.as_ref())));
     }
-    read(if probe.channels == Channels::Gray { Colors::Gray } else { Colors::Rgb }).map(Samples::U8)
+    if probe.channels == Channels::Gray {
+        return read(Colors::Gray).map(Samples::U8);
+    }
+    let mut samples = read(Colors::Rgb)?;
+    if is_ycbcr_by_other_names(bytes) {
+        samples.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = cmyk_coding::to_rgb(*pixel));
+    }
+    Ok(Samples::U8(samples))
 }
 
 /// The samples of a file that has one of these sizes. Of another, nothing is allocated.

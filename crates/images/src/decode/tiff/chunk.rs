@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Cursor, Read};
+use std::ops::Range;
 
 use fax::decoder::{DecodeStatus, Group4Decoder};
 use flate2::read::ZlibDecoder;
@@ -21,7 +22,7 @@ pub fn open<'a>(page: &Page<'a>, packed: &'a [u8], rows: u32, interrupt: &Interr
     };
     Ok(match page.compression {
         Compression::None => Box::new(Cursor::new(bytes)),
-        Compression::Lzw => Box::new(Lzw { packed, decoder: lzw() }),
+        Compression::Lzw => Box::new(Lzw::new(packed)),
         Compression::Deflate => Box::new(ZlibDecoder::new(packed)),
         Compression::PackBits => Box::new(PackBits { packed, run: Run::Literal(0) }),
         Compression::Group4 => Box::new(Fax::new(bytes, page.chunk.width)?),
@@ -33,27 +34,40 @@ fn broken() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
 
-fn lzw() -> weezl::decode::Decoder {
-    weezl::decode::Configuration::with_tiff_size_switch(BitOrder::Msb, 8).with_yield_on_full_buffer(true).build()
-}
-
 struct Lzw<'a> {
     packed: &'a [u8],
     decoder: weezl::decode::Decoder,
+    /// Bytes of more than the longest string of a code (4096): into less room the decoder may write nothing, and of its
+    /// last bytes it gives notice together with the end.
+    buffer: Box<[u8; 8192]>,
+    /// What of it is not yet handed out.
+    left: Range<usize>,
+}
+
+impl<'a> Lzw<'a> {
+    fn new(packed: &'a [u8]) -> Self {
+        let decoder = weezl::decode::Decoder::with_tiff_size_switch(BitOrder::Msb, 8);
+        Self { packed, decoder, buffer: Box::new([0; 8192]), left: 0..0 }
+    }
 }
 
 impl Read for Lzw<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let done = self.decoder.decode_bytes(self.packed, out);
+        while self.left.is_empty() {
+            let done = self.decoder.decode_bytes(self.packed, &mut self.buffer[..]);
             self.packed = &self.packed[done.consumed_in..];
+            self.left = 0..done.consumed_out;
             match done.status {
-                Ok(LzwStatus::Ok) if done.consumed_out == 0 && !out.is_empty() => {}
-                Ok(LzwStatus::NoProgress) => return Ok(0),
-                Ok(_) => return Ok(done.consumed_out),
-                Err(_) => return Err(broken()),
+                Ok(LzwStatus::NoProgress | LzwStatus::Done) => break,
+                Err(_) if self.left.is_empty() => return Err(broken()),
+                // What came before a fault may be all that is wanted.
+                Ok(LzwStatus::Ok) | Err(_) => {}
             }
         }
+        let taken = self.left.len().min(out.len());
+        out[..taken].copy_from_slice(&self.buffer[self.left.start..][..taken]);
+        self.left.start += taken;
+        Ok(taken)
     }
 }
 
@@ -189,4 +203,31 @@ fn photo(page: &Page, packed: &[u8], rows: u32, interrupt: &Interrupt) -> io::Re
     let samples = jpeg::pixels(&file, &[size, whole], colors, MAX_SCANS, interrupt).map_err(|_| broken())?;
     let expected = page.row_bytes() * rows as usize;
     if samples.len() < expected { Err(broken()) } else { Ok(samples) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of some lengths the decoder gives the last bytes together with the notice that it is at its end.
+    #[test]
+    fn lzw_of_any_length_is_read_to_its_end_in_pieces_of_any_size() {
+        for length in 1..400_usize {
+            let bytes: Vec<u8> = (0..length).map(|i| if i % 7 < 4 { 255 } else { (i * i) as u8 }).collect();
+            let packed = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&bytes).expect("bytes");
+            for row in [1, 3, 64, 1000] {
+                let mut reader = Lzw::new(&packed);
+                let mut read = Vec::new();
+                let mut piece = vec![0; row];
+                while read.len() < length {
+                    let wanted = row.min(length - read.len());
+                    reader.read_exact(&mut piece[..wanted]).unwrap_or_else(|e| panic!("{length} by {row}: {e}"));
+                    read.extend_from_slice(&piece[..wanted]);
+                }
+                assert_eq!(read, bytes, "{length} by {row}");
+            }
+            let mut cut = Lzw::new(&packed[..packed.len() / 2]);
+            assert!(cut.read_exact(&mut vec![0; length]).is_err(), "{length}: half of it is not all");
+        }
+    }
 }

@@ -1,0 +1,155 @@
+//! How the three components of a JPEG are colors, and what has to change in a file for the decoder to see it.
+//!
+//! The rules are libjpeg's (`default_decompress_parms` in jdapimin.c), which every viewer follows: a JFIF marker means
+//! `YCbCr` whatever else the file says; else Adobe's transform counts; else components that are named R, G and B are that.
+
+use std::borrow::Cow;
+
+use super::{APP0, APP14, EOI, SOS, Segments, is_frame};
+
+const DHT: u8 = 0xc4;
+
+/// What zune-jpeg takes for a frame of Motion JPEG, whose Huffman tables are those of T.81, K.3.
+const AVI1: [u8; 9] = [0xff, APP0, 0, 7, b'A', b'V', b'I', b'1', 0];
+
+/// What the segments before the first scan say of colors and tables.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Signs {
+    jfif: bool,
+    adobe: Option<u8>,
+    /// The names of three components; none if there are more or fewer.
+    names: Option<[u8; 3]>,
+    tables: bool,
+    /// Where Adobe's segment is.
+    adobe_at: Option<(usize, usize)>,
+}
+
+impl Signs {
+    fn of(file: &[u8]) -> Self {
+        let mut signs = Self::default();
+        let mut segments = Segments::new(file);
+        while let Some(segment) = segments.next().filter(|segment| !matches!(segment.marker, SOS | EOI)) {
+            match (segment.marker, segment.data) {
+                // libjpeg wants the whole of its fourteen bytes.
+                (APP0, [b'J', b'F', b'I', b'F', 0, rest @ ..]) => signs.jfif |= rest.len() >= 9,
+                (APP14, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
+                    let end = file.len() - segments.rest.len();
+                    (signs.adobe, signs.adobe_at) = (Some(*transform), Some((end - segment.data.len() - 4, end)));
+                }
+                (DHT, _) => signs.tables = true,
+                (marker, [_, _, _, _, _, 3, a, _, _, b, _, _, c, ..]) if is_frame(marker) => {
+                    signs.names = Some([*a, *b, *c]);
+                }
+                _ => {}
+            }
+        }
+        signs
+    }
+
+    fn is_ycbcr(&self) -> bool {
+        match (self.jfif, self.adobe) {
+            (true, _) => true,
+            (false, Some(transform)) => transform != 0,
+            (false, None) => self.names != Some(*b"RGB"),
+        }
+    }
+
+    /// Adobe's segment, where it says what does not count, or what the decoder does not know.
+    fn misleading(&self) -> Option<(usize, usize)> {
+        let wrong = self.jfif && self.adobe != Some(1) || self.adobe.is_some_and(|transform| transform > 2);
+        self.adobe_at.filter(|_| self.names.is_some() && wrong)
+    }
+}
+
+/// Whether the file's three components are `YCbCr` although they are named R, G and B, by which the decoder goes.
+pub fn is_ycbcr_by_other_names(file: &[u8]) -> bool {
+    let signs = Signs::of(file);
+    signs.names == Some(*b"RGB") && signs.is_ycbcr()
+}
+
+/// The file as the decoder has to see it: a copy without a misleading Adobe segment, or with the sign that the default
+/// Huffman tables are meant, where it has none.
+pub fn prepared(file: &[u8]) -> Cow<'_, [u8]> {
+    let signs = Signs::of(file);
+    let (start, end) = signs.misleading().unwrap_or((2, 2));
+    let sign: &[u8] = if signs.tables { &[] } else { &AVI1 };
+    if start == end && sign.is_empty() || file.len() < 2 {
+        return Cow::Borrowed(file);
+    }
+    Cow::Owned([&file[..2], sign, &file[2..start], &file[end..]].concat())
+}
+
+/// Bytes that [`prepared`] allocates.
+pub fn prepared_bytes(file: &[u8]) -> u64 {
+    let signs = Signs::of(file);
+    if signs.tables && signs.misleading().is_none() { 0 } else { (file.len() + AVI1.len()) as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(jfif: bool, adobe: Option<u8>, names: [u8; 3]) -> Vec<u8> {
+        let mut file = vec![0xff, 0xd8];
+        if jfif {
+            file.extend_from_slice(b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
+        }
+        if let Some(transform) = adobe {
+            file.extend_from_slice(b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0");
+            file.push(transform);
+        }
+        let [a, b, c] = names;
+        file.extend_from_slice(&[0xff, 0xc0, 0, 17, 8, 0, 8, 0, 8, 3, a, 0x11, 0, b, 0x11, 0, c, 0x11, 0]);
+        file.extend_from_slice(&[0xff, DHT, 0, 2, 0xff, SOS, 0, 2]);
+        file
+    }
+
+    #[test]
+    fn colors_are_by_the_rules_of_libjpeg() {
+        // JFIF, Adobe's transform, the names; whether YCbCr, whether Adobe's segment goes.
+        for (jfif, adobe, names, ycbcr, misleading) in [
+            (true, None, [1, 2, 3], true, false),
+            (true, None, *b"RGB", true, false),
+            (true, Some(0), [1, 2, 3], true, true),
+            (true, Some(1), [1, 2, 3], true, false),
+            (true, Some(2), [1, 2, 3], true, true),
+            (true, Some(0), *b"RGB", true, true),
+            (false, Some(0), [1, 2, 3], false, false),
+            (false, Some(0), *b"RGB", false, false),
+            (false, Some(1), [1, 2, 3], true, false),
+            (false, Some(1), *b"RGB", true, false),
+            (false, Some(7), [1, 2, 3], true, true),
+            (false, None, [1, 2, 3], true, false),
+            (false, None, [0, 1, 2], true, false),
+            (false, None, *b"RGB", false, false),
+            (false, None, *b"rgb", true, false),
+        ] {
+            let file = file(jfif, adobe, names);
+            let signs = Signs::of(&file);
+            let what = format!("JFIF {jfif}, Adobe {adobe:?}, {names:?}");
+            assert_eq!((signs.is_ycbcr(), signs.misleading().is_some()), (ycbcr, misleading), "{what}");
+            assert_eq!(is_ycbcr_by_other_names(&file), ycbcr && names == *b"RGB", "{what}");
+            let (prepared, bytes) = (prepared(&file), prepared_bytes(&file));
+            assert_eq!(Signs::of(&prepared).adobe.is_some(), adobe.is_some() && !misleading, "{what}");
+            assert_eq!(prepared.len(), file.len() - if misleading { 16 } else { 0 }, "{what}");
+            assert!(matches!(prepared, Cow::Borrowed(_)) == (bytes == 0) && bytes >= u64::from(misleading), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_short_jfif_segment_is_none() {
+        let short = b"\xff\xd8\xff\xe0\0\x0fJFIF\0\x01\x01\0\0\x01\0\x01\0";
+        assert!(!Signs::of(short).jfif);
+    }
+
+    #[test]
+    fn tables_are_added_where_there_are_none_and_nonsense_stays() {
+        let with = file(true, None, [1, 2, 3]);
+        let without: Vec<u8> = [&with[..with.len() - 8], &with[with.len() - 4..]].concat();
+        assert_eq!(prepared(&without)[2..11], AVI1);
+        assert_eq!(prepared_bytes(&without), without.len() as u64 + 9);
+        for nonsense in [&b""[..], b"\xff", b"\xff\xd8", b"\xff\xd8\xff\xee\0\x0eAdobe"] {
+            assert!(prepared(nonsense).len() <= nonsense.len() + AVI1.len());
+        }
+    }
+}
