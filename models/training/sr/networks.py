@@ -4,10 +4,12 @@ from .nlrn import Nlrn
 from .rcan import Rcan
 from .san import San
 from .san_light import SanLight
+from .small import Small
 from .srcnn import Srcnn
 from .srresnet import SrResNet
 
-KINDS = {"edsr": Edsr, "nlrn": Nlrn, "rcan": Rcan, "san": San, "san-light": SanLight, "srcnn": Srcnn, "srresnet": SrResNet}
+KINDS = {"edsr": Edsr, "nlrn": Nlrn, "rcan": Rcan, "san": San, "san-light": SanLight, "small": Small, "srcnn": Srcnn,
+         "srresnet": SrResNet}
 
 
 def build(network, scale):
