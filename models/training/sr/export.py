@@ -27,6 +27,7 @@ from .weights import load_matching
 OPSET = 18
 PARITY = 1e-4  # in units of white: 0.0255 of 255
 CONTROL_FLOW = {"If", "Loop", "Scan"}
+CONSTANTS = ("network.mean", "network.luma", "network.skip.kernel", "network.upsample.kernel")  # in a graph, not learned
 
 
 class _Core(nn.Module):
@@ -82,7 +83,7 @@ def store_fp16(model):
     """Keep large float32 weights as float16 with a Cast in front: half the file, computed in float32 all the same."""
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < 1024:
+        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < 1024 or tensor.name in CONSTANTS:
             continue
         values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
         name = tensor.name
