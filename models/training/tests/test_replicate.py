@@ -141,6 +141,18 @@ def test_the_command_trains_resumes_and_writes_folders(setup, capsys):
     assert (setup / "out" / folders[0] / "result.json").exists()
 
 
+def test_a_run_that_was_cut_goes_on_to_the_same_weights(setup, crops):
+    def go(folder, steps):
+        config = replicate.configured(setup / "tiny.toml", SYSTEMS["small-rcan"], 1, 4)
+        run = train.Run(config, 4, setup / folder, "cpu")
+        for _ in range(steps):
+            run.train_step(crops)
+        run.save()
+        return replicate.run_system(config, crops, setup / folder, ())
+
+    assert go("whole", 0) | {"minutes": 0} == go("halves", 2) | {"minutes": 0}
+
+
 def test_too_large_a_model_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "LARGEST", 1000)
     network = build({"kind": "small", "body": "srresnet"} | TINY["srresnet"], 4).eval()
