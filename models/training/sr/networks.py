@@ -4,12 +4,13 @@ from .nlrn import Nlrn
 from .rcan import Rcan
 from .san import San
 from .san_light import SanLight
+from .san_plain import SanPlain
 from .small import Small
 from .srcnn import Srcnn
 from .srresnet import SrResNet
 
-KINDS = {"edsr": Edsr, "nlrn": Nlrn, "rcan": Rcan, "san": San, "san-light": SanLight, "small": Small, "srcnn": Srcnn,
-         "srresnet": SrResNet}
+KINDS = {"edsr": Edsr, "nlrn": Nlrn, "rcan": Rcan, "san": San, "san-light": SanLight, "san-plain": SanPlain, "small": Small,
+         "srcnn": Srcnn, "srresnet": SrResNet}
 
 
 def build(network, scale):

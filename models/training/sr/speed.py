@@ -30,6 +30,11 @@ VARIANTS = {
     "regions of 8 x 8": {"region": 8},
     "regions of 24 x 24": {"region": 24},
     "regions of 36 x 36": {"region": 36},
+    "san-plain (2 x 7, 48 channels)": {"kind": "san-plain"},
+    "san-plain, no non-local module": {"kind": "san-plain", "non_local": False},
+    "san-plain, no channel attention": {"kind": "san-plain", "attention": "none"},
+    "san-plain, 3 groups of 5": {"kind": "san-plain", "groups": 3, "convs": 5},
+    "san-plain, 64 channels, 2 groups of 4": {"kind": "san-plain", "channels": 64, "convs": 4},
 }
 
 

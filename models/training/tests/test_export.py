@@ -14,6 +14,7 @@ from sr.weights import load_matching
 SMALL = {"kind": "san-light", "channels": 16, "groups": 2, "blocks": 1}
 NETWORKS = {
     "san-light x4": (SMALL, 4), "san-light x3": (SMALL, 3), "san-light x2": (SMALL, 2), "srcnn x4": ({"kind": "srcnn"}, 4),
+    "san-plain x4": ({"kind": "san-plain", "channels": 16, "convs": 3}, 4), "san-plain x3": ({"kind": "san-plain", "channels": 16, "convs": 2}, 3),
     "san x4": ({"kind": "san", "channels": 16, "groups": 2, "blocks": 2, "reduction": 4}, 4),
     "san x3": ({"kind": "san", "channels": 16, "groups": 1, "blocks": 1, "reduction": 4}, 3),
     "rcan x4": ({"kind": "rcan", "channels": 16, "groups": 2, "blocks": 1, "reduction": 4}, 4),
