@@ -101,19 +101,36 @@ def texture_answers(found, asked, data, sets):
     return "\n".join(lines), series
 
 
-def verdict(found, sets, names):
-    """Sentences on second-order statistics that follow from the figures alone; nothing where they are not there."""
+def verdict(found, sets, names, results):
+    """Sentences on second-order statistics that follow from the figures alone; nothing where they are not there. A
+    difference counts where its interval over the images is on one side of zero and it is larger than what seeds make."""
     if not {"small-soca", "small-none", "small-se"} <= set(names):
         return "The zoo's models are not there yet, so the question of second-order statistics stays open."
+    range_of_seeds = seeds_range(results, ("small-soca", "small-none", "small-se"), sets)
     said = []
     for base, label in (("small-none", "no attention"), ("small-se", "first-order attention")):
         a, b = per_image(found, "small-soca", sets), per_image(found, base, sets)
         mean, (low, high) = mean_with_interval([a[k] - b[k] for k in a])
-        word = "gain" if low > 0 else "lose" if high < 0 else "cannot be told from"
-        rest = f" {abs(mean):.3f} dB over {label}" if low > 0 else f" {abs(mean):.3f} dB against {label}" if high < 0 else f" {label}"
-        said.append(f"at this budget second-order statistics {word}{rest} (95 % interval {low:+.3f} to {high:+.3f} dB)")
-    text = "; ".join(said)
-    return text[0].upper() + text[1:] + ". The interval is over images, of one exported seed each; the seeds' range stands above."
+        if low <= 0 <= high or abs(mean) <= (range_of_seeds or 0):
+            words = "cannot be told from"
+        else:
+            words = f"gain {mean:.3f} dB over" if mean > 0 else f"lose {-mean:.3f} dB against"
+        said.append(f"Second-order statistics {words} {label} at this budget ({mean:+.3f} dB, over the images {low:+.3f} to {high:+.3f}).")
+    known = (f"Seeds alone make up to {range_of_seeds:.3f} dB." if range_of_seeds is not None
+             else "What seeds alone make is not known here, so a small difference means nothing.")
+    return " ".join([*said, known])
+
+
+def seeds_range(results, systems, sets):
+    """The largest range over seeds of a system's PSNR, meant over the sets; None where a system has one seed or none."""
+    ranges = []
+    for system in systems:
+        rows = [r for r in results if r["system"] == system]
+        shared = [name for name in sets if all(name in r for r in rows)]
+        if len(rows) < 2 or not shared:
+            return None
+        ranges.append(np.mean([np.ptp([r[name][0] for r in rows]) for name in shared]))
+    return float(max(ranges))
 
 
 def bar_rows(found, models, sets, kind="BI"):
@@ -185,14 +202,19 @@ deviation of luma in {window} x {window} windows of the original. In brackets: 9
 
 
 def seeds(run_folder):
-    """The replication's own table over seeds, if it was made on this machine."""
+    """Results of the replication on this machine, of the number of steps that most runs have."""
     results = [json.loads(p.read_text()) for p in sorted(Path(run_folder).glob("*/result.json"))]
+    count = Counter(r["steps"] for r in results)
+    steps = max(count, key=lambda s: (count[s], s), default=0)
+    return [r for r in results if r["steps"] == steps]
+
+
+def seeds_text(results):
+    """The replication's own table."""
     if not results:
         return "`make replicate` has not run on this machine, so the range over the seeds is not known here."
-    longest = Counter(r["steps"] for r in results)
-    steps = max(longest, key=lambda s: (longest[s], s))
-    return ("Whole images, float32, by `make replicate`: the mean, in brackets the range over the seeds.\n\n"
-            + seeds_table([r for r in results if r["steps"] == steps]))
+    return ("Whole images, float32, by `make replicate`: the mean, in brackets the range over the seeds; minutes of training, of all "
+            "seeds together.\n\n" + seeds_table(results))
 
 
 def write(out, models, found, niqes, originals, data, sets, kinds, run_folder):
@@ -200,7 +222,7 @@ def write(out, models, found, niqes, originals, data, sets, kinds, run_folder):
     out = Path(out)
     plots = out.parent / out.stem
     plots.mkdir(parents=True, exist_ok=True)
-    names = [m.name for m in models]
+    names, results = [m.name for m in models], seeds(run_folder)
     report_plots.bars(bar_rows(found, models, sets), sets, plots / "bars.png")
     answers, series = texture_answers(found, questions_for(names), data, sets)
     report_plots.scatter(series, plots / "texture.png")
@@ -211,8 +233,8 @@ def write(out, models, found, niqes, originals, data, sets, kinds, run_folder):
         scale=SCALE, runs_on=" ".join(str(v) for v in execution.values()) or "built in",
         table=figures_table(models, found, sets, kinds, niqes), niqe_images=len(originals), minimum=NIQE_SIDE + 8,
         originals=f"{natural:.2f}", plots=plots.name, window=WINDOW,
-        sources="; ".join(f"{p.label}, {p.source}" for p in PUBLISHED), seeds=seeds(run_folder), texture=answers,
-        verdict=verdict(found, sets, names)), encoding="utf-8")
+        sources="; ".join(f"{p.label}, {p.source}" for p in PUBLISHED), seeds=seeds_text(results), texture=answers,
+        verdict=verdict(found, sets, names, results)), encoding="utf-8")
 
 
 def arguments(argv):

@@ -41,14 +41,13 @@ def bars(rows, sets, path):
 def plane(points, originals, path):
     """The perception-distortion plane (Blau and Michaeli, CVPR 2018): `points` are (label, RMSE, NIQE); lower left is better."""
     pyplot = _pyplot()
-    figure, panel = pyplot.subplots(figsize=(7, 4.6), dpi=DPI)
-    for label, rmse, niqe in points:
-        panel.scatter(rmse, niqe, color="tab:red" if label == "srgan" else "tab:blue", zorder=2)
-        panel.annotate(label, (rmse, niqe), xytext=(5, 4), textcoords="offset points", fontsize=8)
-    panel.axhline(originals, color="tab:gray", linestyle=":", label="the originals, which have no distortion")
+    figure, panel = pyplot.subplots(figsize=(8, 4.6), dpi=DPI)
+    for i, (label, rmse, niqe) in enumerate(points):
+        panel.scatter(rmse, niqe, s=42, color=pyplot.cm.tab20(i % 20), marker="os^Dv*PX"[i % 8], label=label, zorder=2)
+    panel.axhline(originals, color="tab:gray", linestyle=":", label="the originals (no distortion)")
     panel.set_xlabel("distortion: RMSE on luma, levels of 255")
     panel.set_ylabel("perception: NIQE, lower is more natural")
-    panel.legend(fontsize=8)
+    panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)

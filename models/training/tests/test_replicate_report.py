@@ -14,7 +14,7 @@ from sr import image_statistics, replicate_report
 from sr.degrade import degrade
 from sr.image_statistics import NIQE_SIDE, correlation, mean_with_interval, niqe, texture
 from sr.published import PUBLISHED
-from sr.replicate_report import QUESTIONS, questions_for, verdict
+from sr.replicate_report import QUESTIONS, questions_for, seeds_range, verdict
 from sr.service import Model, Service, models_in, sets_in, stage
 from sr.systems import SYSTEMS
 
@@ -162,7 +162,8 @@ def test_the_report_from_end_to_end(setup, monkeypatch, capsys):
     assert "| small-soca | 200,000 | 30.00 / 0.7000 | 30.00 / 0.7000 | +0.30 |" in page
     assert "| second order (SOCA) | 210,633 | 5,000 | 1 | 9 | 30.10 / 0.8500 |" in page
     assert page.count("against no") == 3 and "3 images" in page
-    assert "At this budget second-order statistics cannot be told from no attention" in page
+    assert "Second-order statistics cannot be told from no attention at this budget (+0.000 dB" in page
+    assert "What seeds alone make is not known here" in page
     assert all((setup / "docs" / "page" / f"{n}.png").stat().st_size > 0 for n in ("bars", "plane", "texture"))
     # Once more: nothing is measured again.
     before = (setup / "calls").read_text()
@@ -175,17 +176,23 @@ def test_the_report_from_end_to_end(setup, monkeypatch, capsys):
 def test_without_the_zoo_networks_are_compared_with_bicubic():
     assert questions_for(["bicubic", "srcnn"]) == [("srcnn", "bicubic", "srcnn against bicubic")]
     assert questions_for(SYSTEMS) == list(QUESTIONS)
-    assert "stays open" in verdict({}, ["Set5"], ["bicubic"])
+    assert "stays open" in verdict({}, ["Set5"], ["bicubic"], [])
 
 
-@pytest.mark.parametrize("shift, words", [(0.2, "gain 0.200 dB over no attention"), (-0.2, "lose 0.200 dB against no attention")])
-def test_the_verdict_follows_the_interval(shift, words):
+@pytest.mark.parametrize("shift, spread, words", [
+    (0.2, 0.1, "gain 0.200 dB over no attention"), (-0.2, 0.1, "lose 0.200 dB against no attention"),
+    (0.2, 0.3, "cannot be told from no attention"), (0.2, None, "gain 0.200 dB over no attention")])
+def test_the_verdict_follows_the_interval_and_the_seeds(shift, spread, words):
     def psnrs(by):
         return {"images": {str(i): {"psnr": 30 + i + by} for i in range(6)}}
 
-    found = {(name, "Set5", "BI", False): psnrs(by) for name, by in (("small-soca", shift), ("small-none", 0.0), ("small-se", shift))}
-    said = verdict(found, ["Set5"], ["small-soca", "small-none", "small-se"])
+    asked = ("small-soca", "small-none", "small-se")
+    found = {(name, "Set5", "BI", False): psnrs(by) for name, by in zip(asked, (shift, 0.0, shift))}
+    results = [{"system": name, "Set5": (30 + by, 0.8)} for name in asked for by in (0, spread or 0)]
+    said = verdict(found, ["Set5"], asked, results if spread is not None else [])
     assert words in said and "cannot be told from first-order attention" in said
+    assert ("not known" in said) == (spread is None) and seeds_range(results, asked, ["Set5"]) == pytest.approx(spread or 0)
+    assert seeds_range(results[:1], asked, ["Set5"]) is None
 
 
 def test_every_published_row_has_a_source_and_a_network_of_ours():
