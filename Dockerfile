@@ -15,20 +15,25 @@ ARG DEBIAN=debian:bookworm-slim
 # Has what CUDA's provider is linked against: CUDA 13 and cuDNN 9.
 ARG CUDA=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 
-# The binary. First the dependencies alone, with an empty program around them: this layer changes with Cargo.lock only.
+# The binary. First the dependencies alone, with empty sources around them: this layer changes with Cargo.lock only.
 FROM ${RUST} AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+COPY crates/images/Cargo.toml crates/images/
+COPY crates/tiling/Cargo.toml crates/tiling/
+COPY crates/inference/Cargo.toml crates/inference/
+COPY crates/scheduler/Cargo.toml crates/scheduler/
+RUN mkdir src crates/images/src crates/tiling/src crates/inference/src crates/scheduler/src \
     && echo 'fn main() {}' > src/main.rs \
-    && touch src/lib.rs \
-    && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml \
+    && touch src/lib.rs crates/images/src/lib.rs crates/tiling/src/lib.rs crates/inference/src/lib.rs crates/scheduler/src/lib.rs \
+    && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml crates/*/Cargo.toml \
     && cargo build --release --locked --bin san-upscaler
 COPY runtime runtime
 COPY openapi.yaml ./
+COPY crates crates
 COPY src src
-# The empty program is newer than the real sources; without this cargo would keep it.
-RUN touch src/lib.rs src/main.rs \
+# The empty sources are newer than the real sources; without this cargo would keep them.
+RUN touch src/*.rs crates/*/src/lib.rs \
     && cargo build --release --locked --bin san-upscaler
 # What is linked, and the license texts that go with it.
 RUN cargo tree --locked --edges normal,no-proc-macro --target x86_64-unknown-linux-gnu --prefix none \

@@ -55,19 +55,19 @@ crates:
 
 lint: crates
 	cargo fmt --all --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 docs: crates
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
 # With the variable, a test that finds no ONNX Runtime fails instead of being skipped.
 nextest: export UPSCALER_TEST_REQUIRE_RUNTIME := 1
 nextest: runtime crates
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --locked && cargo test --doc --locked --quiet; \
+		cargo nextest run --workspace --locked && cargo test --workspace --doc --locked --quiet; \
 	else \
 		echo "make: cargo-nextest is not installed, so cargo's own runner is used; it has no time limit for a test" >&2; \
-		cargo test --locked; \
+		cargo test --workspace --locked; \
 	fi
 
 # Deployment: what holds by itself is part of `test`; what needs Prometheus, haproxy and a running server has its own.

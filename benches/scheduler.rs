@@ -4,15 +4,16 @@
 //! request beside 200, 15 µs for a tile's round from `submit` to `finished`; a tile of `san-light` takes 20 ms and more.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use san_upscaler::engine::{EngineError, EngineSet, Execution, TileEngine};
-use san_upscaler::registry::{Kind, Network, NetworkId, Registry};
-use san_upscaler::scheduler::queue::{FairQueue, FlowId, Terms};
-use san_upscaler::scheduler::{AdmissionRequest, BatchClass, Limits, Scheduler};
+use images::units::{Scale, TileShape};
+use inference::engine::{EngineError, EngineSet, Execution, TileEngine};
+use inference::registry::{Kind, Network, NetworkId, Registry};
 use san_upscaler::telemetry::Metrics;
-use san_upscaler::units::{Scale, TileShape};
+use scheduler::queue::{FairQueue, FlowId, Terms};
+use scheduler::{AdmissionRequest, BatchClass, Limits, Scheduler};
 use tokio::time::Instant;
 
 const REQUESTS: u64 = 64;
@@ -72,7 +73,8 @@ fn scheduler() -> Scheduler {
     };
     let limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 1_000_000, queue_bytes: u64::MAX };
     let engines = EngineSet::from([(NetworkId(0), Box::new(Free) as Box<dyn TileEngine>)]);
-    Scheduler::start(limits, vec![engines], &Registry::new(vec![network]), &Metrics::new()).expect("a thread")
+    Scheduler::start(limits, vec![engines], &Registry::new(vec![network]), Metrics::new().scheduler(), Arc::new(()))
+        .expect("a thread")
 }
 
 fn admission_request(tiles: u64) -> AdmissionRequest {

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use san_upscaler::config::{Precision, Provider};
-use san_upscaler::engine::TileEngine;
-use san_upscaler::engine::bench::bare_rate;
-use san_upscaler::engine::start::{Wanted, open};
-use san_upscaler::registry::{Kind, Registry};
-use san_upscaler::tiling::TileSpec;
-use san_upscaler::units::{Scale, TileShape};
+use images::units::{Scale, TileShape};
+use inference::engine::TileEngine;
+use inference::engine::backend::{Precision, Provider};
+use inference::engine::bench::bare_rate;
+use inference::engine::start::{Wanted, open};
+use inference::registry::{Kind, Registry};
+use tiling::TileSpec;
 
 #[derive(Parser)]
 #[command(about = "Speed of the bare session on prepared tiles, as JSON lines")]

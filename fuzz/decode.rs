@@ -1,10 +1,10 @@
-//! Whatever bytes come, the codec has an answer: an error, or the picture that the header promised, within the memory
+//! Whatever bytes come, there is an answer: an error, or the image that the header promised, within the memory
 //! that it announced (libFuzzer ends at its own limit, see run.sh).
 #![no_main]
 
+use images::decode::decode;
+use images::{InputLimits, probe, probe_frame};
 use libfuzzer_sys::fuzz_target;
-use san_upscaler::codec::decode::decode;
-use san_upscaler::codec::{InputLimits, probe, probe_frame};
 
 /// Small, so that a run gets through many; the arithmetic is the same for large ones.
 const LIMITS: InputLimits = InputLimits { input_pixels: 1 << 18, output_pixels: 1 << 18 };

@@ -14,7 +14,7 @@ fail() {
 }
 
 system=$(uname -s)-$(uname -m)
-# The same two words as in src/engine/backend.rs.
+# The same two words as in crates/inference/src/engine/backend.rs.
 if [ $# -eq 0 ]; then
     if [ "$system" = Linux-x86_64 ] && grep -qwE 'amx_bf16|avx512_bf16' /proc/cpuinfo; then
         set -- openvino

@@ -2,16 +2,8 @@
 //! CVPR 2019), on ONNX Runtime: as an HTTP service and on the command line. ARCHITECTURE.md shows the way round.
 
 pub mod cli;
-pub mod codec;
 pub mod config;
-pub mod engine;
-pub mod geometry;
 pub mod http;
 pub mod pipeline;
 pub mod quality;
-pub mod raster;
-pub mod registry;
-pub mod scheduler;
 pub mod telemetry;
-pub mod tiling;
-pub mod units;

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use images::units::TileShape;
+use inference::engine::TileEngine;
+use inference::engine::batch_sizer::BatchSizer;
+use inference::engine::bench::bare_rate;
+use inference::engine::bicubic::Bicubic;
+use inference::engine::start::open;
+use inference::registry::{Kind, Network, Registry};
 use san_upscaler::config::EngineSettings;
-use san_upscaler::engine::TileEngine;
-use san_upscaler::engine::batch_sizer::BatchSizer;
-use san_upscaler::engine::bench::bare_rate;
-use san_upscaler::engine::bicubic::Bicubic;
-use san_upscaler::engine::start::open;
-use san_upscaler::registry::{Kind, Network, Registry};
-use san_upscaler::units::TileShape;
 
 use crate::Failure;
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use images::units::{Scale, Size, TileShape};
 use reqwest::Client;
-use san_upscaler::tiling::TileSpec;
-use san_upscaler::units::{Scale, Size, TileShape};
+use tiling::TileSpec;
 
 use crate::Failure;
 use crate::photos::Photo;

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use images::units::Scale;
+use inference::registry::{ModelChoice, Registry};
 use san_upscaler::config::{EngineArgs, Machine};
-use san_upscaler::registry::{ModelChoice, Registry};
-use san_upscaler::units::Scale;
 
 use crate::clients::{Load, Outcome};
 use crate::photos::Photo;

@@ -5,8 +5,8 @@ use std::io::Cursor;
 
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, RgbImage};
-use san_upscaler::tiling::{Grid, TileSpec};
-use san_upscaler::units::{Size, TileShape};
+use images::units::{Size, TileShape};
+use tiling::{Grid, TileSpec};
 
 use crate::Failure;
 use crate::bare::Costs;

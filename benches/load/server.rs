@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use images::units::Scale;
 use san_upscaler::config::EngineSettings;
-use san_upscaler::units::Scale;
 
 use crate::Failure;
 

@@ -37,7 +37,7 @@ class Request:
     # Seconds of a pod that are left of it.
     work: float
     since: int
-    # As in src/scheduler/admission.rs: one that needs at most half of the pod for its time must not be made late.
+    # As in crates/scheduler/src/admission.rs: one that needs at most half of the pod for its time must not be made late.
     protected: bool
 
 
@@ -53,7 +53,7 @@ class Pod:
         return sum(request.work for request in self.queue)
 
     def admit(self, work, now, deadline, most):
-        """src/scheduler/admission.rs: all of it or nothing, by tiles, by fair sharing, and by what it does to others."""
+        """crates/scheduler/src/admission.rs: all of it or nothing, by tiles, by fair sharing, and by what it does to others."""
         if self.admitted() + work > most or self.shared(work) + work > deadline:
             return False
         for one in self.queue:

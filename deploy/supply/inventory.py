@@ -29,12 +29,13 @@ def crates(file):
     """Name, version, license and home of each linked crate."""
     text = Path(file).read_text() if file else subprocess.check_output(TREE, cwd=ROOT, text=True)
     lines = sorted({line.removesuffix(" (*)") for line in text.splitlines()})
-    rows = [line.split("|") for line in lines if not line.startswith("san-upscaler ")]
+    # Those of this repository have a path behind their version.
+    rows = [line.split("|") for line in lines if " (/" not in line]
     return [(*what.split(" v"), license.replace("/", " OR "), home) for what, license, home in rows]
 
 
 def version():
-    return tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+    return tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 
 
 def checksums():

@@ -249,7 +249,7 @@ class Gpu(Manifests, unittest.TestCase):
         self.assertGreater(limit / 1.2 - admitted - limit / 8, octets("2GB"))
 
     def test_batches_are_powers_of_two(self):
-        # What the pinned buffers of src/engine/pinned.rs are filled up to.
+        # What the pinned buffers of crates/inference/src/engine/pinned.rs are filled up to.
         batch = int(settings(self.documents)["UPSCALER_MAX_BATCH"])
         self.assertEqual(batch & (batch - 1), 0)
 

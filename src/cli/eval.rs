@@ -20,19 +20,19 @@ use serde::Serialize;
 use self::degrade::Degradation;
 use self::sets::{Image, Set};
 use self::whole::Whole;
-use super::{Failure, probe, start};
-use crate::codec::{InputFormat, Loss, OutputFormat};
+use super::{Failure, library, start};
 use crate::config::{EngineArgs, EngineSettings, Machine};
-use crate::engine::Execution;
-use crate::geometry::Resize;
 use crate::pipeline::selection::{Selection, select};
 use crate::pipeline::{Fidelity, Options, Pipeline};
 use crate::quality::metrics::{Quality, compare};
 use crate::quality::resize::cropped;
-use crate::raster::Raster;
-use crate::registry::Registry;
 use crate::telemetry::Metrics;
-use crate::units::Scale;
+use images::geometry::Resize;
+use images::raster::Raster;
+use images::units::Scale;
+use images::{InputFormat, Loss, OutputFormat};
+use inference::engine::Execution;
+use inference::registry::Registry;
 
 /// Nobody waits behind a connection.
 const DEADLINE: Duration = Duration::from_hours(24);
@@ -186,7 +186,7 @@ impl Maker {
             let registry = Registry::load(&settings.models, &settings.only).map_err(start::StartError::from)?;
             let selection = selected(&registry)?;
             let network = registry.find(&selection.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
-            let settings = EngineSettings { runtime: probe::library(&settings, &registry), ..settings.clone() };
+            let settings = EngineSettings { runtime: library::chosen(&settings, &registry), ..settings.clone() };
             let engine = Whole::open(network, &settings).map_err(start::StartError::from)?;
             return Ok(Self::Whole { engine, ensemble: args.ensemble, selection });
         }

@@ -5,6 +5,7 @@
 
 pub mod eval;
 pub mod health;
+mod library;
 pub mod models;
 mod probe;
 pub mod serve;

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 
 use super::start::StartError;
-use super::{Failure, probe, start};
+use super::{Failure, library, start};
 use crate::config::{EngineArgs, Machine};
-use crate::engine::TileEngine;
-use crate::engine::bicubic::Bicubic;
 use crate::http::models::{AtScale, Model, Models};
-use crate::registry::{AUTO, Kind, Registry};
+use inference::engine::TileEngine;
+use inference::engine::bicubic::Bicubic;
+use inference::registry::{AUTO, Kind, Registry};
 
 /// What `models` takes.
 #[derive(ClapArgs, Clone, Debug)]
@@ -28,8 +28,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut settings = args.engine.settings(&Machine::here())?;
     let registry = Registry::load(&settings.models, &settings.only).map_err(StartError::from)?;
-    settings.runtime = probe::library(&settings, &registry);
-    let executions = match crate::engine::start::build_worker(&registry, &settings) {
+    settings.runtime = library::chosen(&settings, &registry);
+    let executions = match inference::engine::start::build_worker(&registry, &settings) {
         Ok(engines) => start::executions(&registry, &engines),
         Err(error) => {
             eprintln!("warning: {}", StartError::from(error));
@@ -98,10 +98,10 @@ fn tiles(model: &Model) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Execution;
-    use crate::registry::{Network, NetworkId, Suits};
-    use crate::tiling::TileSpec;
-    use crate::units::{Scale, TileShape};
+    use images::units::{Scale, TileShape};
+    use inference::engine::Execution;
+    use inference::registry::{Network, NetworkId, Suits};
+    use tiling::TileSpec;
 
     fn network(model: &str, scale: u8, parameters: u64) -> Network {
         Network {

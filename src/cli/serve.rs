@@ -29,9 +29,9 @@ use crate::http::service_switch::ServiceSwitch;
 use crate::http::{App, Phase, auth, router};
 use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
-use crate::registry::ModelChoice;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Traces;
+use inference::registry::ModelChoice;
 
 /// At the end: time for the last 503 to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -6,15 +6,16 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
-use super::probe;
+use super::library;
 use crate::config::EngineSettings;
-use crate::engine::batch_sizer::BatchSizer;
-use crate::engine::{self, EngineSet, Execution};
 use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
-use crate::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
-use crate::scheduler::{BatchClass, Scheduler};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Batches;
+use inference::engine::batch_sizer::BatchSizer;
+use inference::engine::{self, EngineSet, Execution};
+use inference::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
+use scheduler::{BatchClass, Scheduler};
 
 /// Why nothing can be enlarged here.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
     let begun = Instant::now();
     let registry = Arc::new(Registry::load(&settings.models, &settings.only)?);
     check_model(settings, &registry)?;
-    let settings = &EngineSettings { runtime: probe::library(settings, &registry), ..settings.clone() };
+    let settings = &EngineSettings { runtime: library::chosen(settings, &registry), ..settings.clone() };
 
     let Warm { workers, rates } = warm(&registry, settings)?;
     let executions = same_executions(&registry, &workers)?;
@@ -76,7 +77,13 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
         metrics.model_info.with_label_values(&labels).set(1);
     }
 
-    let scheduler = Scheduler::start(settings.scheduler.clone(), workers, &registry, &metrics)?;
+    let scheduler = Scheduler::start(
+        settings.scheduler.clone(),
+        workers,
+        &registry,
+        metrics.scheduler(),
+        Arc::new(Batches::default()),
+    )?;
     for (class, seconds_per_tile) in rates {
         scheduler.seed_rate(class, seconds_per_tile);
     }
@@ -198,11 +205,11 @@ pub fn executions(registry: &Registry, engines: &EngineSet) -> Vec<Execution> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::bicubic::Bicubic;
-    use crate::engine::{EngineError, TileEngine};
-    use crate::registry::NetworkId;
-    use crate::tiling::TileSpec;
-    use crate::units::{Scale, TileShape};
+    use images::units::{Scale, TileShape};
+    use inference::engine::bicubic::Bicubic;
+    use inference::engine::{EngineError, TileEngine};
+    use inference::registry::NetworkId;
+    use tiling::TileSpec;
 
     struct On(&'static str);
 

@@ -20,16 +20,16 @@ use prometheus::core::GenericCounter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::fidelity::FidelityArgs;
+use self::fidelity::{FidelityArgs, one_of};
 use self::jobs::Job;
 use super::signals::Signals;
 use super::{Failure, start};
-use crate::codec::OutputFormat;
 use crate::config::{EngineArgs, Machine};
-use crate::geometry::{Factor, Fit, Resize};
 use crate::pipeline::{Options, Pipeline, PipelineError};
-use crate::scheduler::Rejection;
 use crate::telemetry::Metrics;
+use images::OutputFormat;
+use images::geometry::{Factor, Fit, Resize};
+use scheduler::Rejection;
 
 /// Files under way together.
 const TOGETHER: usize = 2;
@@ -59,13 +59,13 @@ pub struct Args {
     #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(1..))]
     pub height: Option<u32>,
     /// How an image is fitted into --width and --height [default: inside]
-    #[arg(long, value_enum, requires = "width", requires = "height")]
+    #[arg(long, value_parser = one_of::<Fit>(), requires = "width", requires = "height")]
     pub fit: Option<Fit>,
     /// Average over the eight orientations of each tile (self-ensemble): eight times the work, a little more detail
     #[arg(long)]
     pub ensemble: bool,
     /// Format of the results [default: as OUT's name says, else png]
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_parser = one_of::<OutputFormat>(), value_name = "FORMAT")]
     pub format: Option<OutputFormat>,
     /// Quality of a JPEG, 1 to 100 [default: 90]
     #[arg(long, value_name = "Q", value_parser = value_parser!(u8).range(1..=100))]

@@ -13,10 +13,11 @@ pub mod traces;
 pub mod typed;
 pub mod units;
 
+pub use inference::engine::backend::{Precision, Provider};
 pub use keys::ApiKeys;
 pub use machine::Machine;
 pub use problems::{Problem, Problems};
-pub use settings::{EngineSettings, LogFormat, LogSettings, Precision, Provider, Settings};
+pub use settings::{EngineSettings, LogFormat, LogSettings, Settings};
 pub use traces::{TraceArgs, TraceSettings};
 pub use typed::{EngineArgs, LogArgs, ServeArgs};
 

@@ -15,10 +15,9 @@ use super::units::{bytes, duration, pixels, show_bytes};
 use super::{
     ApiKeys, EngineArgs, EngineSettings, LogArgs, LogSettings, Machine, Problems, Provider, ServeArgs, Settings,
 };
-use crate::codec::InputLimits;
-use crate::engine::batch_sizer::BATCH_MAX;
-use crate::registry::ModelChoice;
-use crate::scheduler;
+use images::InputLimits;
+use inference::engine::batch_sizer::BATCH_MAX;
+use inference::registry::ModelChoice;
 
 /// A worker that waits longer for a fuller batch than this only adds latency.
 const BATCH_DELAY_MAX: Duration = Duration::from_secs(1);

@@ -8,71 +8,10 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 use super::{ApiKeys, TraceSettings};
-use crate::codec::InputLimits;
-use crate::registry::ModelChoice;
-use crate::scheduler;
-
-/// Which execution provider is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Provider {
-    /// The fastest that is really there.
-    Auto,
-    /// ONNX Runtime's CPU provider.
-    Cpu,
-    /// OpenVINO, on the CPU.
-    #[value(name = "openvino")]
-    OpenVino,
-    /// An NVIDIA card.
-    Cuda,
-}
-
-impl Provider {
-    /// As it is typed.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Cpu => "cpu",
-            Self::OpenVino => "openvino",
-            Self::Cuda => "cuda",
-        }
-    }
-
-    /// Whether it has this arithmetic on any machine, or else what to take instead.
-    pub const fn has(self, precision: Precision) -> Result<(), &'static str> {
-        match (self, precision) {
-            (Self::Cpu, Precision::Bf16) => Err("it computes in fp32 only; take --provider openvino or auto for bf16"),
-            (Self::Cpu, Precision::Fp16) => Err("it computes in fp32 only; take --provider cuda or auto for fp16"),
-            (Self::OpenVino, Precision::Fp16) => Err("it has fp32 and bf16; take one of them, or auto"),
-            (Self::Cuda, Precision::Bf16) => Err("it has fp32 and fp16; take one of them, or auto"),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Which arithmetic is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// The fastest that costs nothing visible.
-    Auto,
-    /// 32-bit floating point.
-    Fp32,
-    /// 16 bits with the exponent of fp32; OpenVINO.
-    Bf16,
-    /// 16 bits with a finer mantissa; CUDA.
-    Fp16,
-}
-
-impl Precision {
-    /// As it is typed.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Fp32 => "fp32",
-            Self::Bf16 => "bf16",
-            Self::Fp16 => "fp16",
-        }
-    }
-}
+use images::InputLimits;
+use inference::engine::backend::{Precision, Provider};
+use inference::engine::start::Wanted;
+use inference::registry::ModelChoice;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -117,6 +56,18 @@ pub struct EngineSettings {
     pub scheduler: scheduler::Limits,
     /// Header limits.
     pub input: InputLimits,
+}
+
+impl<'a> From<&'a EngineSettings> for Wanted<'a> {
+    fn from(settings: &'a EngineSettings) -> Self {
+        Self {
+            provider: settings.provider,
+            precision: settings.precision,
+            runtime: settings.runtime.as_deref(),
+            threads: settings.threads,
+            gpu_memory: settings.gpu_memory,
+        }
+    }
 }
 
 /// What `serve` runs on.

@@ -7,7 +7,7 @@ use clap::Parser;
 use proptest::prelude::*;
 
 use super::*;
-use crate::registry::ModelChoice;
+use inference::registry::ModelChoice;
 
 #[derive(Parser)]
 struct Serve {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
-use crate::codec::OutputFormat;
+use images::OutputFormat;
 
 /// In order of preference where the client has none: JPEG last, which alone loses detail and all transparency.
 const FORMATS: [OutputFormat; 4] = [OutputFormat::Png, OutputFormat::WebP, OutputFormat::Tiff, OutputFormat::Jpeg];

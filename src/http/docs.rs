@@ -62,9 +62,9 @@ mod tests {
     use serde_yaml_ng::Value;
 
     use super::OPENAPI;
-    use crate::codec::{CodecError, InputLimits};
     use crate::http::problem::{Code, Problem};
     use crate::http::{request, router, upload};
+    use images::{CodecError, InputLimits};
 
     fn document() -> Value {
         serde_yaml_ng::from_str(OPENAPI).expect("openapi.yaml is YAML")
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn limits_are_told_under_the_names_that_refusals_use() {
         let limits = keys(&document()["components"]["schemas"]["Limits"]["properties"]);
-        let side = crate::units::Size { width: 70_000, height: 1 };
+        let side = images::units::Size { width: 70_000, height: 1 };
         let input = InputLimits { input_pixels: u64::MAX, output_pixels: u64::MAX }.check_input(side);
         let Err(CodecError::TooLarge { name, .. }) = input else { panic!("{input:?}") };
         for name in [name, "output_side"] {

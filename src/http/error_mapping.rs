@@ -9,10 +9,10 @@ use tracing::error;
 
 use super::problem::{Code, ParamError, Problem};
 use super::request;
-use crate::codec::CodecError;
 use crate::pipeline::PipelineError;
-use crate::registry::LookupError;
-use crate::scheduler::Rejection;
+use images::CodecError;
+use inference::registry::LookupError;
+use scheduler::Rejection;
 
 /// When to come again after a refusal that no measurement tells about: another instance takes over in seconds.
 const ELSEWHERE: Duration = Duration::from_secs(5);
@@ -107,8 +107,8 @@ pub fn not_ready() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::{GeometryError, Side};
-    use crate::units::{Amount, Scale};
+    use images::geometry::{GeometryError, Side};
+    use images::units::{Amount, Scale};
 
     fn seconds(s: u64) -> Duration {
         Duration::from_secs(s)

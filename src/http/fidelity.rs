@@ -1,7 +1,9 @@
 //! The parameters about color, transparency and notes, and the headers that tell what came of them.
 
+use std::str::FromStr;
+
 use axum::http::HeaderName;
-use clap::ValueEnum;
+use strum::VariantNames;
 
 use super::request::{ParamErrors, QueryParams};
 use crate::pipeline::fidelity::{Background, Conversion};
@@ -30,12 +32,10 @@ pub fn read(query: &QueryParams, errors: &mut ParamErrors) -> Fidelity {
 }
 
 /// One of a few words, or the default.
-fn one_of<T: ValueEnum + Default>(parameter: &str, query: &QueryParams, errors: &mut ParamErrors) -> T {
+fn one_of<T: FromStr + VariantNames + Default>(parameter: &str, query: &QueryParams, errors: &mut ParamErrors) -> T {
     let Some(text) = query.get(parameter) else { return T::default() };
-    T::from_str(text, false).unwrap_or_else(|_| {
-        let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
-        errors.add(parameter, text, &format!("one of {}", names.join(", ")));
+    text.parse().unwrap_or_else(|_| {
+        errors.add(parameter, text, &format!("one of {}", T::VARIANTS.join(", ")));
         T::default()
     })
 }
@@ -63,8 +63,8 @@ mod tests {
     use serde_yaml_ng::Value;
 
     use super::*;
-    use crate::codec::Warning;
     use crate::http::docs::OPENAPI;
+    use images::Warning;
 
     #[test]
     fn the_document_knows_every_name_and_no_other() {

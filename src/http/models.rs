@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::App;
 use super::upload::Budget;
-use crate::codec::encode::{JPEG_SIDE, PNG_SIDE, TIFF_SIDE, WEBP_SIDE};
-use crate::codec::limits::{INPUT_SIDE, WORK_PIXELS};
-use crate::engine::Execution;
-use crate::registry::{ModelChoice, ModelInfo, Network, Registry, ScaleInfo};
+use images::encode::{JPEG_SIDE, PNG_SIDE, TIFF_SIDE, WEBP_SIDE};
+use images::limits::{INPUT_SIDE, WORK_PIXELS};
+use inference::engine::Execution;
+use inference::registry::{ModelChoice, ModelInfo, Network, Registry, ScaleInfo};
 
 /// The answer of `GET /v1/models`.
 #[derive(Debug, Serialize)]

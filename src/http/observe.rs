@@ -22,11 +22,11 @@ use uuid::Uuid;
 use super::App;
 use super::problem::Problem;
 use super::router::route_label;
-use crate::geometry::Resize;
 use crate::pipeline::Plan;
-use crate::registry::ModelChoice;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{Fact, TRACEPARENT, Trace};
+use images::geometry::Resize;
+use inference::registry::ModelChoice;
 
 /// Header that carries the request id both ways.
 pub const REQUEST_ID: &str = "x-request-id";

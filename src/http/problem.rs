@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::units::Amount;
+use images::units::Amount;
 
 /// Media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";

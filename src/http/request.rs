@@ -21,9 +21,9 @@ use super::fidelity;
 use super::observe::Record;
 use super::problem::{Code, ParamError, Problem};
 use super::upload::{BodyEncoding, Budget, Held, Upload};
-use crate::codec::OutputFormat;
 use crate::pipeline::Options;
-use crate::registry::{ModelChoice, Registry};
+use images::OutputFormat;
+use inference::registry::{ModelChoice, Registry};
 
 /// Every parameter there is.
 pub const PARAMETERS: [&str; 15] = [
@@ -133,7 +133,7 @@ pub fn options(
         false
     });
     let format = query.get("format").map(|text| {
-        <OutputFormat as clap::ValueEnum>::from_str(text, false).unwrap_or_else(|_| {
+        text.parse().unwrap_or_else(|_| {
             errors.add("format", text, "png, jpeg, webp or tiff");
             OutputFormat::Png
         })
@@ -293,9 +293,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::registry::{Kind, Network, NetworkId};
-    use crate::tiling::TileSpec;
-    use crate::units::{Scale, TileShape};
+    use images::units::{Scale, TileShape};
+    use inference::registry::{Kind, Network, NetworkId};
+    use tiling::TileSpec;
 
     fn registry() -> Registry {
         let tiles = vec![TileSpec { shape: TileShape::square(64), halo: 4 }];

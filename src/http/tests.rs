@@ -15,10 +15,10 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::{Machine, ServeArgs};
-use crate::engine::bicubic::Bicubic;
-use crate::engine::{EngineSet, Execution, TileEngine};
-use crate::registry::Registry;
-use crate::scheduler::Scheduler;
+use inference::engine::bicubic::Bicubic;
+use inference::engine::{EngineSet, Execution, TileEngine};
+use inference::registry::Registry;
+use scheduler::Scheduler;
 
 /// A warm server of bicubic alone, with these flags.
 fn app(flags: &[&str]) -> App {
@@ -40,7 +40,8 @@ fn app(flags: &[&str]) -> App {
     let limits = settings.engine.scheduler.clone();
     let pipeline = Pipeline {
         executions: vec![execution; registry.networks().len()],
-        scheduler: Scheduler::start(limits, vec![engines], &registry, &metrics).expect("a thread"),
+        scheduler: Scheduler::start(limits, vec![engines], &registry, metrics.scheduler(), Arc::new(()))
+            .expect("a thread"),
         registry,
         limits: settings.engine.input,
         metrics: Arc::clone(&metrics),

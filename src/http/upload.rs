@@ -179,7 +179,7 @@ impl Upload {
             BodyEncoding::Form(boundary) => form::picture(&self.read_whole().await?, boundary).await?,
         };
         if bytes.is_empty() {
-            return Err(crate::codec::CodecError::Empty.into());
+            return Err(images::CodecError::Empty.into());
         }
         Ok(bytes)
     }

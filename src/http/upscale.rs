@@ -19,10 +19,10 @@ use super::problem::Problem;
 use super::request::{self, UpscaleRequest, Wants};
 use super::upload::Budget;
 use super::write_timeout::Delivery;
-use crate::engine::Execution;
 use crate::pipeline::plan::PlannedPass;
 use crate::pipeline::{Answer, PipelineError, Plan, Timings};
 use crate::telemetry::metrics::Stage;
+use inference::engine::Execution;
 
 /// Model, arithmetic and provider that made the picture.
 pub const MODEL: HeaderName = HeaderName::from_static("x-upscale-model");

@@ -5,8 +5,8 @@
 //! mean of its neighbors in the layers before. The plane itself is enlarged by bicubic, not by the network, which
 //! never saw one; where it is the same everywhere it stays so without a pass.
 
-use crate::raster::{Raster, Samples};
-use crate::units::Size;
+use images::raster::{Raster, Samples};
+use images::units::Size;
 
 /// Bytes per pixel that [`survey`] may hold beside a picture with alpha: a mark, and the places of two layers.
 pub(super) const SURVEY_BYTES: u64 = 5;
@@ -118,7 +118,7 @@ fn neighbors(at: usize, size: Size) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::raster::Channels;
+    use images::raster::Channels;
 
     fn surveyed(width: u32, height: u32, channels: Channels, samples: Vec<u8>) -> (Vec<u8>, Alpha) {
         let (picture, alpha) = survey(Raster::new(Size::new(width, height), channels, Samples::U8(samples)), false);

@@ -8,10 +8,10 @@
 
 use std::sync::Arc;
 
-use crate::codec::color::{Shaper, ToSrgb};
-use crate::engine::bicubic::{Kernel, RADIUS};
-use crate::raster::Raster;
-use crate::tiling::{Band, extract};
+use images::color::{Shaper, ToSrgb};
+use images::raster::Raster;
+use images::resample::bicubic::{Kernel, RADIUS};
+use tiling::{Band, extract};
 
 /// How colors go.
 #[derive(Clone, Debug, Default)]

@@ -5,9 +5,9 @@
 //! they are (the visible ones, extended: see [`alpha`](super::alpha)).
 
 use super::alpha::Alpha;
-use crate::raster::Channels;
-use crate::tiling::blend::BAND_BYTES;
-use crate::tiling::reduce::{self, Line, Reducer};
+use images::raster::Channels;
+use images::resample::reduce::{self, Line, Reducer};
+use tiling::blend::BAND_BYTES;
 
 /// Below this level of alpha a pixel is clear in 8 bits.
 const CLEAR: f32 = 0.5;

@@ -1,7 +1,7 @@
 //! Geometric self-ensemble (Timofte et al., CVPR 2016; SAN+ in Dai et al., CVPR 2019): each tile runs in its eight
 //! orientations, and the eight answers are turned back and averaged before anything is rounded.
 
-use crate::units::Size;
+use images::units::Size;
 
 /// Orientations of a rectangle.
 pub(crate) const ORIENTATIONS: usize = 8;

@@ -5,19 +5,21 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+use strum::{Display, EnumString, VariantNames};
 
 use super::color::ColorTransform;
-use crate::codec::color::{Space, signals};
-use crate::codec::metadata::OutputMetadata;
-use crate::codec::orientation::Orientation;
-use crate::codec::{OutputFormat, Probe, Warning};
-use crate::geometry::View;
-use crate::raster::{Channels, Depth};
+use images::color::{Space, signals};
+use images::geometry::View;
+use images::metadata::OutputMetadata;
+use images::orientation::Orientation;
+use images::raster::{Channels, Depth};
+use images::{OutputFormat, Probe, Warning};
 
-pub use crate::codec::metadata::{DensityPolicy, MetadataPolicy};
+pub use images::metadata::{DensityPolicy, MetadataPolicy};
 
 /// Which colors the numbers of the answer are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumString, VariantNames, Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Icc {
     /// Those of the upload's own profile, which stays in the file.
     #[default]
@@ -27,7 +29,8 @@ pub enum Icc {
 }
 
 /// What becomes of transparency where the format has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumString, VariantNames, Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Transparency {
     /// It stays.
     #[default]
@@ -179,8 +182,8 @@ impl OutputPlan {
     /// Nothing is done to a picture of these channels.
     #[cfg(test)]
     pub(super) fn plain(channels: Channels, depth: Depth) -> Self {
-        let probe = super::plan::probe_of(crate::units::Size::new(1, 1), channels, depth);
-        let to = crate::geometry::Resize::To { width: Some(1), height: None, fit: crate::geometry::Fit::Inside };
+        let probe = super::plan::probe_of(images::units::Size::new(1, 1), channels, depth);
+        let to = images::geometry::Resize::To { width: Some(1), height: None, fit: images::geometry::Fit::Inside };
         let view = to.view(probe.size).expect("a picture can stay as large as it is");
         Self::of(&probe, OutputFormat::Png, depth, Fidelity::default(), &view)
     }

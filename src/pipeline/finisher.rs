@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::alpha::Alpha;
 use super::downscaler::Downscaler;
 use super::fidelity::{Background, OutputPlan};
-use crate::engine::bicubic::Kernel;
-use crate::raster::{Channels, Depth, Raster, Samples};
-use crate::tiling::Band;
-use crate::units::Size;
+use images::raster::{Channels, Depth, Raster, Samples};
+use images::resample::bicubic::Kernel;
+use images::units::Size;
+use tiling::Band;
 
 /// Makes rows of the answer out of bands.
 #[derive(Debug)]

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use super::color::ColorTransform;
-use crate::engine::bicubic::{Kernel, RADIUS};
-use crate::raster::Raster;
-use crate::tiling::{Band, extract};
-use crate::units::{Scale, Size};
+use images::raster::Raster;
+use images::resample::bicubic::{Kernel, RADIUS};
+use images::units::{Scale, Size};
+use tiling::{Band, extract};
 
 /// What the flat parts of one pass are told by.
 pub(super) struct FlatRegions {
@@ -95,8 +95,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::raster::{Channels, Samples};
-    use crate::tiling::extract::mirror;
+    use images::raster::{Channels, Samples};
+    use images::resample::mirror;
 
     /// What no picture holds.
     const NETWORK: f32 = -7.0;

@@ -4,12 +4,12 @@ use super::downscaler::Downscaler;
 use super::fidelity::OutputPlan;
 use super::pass::PassSpec;
 use super::{alpha, body, sequence};
-use crate::codec::Probe;
-use crate::codec::encode::Target;
-use crate::geometry::View;
-use crate::tiling::blend::BAND_BYTES;
-use crate::tiling::reduce::Line;
-use crate::units::Size;
+use images::Probe;
+use images::encode::Target;
+use images::geometry::View;
+use images::resample::reduce::Line;
+use images::units::Size;
+use tiling::blend::BAND_BYTES;
 
 /// Rows leave in bands of at most 1 MiB of levels, or of one row.
 fn band(width: u32, pixel: usize) -> u64 {

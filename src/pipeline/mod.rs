@@ -41,19 +41,19 @@ pub use fidelity::Fidelity;
 pub use plan::Plan;
 pub use unread::UnreadBytes;
 
-use crate::codec::encode::Target;
-use crate::codec::{self, CodecError, InputLimits, Interrupt, OutputFormat};
-use crate::engine::Execution;
-use crate::geometry::{GeometryError, Resize};
-use crate::raster::Raster;
-use crate::registry::{LookupError, ModelChoice, Registry};
-use crate::scheduler::{MemoryReservation, Rejection, Scheduler, Ticket};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
 use blocking::spawn_blocking_cancellable;
+use images::encode::Target;
+use images::geometry::{GeometryError, Resize};
+use images::raster::Raster;
+use images::{CodecError, InputLimits, Interrupt, OutputFormat};
+use inference::engine::Execution;
+use inference::registry::{LookupError, ModelChoice, Registry};
 use permit::{ComputePermit, Stopped};
 use plan::{Prepared, depth_of, probe_of};
+use scheduler::{MemoryReservation, Rejection, Scheduler, Ticket};
 use sequence::PassSequence;
 use stage_timings::StageTimings;
 
@@ -212,7 +212,7 @@ impl Pipeline {
         options.model.name().map(|name| self.registry.model(name)).transpose()?;
         let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
         let probe =
-            spawn_blocking_cancellable(&self.metrics, move || codec::probe_frame(&bytes, &limits, frame)).await??;
+            spawn_blocking_cancellable(&self.metrics, move || images::probe_frame(&bytes, &limits, frame)).await??;
         let depth = depth_of(&probe, options.format);
         self.prepare(probe, upload, options, depth, deadline)
     }
@@ -244,7 +244,7 @@ impl Pipeline {
                     Fact::Number("upscaler.bytes", bytes.len() as u64),
                     Fact::Number("upscaler.pixels", plan.input.pixels()),
                 ]);
-                let picture = codec::decode::decode_until(&bytes, &plan.probe, &interrupt);
+                let picture = images::decode::decode_until(&bytes, &plan.probe, &interrupt);
                 let picture = picture.inspect_err(|_| stage.failed("decode"))?;
                 drop(stage);
                 stage_timings.decoded(began.elapsed());
@@ -267,7 +267,7 @@ impl Pipeline {
             let encoded = sequence.run(move |mut rows| {
                 let mut out = writer.on(rows.permit.clone(), stage_timings);
                 let idle_permits = rows.permit.idle_permits();
-                codec::encode::encode_with(&target, &mut rows, &mut out, &idle_permits)?;
+                images::encode::encode_with(&target, &mut rows, &mut out, &idle_permits)?;
                 Ok(out.finish()?)
             });
             let result = tokio::select! {

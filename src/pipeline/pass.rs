@@ -15,14 +15,14 @@ use super::queue_timer::QueueTimer;
 use super::reorder::Reorder;
 use super::stage_timings::StageTimings;
 use super::{Pipeline, PipelineError, blocking::spawn_blocking_cancellable, ensemble};
-use crate::codec::encode::EncodeError;
-use crate::raster::Raster;
-use crate::scheduler::{Finished, MemoryReservation, Rejection, Ticket, TileError};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::{Fact, Trace};
-use crate::tiling::blend::band_rows;
-use crate::tiling::{Band, Blender, Grid, extract};
-use crate::units::{Scale, Size};
+use images::encode::EncodeError;
+use images::raster::Raster;
+use images::units::{Scale, Size};
+use scheduler::{Finished, MemoryReservation, Rejection, Ticket, TileError};
+use tiling::blend::band_rows;
+use tiling::{Band, Blender, Grid, extract};
 
 /// Encoded bytes held back before the first leaves, so that a failure until then is a proper error.
 pub const THRESHOLD: usize = 1 << 20;
@@ -67,7 +67,7 @@ impl PassSpec {
     /// Bytes that joining them, and keeping flat what is flat, holds at most.
     pub(super) fn blend_bytes(&self) -> u64 {
         let band = band_rows(self.output().width);
-        self.grid.blend_bytes(self.scale) + flat::held_bytes(self.grid.picture().width, self.scale, band)
+        Blender::held_bytes(&self.grid, self.scale) + flat::held_bytes(self.grid.picture().width, self.scale, band)
     }
 
     /// Places of the grid that may be under way together, each `copies` tiles.

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::codec::encode::helpers::{Helpers, Job};
+use images::encode::helpers::{Helpers, Job};
 
 /// Shared by what reads and what writes on one thread.
 #[derive(Clone, Debug)]

@@ -7,19 +7,19 @@ use super::fidelity::{Conversion, Fidelity, OutputPlan};
 use super::pass::PassSpec;
 use super::selection::{Selection, select};
 use super::{Options, Pipeline, PipelineError, ensemble, memory};
-use crate::codec::encode::{QUALITY, Target};
-use crate::codec::metadata::Metadata;
-use crate::codec::orientation::Orientation;
-use crate::codec::{CodecError, InputFormat, Loss, OutputFormat, Probe, Warning};
-use crate::engine::Execution;
-use crate::geometry::passes::{passes, product};
-use crate::geometry::{Factor, Resize, View};
-use crate::raster::{Channels, Depth};
-use crate::registry::{Kind, LookupError, Network};
-use crate::scheduler::{AdmissionRequest, BatchClass};
-use crate::tiling::reduce::Line;
-use crate::tiling::{Grid, TileSpec};
-use crate::units::{Scale, Size};
+use images::encode::{QUALITY, Target};
+use images::geometry::passes::{passes, product};
+use images::geometry::{Factor, Resize, View};
+use images::metadata::Metadata;
+use images::orientation::Orientation;
+use images::raster::{Channels, Depth};
+use images::resample::reduce::Line;
+use images::units::{Scale, Size};
+use images::{CodecError, InputFormat, Loss, OutputFormat, Probe, Warning};
+use inference::engine::Execution;
+use inference::registry::{Kind, LookupError, Network};
+use scheduler::{AdmissionRequest, BatchClass};
+use tiling::{Grid, TileSpec};
 
 /// The answer of `POST /v1/plan`, and what `upscale` goes by.
 #[derive(Clone, Debug, Serialize)]

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::Instant;
 
-use crate::scheduler::Finished;
 use crate::telemetry::traces::{Fact, Stage, Trace};
+use scheduler::Finished;
 
 pub(super) struct QueueTimer {
     began: Instant,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::scheduler::Finished;
+use scheduler::Finished;
 
 /// Puts tiles that finish in any order into that of the grid.
 pub(super) struct Reorder {

@@ -7,10 +7,10 @@
 
 use std::cmp::Reverse;
 
-use crate::codec::{InputFormat, Loss};
-use crate::geometry::passes::passes;
-use crate::registry::{BICUBIC, LookupError, ModelChoice, ModelInfo, Registry, Suits};
-use crate::units::Scale;
+use images::geometry::passes::passes;
+use images::units::Scale;
+use images::{InputFormat, Loss};
+use inference::registry::{BICUBIC, LookupError, ModelChoice, ModelInfo, Registry, Suits};
 
 /// The model that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,9 +109,9 @@ fn described(format: InputFormat, loss: Loss) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Kind, Network, NetworkId};
-    use crate::tiling::TileSpec;
-    use crate::units::TileShape;
+    use images::units::TileShape;
+    use inference::registry::{Kind, Network, NetworkId};
+    use tiling::TileSpec;
 
     const LOSSLESS: Suits = Suits { lossless: true, lossy: false, jpeg_quality: None, priority: 0 };
     const LOSSY: Suits = Suits { lossless: false, lossy: true, ..LOSSLESS };

@@ -13,13 +13,13 @@ use super::finisher::RowFinisher;
 use super::pass::{Pass, PassContext, PassSpec, Rows};
 use super::stage_timings::StageTimings;
 use super::{Pipeline, PipelineError};
-use crate::codec::encode::EncodeError;
-use crate::geometry::passes::product;
-use crate::raster::{Channels, Depth, Raster, Samples};
-use crate::scheduler::Ticket;
 use crate::telemetry::traces::Trace;
-use crate::tiling::reduce::Line;
-use crate::units::Size;
+use images::encode::EncodeError;
+use images::geometry::passes::product;
+use images::raster::{Channels, Depth, Raster, Samples};
+use images::resample::reduce::Line;
+use images::units::Size;
+use scheduler::Ticket;
 
 /// Bytes of a pixel between two networks.
 pub(super) const fn pixel_bytes(channels: Channels) -> usize {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::scheduler::AnswerMemory;
+use scheduler::AnswerMemory;
 
 /// The bytes of one answer that its client has not taken yet.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! PSNR (dB) and SSIM on the luma of BT.601, as the super-resolution papers compute them: on Y in 16..=235, not
 //! rounded, with a border of as many pixels as the scale left out.
 
-use crate::raster::Raster;
-use crate::units::{Scale, Size};
+use images::raster::Raster;
+use images::units::{Scale, Size};
 
 /// How near a picture is to its original.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::quality::resize::cropped;
     use crate::quality::testing::{data, open};
-    use crate::raster::{Channels, Samples};
+    use images::raster::{Channels, Samples};
 
     fn scale(factor: u8) -> Scale {
         Scale::new(factor).expect("a scale")

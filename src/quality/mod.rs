@@ -9,8 +9,8 @@ pub(crate) mod testing {
 
     use std::path::{Path, PathBuf};
 
-    use crate::raster::{Channels, Raster, Samples};
-    use crate::units::Size;
+    use images::raster::{Channels, Raster, Samples};
+    use images::units::Size;
 
     /// A folder of the borrowed data, or `None` with a line on the terminal where it is not there.
     pub(crate) fn data(folder: &str) -> Option<PathBuf> {

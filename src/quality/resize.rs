@@ -4,10 +4,10 @@
 //! What must be kept to agree to the bit: the kernel is widened by k, its weights are normalized, borders are
 //! mirrored, rows are resized first, and the picture between the two passes is rounded to 8 bits.
 
-use crate::engine::bicubic::keys;
-use crate::raster::{Raster, Samples};
-use crate::tiling::extract::mirror;
-use crate::units::{Scale, Size};
+use images::raster::{Raster, Samples};
+use images::resample::bicubic::keys;
+use images::resample::mirror;
+use images::units::{Scale, Size};
 
 /// The samples that one output sample is the weighted sum of.
 struct Taps(Vec<(usize, f64)>);
@@ -95,7 +95,8 @@ fn crop<T: Copy>(samples: &[T], line: usize, kept: usize, rows: u32) -> Vec<T> {
 mod tests {
     use super::*;
     use crate::quality::testing::{data, open};
-    use crate::raster::Channels;
+    use images::raster::Channels;
+    use images::resample::reduce::{Line, Reducer};
 
     fn scale(factor: u8) -> Scale {
         Scale::new(factor).expect("a scale")
@@ -146,6 +147,28 @@ mod tests {
             let shrunk = shrink(&flat, scale(4)).expect("8 bit");
             assert_eq!(shrunk.size(), Size::new(width.div_ceil(4), height.div_ceil(4)));
             assert!((0..shrunk.size().width).all(|x| (shrunk.level(x, 0, 0) - 93.0).abs() < 0.5));
+        }
+    }
+
+    /// Ours that reduces by any step does not round between its two passes: one level of difference at most.
+    #[test]
+    fn the_reduction_of_answers_agrees_at_whole_steps() {
+        let (width, height) = (61, 47);
+        let samples: Vec<u8> = (0..width * height)
+            .map(|i| (120.0 + 60.0 * (f64::from(i % width) / 5.0).sin() + f64::from(i / width)) as u8)
+            .collect();
+        let plane: Vec<f32> = samples.iter().map(|&sample| f32::from(sample)).collect();
+        let picture = Raster::new(Size::new(width, height), Channels::Gray, Samples::U8(samples));
+        for by in 2..=5 {
+            let shrunk = shrink(&picture, scale(by)).expect("8 bit");
+            let line = |length, output| Line::new(length, output, f64::from(by), 0.0);
+            let mut reducer = Reducer::new(1, line(width, shrunk.size().width), line(height, shrunk.size().height));
+            let ours = reducer.reduce(&plane);
+            let Samples::U8(expected) = shrunk.samples() else { unreachable!("8 bit in, 8 bit out") };
+            assert_eq!(ours.len(), expected.len());
+            for (ours, &theirs) in ours.iter().zip(expected) {
+                assert!((ours.clamp(0.0, 255.0) - f32::from(theirs)).abs() <= 1.01, "x{by}: {ours} and {theirs}");
+            }
         }
     }
 

@@ -108,6 +108,21 @@ impl Metrics {
         Self::declare().0
     }
 
+    /// What the scheduler counts.
+    pub fn scheduler(&self) -> scheduler::Metrics {
+        scheduler::Metrics {
+            queued_tiles: self.queued_tiles.clone(),
+            admitted_tiles: self.admitted_tiles.clone(),
+            admitted_seconds: self.admitted_seconds.clone(),
+            inflight_bytes: self.inflight_bytes.clone(),
+            batch_tiles: self.batch_tiles.clone(),
+            panics: self.panics.with_label_values(&["engine"]),
+            tiles: self.tiles.clone(),
+            nonfinite: self.nonfinite.clone(),
+            fp32_retries: self.fp32_retries.clone(),
+        }
+    }
+
     /// The set, and the description of each metric in it: one that has no series yet is not gathered.
     fn declare() -> (Self, Vec<Desc>) {
         let mut new = Declarations::default();

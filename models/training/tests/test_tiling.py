@@ -85,7 +85,7 @@ def test_bicubic_reaches_its_published_figures(data):
 
 
 def test_a_picture_takes_the_side_that_computes_least_and_of_equals_the_largest():
-    # As src/tiling/grid.rs has it: a picture of 64 fits between the halos of 72, and 3 x 3 tiles of 48 are 2 x 2 of 72.
+    # As crates/tiling/src/grid.rs has it: a picture of 64 fits between the halos of 72, and 3 x 3 tiles of 48 are 2 x 2 of 72.
     assert [least(side, side, (48, 72), 4) for side in (40, 41, 64, 65, 80, 81, 120)] == [48, 72, 72, 48, 48, 72, 72]
     assert least(600, 800, (48, 72, 84, 96, 108), 4) == 108
     assert least(1, 1, (48, 72), 4) == 48

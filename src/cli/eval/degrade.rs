@@ -2,7 +2,7 @@
 //! noisy and compressed files: blur, then noise, then JPEG, as a camera would.
 //!
 //! JPEGs are made by `jpeg-encoder`, whose quantization tables are libjpeg's at the same quality (the tests of
-//! `codec::container::jpeg::quality` hold it to that), as is the averaging of chroma. It rounds its cosine transform
+//! `images::container::jpeg::quality` hold it to that), as is the averaging of chroma. It rounds its cosine transform
 //! otherwise: PSNR-Y through the service differs by at most 0.03 dB from that of files saved by Pillow (Set5 at x4,
 //! bicubic and san-light, qualities 95, 75 and 30).
 
@@ -12,9 +12,9 @@ use std::fmt;
 use clap::ValueEnum;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
-use crate::raster::{Raster, Samples};
-use crate::tiling::extract::mirror;
-use crate::units::Size;
+use images::raster::{Raster, Samples};
+use images::resample::mirror;
+use images::units::Size;
 
 /// How often chroma is sampled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -155,8 +155,8 @@ impl Normal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{InputLimits, Loss, probe};
-    use crate::raster::Channels;
+    use images::raster::Channels;
+    use images::{InputLimits, Loss, probe};
 
     fn flat(level: u8) -> Raster {
         let size = Size::new(60, 50);

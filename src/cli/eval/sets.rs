@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::codec::{InputLimits, decode, probe};
 use crate::quality::resize::shrink;
-use crate::raster::{Channels, Raster, Samples};
-use crate::units::Scale;
+use images::raster::{Channels, Raster, Samples};
+use images::units::Scale;
+use images::{InputLimits, decode, probe};
 
 const IMAGES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 /// Test pictures are our own: no limit protects anybody.

@@ -1,14 +1,15 @@
 //! Whole pictures through a network in one piece, to show what tiles cost.
 
 use crate::config::EngineSettings;
-use crate::engine::bicubic::{Bicubic, Kernel};
-use crate::engine::onnx::OnnxEngine;
-use crate::engine::{EngineError, Execution, TileEngine, start};
 use crate::pipeline::ensemble;
-use crate::raster::{Channels, Raster, Samples};
-use crate::registry::{Kind, Network};
-use crate::tiling::extract::padded;
-use crate::units::{Scale, Size};
+use images::raster::{Channels, Raster, Samples};
+use images::resample::bicubic::Kernel;
+use images::units::{Scale, Size};
+use inference::engine::bicubic::Bicubic;
+use inference::engine::onnx::OnnxEngine;
+use inference::engine::{EngineError, Execution, TileEngine, start};
+use inference::registry::{Kind, Network};
+use tiling::extract::padded;
 
 /// A network for pictures of any size.
 pub(super) struct Whole {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::codec::OutputFormat;
+use images::OutputFormat;
 
 /// Extensions of files that a folder is searched for; whether a file is an image is told by its bytes later.
 const IMAGES: [&str; 9] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "gif", "jxl"];

@@ -1,8 +1,8 @@
 //! The size that is asked for: `scale`, or `width` and `height` with `fit`.
 
 use super::{ParamErrors, QueryParams};
-use crate::geometry::{Fit, Resize};
-use crate::units::Scale;
+use images::geometry::{Fit, Resize};
+use images::units::Scale;
 
 /// Magnification where nothing is asked for.
 const DEFAULT_SCALE: u8 = 4;
@@ -33,7 +33,7 @@ pub(super) fn resize(query: &QueryParams, errors: &mut ParamErrors) -> Option<Re
             let detail = "fit says how a picture is fitted into width and height; give both, or leave fit out";
             errors.tell("fit", detail.into());
         }
-        <Fit as clap::ValueEnum>::from_str(text, false).unwrap_or_else(|_| {
+        text.parse().unwrap_or_else(|_| {
             errors.add("fit", text, "inside, cover or fill");
             Fit::Inside
         })

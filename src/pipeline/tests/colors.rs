@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use moxcms::ColorProfile;
 
 use super::delta_e::{Space, adobe_rgb, delta_e, display_p3, pro_photo, srgb};
+use super::file_parts::{by_tables, chunk, made, padded};
 use super::*;
-use crate::codec::Warning;
-use crate::codec::color::signals;
-use crate::codec::color::tests::{by_tables, made};
 use crate::pipeline::fidelity::{Conversion, Icc};
+use images::Warning;
+use images::color::signals;
 
 /// A PNG with a profile; 8 or 16 bits.
 fn tagged(picture: &Raster, profile: Option<&[u8]>) -> Bytes {
@@ -219,7 +219,7 @@ async fn gray_has_profiles_too_and_stays_gray() {
     let answer = bicubic().upscale(tagged(&flat, Some(&profile)), options).await.expect("a good picture");
     assert_eq!(answer.plan.conversions, [Conversion::ProfileToSrgb, Conversion::GrayToRgb]);
     let webp = file(answer).await.expect("whole");
-    let told = codec::probe(&webp, &pipeline_limits()).expect("a WebP");
+    let told = images::probe(&webp, &pipeline_limits()).expect("a WebP");
     assert_eq!(told.icc.map(|profile| profile.bytes), Some(signals::srgb(false)));
     assert!(decoded(&webp).samples() == &Samples::U8(vec![128; 192]));
 }
@@ -264,7 +264,7 @@ async fn colors_that_a_png_tells_by_chunks_are_honored() {
     let flat = raster(Size::new(4, 4), &[[55.0 / 255.0; 3]; 16], Depth::Eight);
     let with = |kind: [u8; 4], data: &[u8]| {
         let file = tagged(&flat, None);
-        Bytes::from([&file[..33], &crate::codec::tests::png_maker::chunk(kind, data), &file[33..]].concat())
+        Bytes::from([&file[..33], &chunk(kind, data), &file[33..]].concat())
     };
     let linear = with(*b"gAMA", &100_000_u32.to_be_bytes());
     for (icc, level, done) in
@@ -290,13 +290,13 @@ async fn a_profile_is_held_once_beside_what_is_made_of_it() {
     const LENGTH: usize = 3 << 20;
     let pipeline = bicubic();
     let profile = |length| {
-        let bytes = crate::codec::color::tests::padded(made(&ColorProfile::new_srgb()), length);
-        codec::color::Profile::judge(&bytes, Channels::Rgb).expect("a good profile")
+        let bytes = padded(made(&ColorProfile::new_srgb()), length);
+        images::color::Profile::judge(&bytes, Channels::Rgb).expect("a good profile")
     };
     let prepared = |icc| {
         let probe = probe_of(Size::new(64, 64), Channels::Rgb, Depth::Eight);
         let (options, deadline) = (options(OutputFormat::Png), Instant::now() + Duration::from_mins(1));
-        pipeline.prepare(codec::Probe { icc, ..probe }, 0, &options, Depth::Eight, deadline).expect("a good picture")
+        pipeline.prepare(images::Probe { icc, ..probe }, 0, &options, Depth::Eight, deadline).expect("a good picture")
     };
     let (long, short) = (profile(LENGTH), profile(1000));
     let (with, without) = (prepared(Some(long.clone())), prepared(Some(short)));

@@ -2,10 +2,11 @@
 
 use exif::{In, Tag};
 
+use super::file_parts::chunk;
 use super::*;
-use crate::codec::Warning;
-use crate::codec::orientation::Orientation;
 use crate::pipeline::fidelity::{Conversion, DensityPolicy, MetadataPolicy};
+use images::Warning;
+use images::orientation::Orientation;
 
 /// Stored on its side, 300 x 150 pixels per inch as stored: upright it is 32 x 16 pixels, 150 x 300 per inch.
 const FILES: [&[u8]; 3] = [
@@ -107,7 +108,7 @@ async fn asked_for_all_of_it_all_of_it_stays_and_tells_of_the_answer() {
             assert_eq!(field(&exif, Tag::YResolution).as_deref(), Some("600"));
             assert_eq!(field(&exif, Tag::Orientation).as_deref(), Some("row 0 at top and column 0 at left"));
             assert!(says(&file, b"exif:GPSLatitude=") && says(&file, b"tiff:Orientation=\"1\""), "{format:?}");
-            let told = codec::probe(&file, &InputLimits { input_pixels: 1 << 20, output_pixels: 1 }).expect("ours");
+            let told = images::probe(&file, &InputLimits { input_pixels: 1 << 20, output_pixels: 1 }).expect("ours");
             assert_eq!((told.orientation, told.size), (Orientation::Upright, Size::new(64, 32)), "it is turned once");
             // Texts have a place in a PNG alone, a comment of a JPEG has none.
             let png_to_png = sent == FILES[1] && format == OutputFormat::Png;
@@ -168,7 +169,7 @@ async fn a_broken_note_fails_no_picture_and_is_told() {
 async fn notes_are_counted_in_memory() {
     let (pipeline, text) = (bicubic(), vec![b'x'; 500_000]);
     let plain = png(&noise(Size::new(9, 9), Channels::Rgb));
-    let chunk = crate::codec::tests::png_maker::chunk(*b"tEXt", &[&b"Comment\0"[..], &text].concat());
+    let chunk = chunk(*b"tEXt", &[&b"Comment\0"[..], &text].concat());
     let with = [&plain[..33], &chunk, &plain[33..]].concat();
     let held = async |sent: Vec<u8>, metadata| {
         let options = Options { fidelity: wish(metadata, DensityPolicy::Scale), ..options(OutputFormat::Png) };
@@ -278,9 +279,9 @@ async fn what_a_tiff_says_comes_back_in_every_format_if_asked_for() {
 async fn what_is_cut_is_as_large_on_paper_as_before() {
     let plain = png(&noise(Size::new(200, 100), Channels::Rgb));
     let meter = 11_811_u32.to_be_bytes();
-    let chunk = crate::codec::tests::png_maker::chunk(*b"pHYs", &[&meter[..], &meter, &[1]].concat());
+    let chunk = chunk(*b"pHYs", &[&meter[..], &meter, &[1]].concat());
     let sent = [&plain[..33], &chunk, &plain[33..]].concat();
-    let resize = Resize::To { width: Some(300), height: Some(300), fit: crate::geometry::Fit::Cover };
+    let resize = Resize::To { width: Some(300), height: Some(300), fit: images::geometry::Fit::Cover };
     let options = Options { resize, ..options(OutputFormat::Png) };
     let answer = bicubic().upscale(sent.into(), options).await.expect("a good picture");
     assert_eq!(

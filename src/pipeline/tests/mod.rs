@@ -3,6 +3,8 @@
 mod colors;
 mod delta_e;
 mod ends;
+#[path = "../../../crates/images/src/testing.rs"]
+mod file_parts;
 mod metadata;
 mod pictures;
 mod plans;
@@ -12,13 +14,14 @@ mod transparency;
 use std::io::Cursor;
 
 use super::*;
-use crate::engine::bicubic::{Bicubic, Kernel};
-use crate::engine::{EngineError, EngineSet, TileEngine};
-use crate::raster::{Channels, Depth, Samples};
-use crate::registry::{Kind, Network, NetworkId};
-use crate::scheduler::Limits;
-use crate::tiling::TileSpec;
-use crate::units::{Scale, Size, TileShape};
+use images::raster::{Channels, Depth, Samples};
+use images::resample::bicubic::Kernel;
+use images::units::{Scale, Size, TileShape};
+use inference::engine::bicubic::Bicubic;
+use inference::engine::{EngineError, EngineSet, TileEngine};
+use inference::registry::{Kind, Network, NetworkId};
+use scheduler::Limits;
+use tiling::TileSpec;
 
 const MODEL: &str = "bicubic";
 
@@ -53,7 +56,8 @@ fn pipeline_of(scales: &[u8], mut engine: impl FnMut(Scale) -> Box<dyn TileEngin
     let mut engines = || registry.networks().iter().map(|network| (network.id, engine(network.scale))).collect();
     let workers: Vec<EngineSet> = vec![engines(), engines()];
     Arc::new(Pipeline {
-        scheduler: Scheduler::start(limits, workers, &registry, &metrics).expect("threads can be had"),
+        scheduler: Scheduler::start(limits, workers, &registry, metrics.scheduler(), Arc::new(()))
+            .expect("threads can be had"),
         registry: Arc::new(registry),
         limits: InputLimits { input_pixels: 1 << 20, output_pixels: 1 << 22 },
         executions: vec![Bicubic::new(scale()).execution(); scales.len()],

@@ -1,7 +1,7 @@
 //! Any size: reductions, chains, cuts, and what is refused for its size.
 
 use super::*;
-use crate::geometry::Fit;
+use images::geometry::Fit;
 
 /// A pipeline of bicubic at these scales.
 fn bicubics(scales: &[u8]) -> Arc<Pipeline> {
@@ -251,7 +251,7 @@ async fn sides_are_those_of_the_upright_picture() {
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95)
         .encode(samples, 40, 30, image::ExtendedColorType::Rgb8)
         .expect("memory");
-    let exif = [&b"Exif\0\0"[..], &codec::orientation::tests::exif(6, true)].concat();
+    let exif = [&b"Exif\0\0"[..], &file_parts::oriented(6, true)].concat();
     let length = (exif.len() as u16 + 2).to_be_bytes();
     let turned = [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat();
     let answer = pipeline.upscale(turned.into(), to(90, None, Fit::Inside)).await.expect("a good picture");

@@ -11,6 +11,7 @@
 //! What is not recorded costs a comparison. Spans wait in a bounded queue, and a full one drops them: no request ever
 //! waits for a collector.
 
+mod batches;
 mod collector;
 mod sampler;
 
@@ -29,6 +30,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 use tokio::runtime::Handle;
+
+pub use batches::Batches;
 
 use crate::config::TraceSettings;
 use collector::Collector;

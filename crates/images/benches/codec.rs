@@ -1,0 +1,192 @@
+//! Decoders and encoders in bytes of pixels per second, on the sample photograph enlarged to some megapixels.
+//!
+//! `cargo bench -p images --bench codec`
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use images::decode::decode;
+use images::encode::helpers::{Helpers, Job};
+use images::encode::{QUALITY, Target, encode, encode_with};
+use images::metadata::OutputMetadata;
+use images::raster::{Channels, Depth, Raster, Samples};
+use images::units::Size;
+use images::{InputLimits, OutputFormat, probe};
+
+const LIMITS: InputLimits = InputLimits { input_pixels: 100_000_000, output_pixels: 100_000_000 };
+const SAMPLE: &[u8] = include_bytes!("../../../docs/sample/astronaut.jpg");
+/// Bands as the blender gives them: the rows of one row of tiles.
+const BAND: usize = 256;
+
+/// The sample, enlarged bilinearly, in the channels and depth asked for.
+fn photograph(factor: u32, channels: Channels, depth: Depth) -> Raster {
+    let told = probe(SAMPLE, &LIMITS).expect("the sample is a JPEG");
+    let small = decode(SAMPLE, &told).expect("the sample is whole");
+    let size = Size::new(small.size().width * factor, small.size().height * factor);
+    let at = |x: u32, y: u32, c: usize| {
+        let along = |v: u32, end: u32| {
+            let v = ((v as f32 + 0.5) / factor as f32 - 0.5).clamp(0.0, (end - 1) as f32);
+            (v as u32, (v as u32 + 1).min(end - 1), v.fract())
+        };
+        let (x0, x1, fx) = along(x, small.size().width);
+        let (y0, y1, fy) = along(y, small.size().height);
+        let row = |y| small.level(x0, y, c) * (1.0 - fx) + small.level(x1, y, c) * fx;
+        row(y0) * (1.0 - fy) + row(y1) * fy
+    };
+    let levels = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y))).flat_map(|(x, y)| {
+        (0..channels.count()).map(move |c| {
+            let opaque = channels.has_alpha() && c + 1 == channels.count();
+            if opaque { 255.0 } else { at(x, y, c) }
+        })
+    });
+    let samples = match depth {
+        Depth::Eight => Samples::U8(levels.map(|v| v.round() as u8).collect()),
+        Depth::Sixteen => Samples::U16(levels.map(|v| (v * 257.0).round() as u16).collect()),
+    };
+    Raster::new(size, channels, samples)
+}
+
+fn bands(picture: &Raster) -> Vec<Raster> {
+    let Size { width, .. } = picture.size();
+    let row = width as usize * picture.channels().count();
+    let cut = |samples: Samples| {
+        let rows = (samples.len() / row) as u32;
+        Raster::new(Size::new(width, rows), picture.channels(), samples)
+    };
+    match picture.samples() {
+        Samples::U8(v) => v.chunks(row * BAND).map(|c| cut(Samples::U8(c.to_vec()))).collect(),
+        Samples::U16(v) => v.chunks(row * BAND).map(|c| cut(Samples::U16(c.to_vec()))).collect(),
+    }
+}
+
+fn file(format: OutputFormat, picture: &Raster) -> Vec<u8> {
+    let (size, channels, depth) = (picture.size(), picture.channels(), picture.depth());
+    let target =
+        Target { format, quality: QUALITY, size, channels, depth, icc: None, metadata: OutputMetadata::default() };
+    let mut out = Vec::new();
+    encode(&target, &mut bands(picture).into_iter(), &mut out).expect("a Vec takes everything");
+    out
+}
+
+fn decoding(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode");
+    let rgb = photograph(10, Channels::Rgb, Depth::Eight);
+    let deep = photograph(10, Channels::Rgb, Depth::Sixteen);
+    for (name, file, picture) in [
+        ("jpeg", file(OutputFormat::Jpeg, &rgb), &rgb),
+        ("png", file(OutputFormat::Png, &rgb), &rgb),
+        ("png-16", file(OutputFormat::Png, &deep), &deep),
+        ("webp-lossless", file(OutputFormat::WebP, &rgb), &rgb),
+        ("tiff", file(OutputFormat::Tiff, &rgb), &rgb),
+    ] {
+        group.throughput(Throughput::Bytes(picture.bytes()));
+        group.bench_with_input(BenchmarkId::from_parameter(name), &file, |b, file| {
+            b.iter(|| {
+                let told = probe(file, &LIMITS).expect("it was just made");
+                black_box(decode(file, &told).expect("it was just made"))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn encoding(c: &mut Criterion) {
+    let mut group = c.benchmark_group("encode");
+    for (name, format, channels, depth) in [
+        ("png-rgb", OutputFormat::Png, Channels::Rgb, Depth::Eight),
+        ("png-rgba", OutputFormat::Png, Channels::Rgba, Depth::Eight),
+        ("png-gray", OutputFormat::Png, Channels::Gray, Depth::Eight),
+        ("png-rgb-16", OutputFormat::Png, Channels::Rgb, Depth::Sixteen),
+        ("jpeg-rgb", OutputFormat::Jpeg, Channels::Rgb, Depth::Eight),
+        ("jpeg-gray", OutputFormat::Jpeg, Channels::Gray, Depth::Eight),
+        ("tiff-rgb-16", OutputFormat::Tiff, Channels::Rgb, Depth::Sixteen),
+        ("webp-rgb", OutputFormat::WebP, Channels::Rgb, Depth::Eight),
+    ] {
+        let picture = photograph(10, channels, depth);
+        let size = file(format, &picture).len() as u64;
+        println!("{name}: {:.1} % of the pixels' bytes", 100.0 * size as f64 / picture.bytes() as f64);
+        group.throughput(Throughput::Bytes(picture.bytes()));
+        group.bench_with_input(BenchmarkId::from_parameter(name), &picture, |b, picture| {
+            b.iter(|| black_box(file(format, picture)));
+        });
+    }
+    group.finish();
+}
+
+/// As many threads as there are cores, less the encoder's own.
+struct Cores(Arc<AtomicUsize>);
+
+impl Helpers for Cores {
+    fn try_spawn(&self, job: Job) -> bool {
+        let free = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(1)).is_ok();
+        let cores = Arc::clone(&self.0);
+        free && std::thread::Builder::new()
+            .spawn(move || {
+                job();
+                cores.fetch_add(1, Ordering::Relaxed);
+            })
+            .is_ok()
+    }
+}
+
+/// A large PNG: alone, with every core, and by the fastest ways of the `png` crate and of zlib.
+fn large(c: &mut Criterion) {
+    let mut group = c.benchmark_group("large-png");
+    let picture = photograph(12, Channels::Rgb, Depth::Eight);
+    let Samples::U8(samples) = picture.samples() else { unreachable!("8 bits were asked for") };
+    let Size { width, height } = picture.size();
+    let theirs = |compression, filter| {
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_deflate_compression(compression);
+        encoder.set_filter(filter);
+        let mut writer = encoder.write_header().expect("a Vec takes everything");
+        writer.write_image_data(samples).expect("the size is right");
+        writer.finish().expect("a Vec takes everything");
+        out
+    };
+    let target = Target {
+        format: OutputFormat::Png,
+        quality: QUALITY,
+        size: picture.size(),
+        channels: Channels::Rgb,
+        depth: Depth::Eight,
+        icc: None,
+        metadata: OutputMetadata::default(),
+    };
+    let free = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
+    let helpers = Cores(Arc::new(AtomicUsize::new(free)));
+    let shared = || {
+        let mut out = Vec::new();
+        encode_with(&target, &mut bands(&picture).into_iter(), &mut out, &helpers).expect("a Vec takes everything");
+        out
+    };
+    let fdeflate = png::DeflateCompression::FdeflateUltraFast;
+    let ways: [(&str, &dyn Fn() -> Vec<u8>); 5] = [
+        ("ours, one core", &|| file(OutputFormat::Png, &picture)),
+        ("ours, every core", &shared),
+        ("png, fdeflate, Paeth", &|| theirs(fdeflate, png::Filter::Paeth)),
+        ("png, fdeflate, adaptive", &|| theirs(fdeflate, png::Filter::Adaptive)),
+        ("png, level 1, Up", &|| theirs(png::DeflateCompression::Level(1), png::Filter::Up)),
+    ];
+    for (name, way) in ways {
+        println!("{name}: {:.2} % of the pixels' bytes", 100.0 * way().len() as f64 / picture.bytes() as f64);
+        group.throughput(Throughput::Bytes(picture.bytes()));
+        group.bench_function(name, |b| b.iter(|| black_box(way())));
+    }
+    group.finish();
+}
+
+fn probing(c: &mut Criterion) {
+    c.bench_function("probe/jpeg", |b| b.iter(|| black_box(probe(black_box(SAMPLE), &LIMITS).is_ok())));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = decoding, encoding, large, probing
+}
+criterion_main!(benches);

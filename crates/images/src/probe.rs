@@ -1,0 +1,134 @@
+//! Reads the header of an upload: kind, size, channels, depth, orientation. Decodes no pixel.
+
+use crate::color::profile::Unfit;
+use crate::color::{CmykTransform, Profile};
+use crate::container::{Header, bmp, gif, jpeg, jxl, png, tiff, webp};
+use crate::limits::check_work;
+use crate::metadata::Metadata;
+use crate::orientation::Orientation;
+use crate::raster::{Channels, Depth};
+use crate::units::Size;
+use crate::{CodecError, InputFormat, InputLimits, Loss, Warning, sniff};
+
+/// What a header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Kind of file, by its bytes.
+    pub format: InputFormat,
+    /// Size as shown, that is after the EXIF orientation is applied.
+    pub size: Size,
+    /// Channels after decoding (a palette is expanded).
+    pub channels: Channels,
+    /// Bits per sample after decoding.
+    pub depth: Depth,
+    /// ICC profile of the source; absent where it does not parse or does not fit the channels.
+    pub icc: Option<Profile>,
+    /// Whether the profile says what other chunks of the file say, and is not in it itself.
+    pub icc_made: bool,
+    /// What makes colors of its inks, if the file has inks and a profile that says how they look.
+    pub cmyk_transform: Option<CmykTransform>,
+    /// What is to be said about the file.
+    pub warnings: Vec<Warning>,
+    /// What the file says beside its pixels.
+    pub metadata: Metadata,
+    /// How the stored pixels are turned to have `size`.
+    pub orientation: Orientation,
+    /// Which frame or page of the file is meant, from 0.
+    pub frame: u32,
+    /// Bytes that `decode` holds at most beside the decoded pixels.
+    pub working_bytes: u64,
+    /// What its compression has cost it.
+    pub loss: Loss,
+}
+
+impl Probe {
+    /// Memory of the decoded pixels.
+    pub const fn raster_bytes(&self) -> u64 {
+        self.size.pixels() * (self.channels.count() * self.depth.bytes()) as u64
+    }
+
+    /// Memory of the profile, of what is made of it, and of the notes.
+    pub fn profile_bytes(&self) -> u64 {
+        let cmyk_transform = self.cmyk_transform.as_ref().map_or(0, CmykTransform::held_bytes);
+        self.icc.as_ref().map_or(0, Profile::held_bytes) + cmyk_transform + self.metadata.bytes()
+    }
+
+    /// Memory that `decode` holds at its peak: the pixels and what the decoder needs beside them. Falls to
+    /// [`Self::raster_bytes`] when it returns. The upload itself is not in it, nor is the profile.
+    pub const fn decoded_bytes(&self) -> u64 {
+        self.raster_bytes().saturating_add(self.working_bytes)
+    }
+}
+
+/// Reads the header and refuses what is over `limits`. `bytes` may be the whole upload or a beginning of it that
+/// holds the whole header.
+pub fn probe(bytes: &[u8], limits: &InputLimits) -> Result<Probe, CodecError> {
+    probe_frame(bytes, limits, None)
+}
+
+/// As [`probe()`], of one frame of an animation or one page of a TIFF, from 0. A file with several is refused where
+/// none is asked for.
+pub fn probe_frame(bytes: &[u8], limits: &InputLimits, frame: Option<u32>) -> Result<Probe, CodecError> {
+    let format = sniff::sniff(bytes)?;
+    let header = match format {
+        InputFormat::Png => png::header(bytes, frame)?,
+        InputFormat::Jpeg => jpeg::header(bytes, frame)?,
+        InputFormat::WebP => webp::header(bytes, frame)?,
+        InputFormat::Tiff => tiff::header(bytes, frame)?,
+        InputFormat::Bmp => bmp::header(bytes, frame)?,
+        InputFormat::Gif => gif::header(bytes, frame)?,
+        InputFormat::Jxl => jxl::header(bytes, frame)?,
+    };
+    limits.check_input(header.stored)?;
+    check_work(header.work, header.stored)?;
+    judged(format, header)
+}
+
+fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
+    let Header { stored, channels, depth, orientation, icc, icc_made, cmyk, .. } = header;
+    let Header { mut warnings, mut metadata, working_bytes, frames, loss, .. } = header;
+    metadata.settle(orientation.swaps_sides());
+    let mut fit = |unfit| {
+        warnings.push(match unfit {
+            Unfit::HighDynamicRange(transfer) => return Err(CodecError::HighDynamicRange(transfer)),
+            Unfit::Mismatch => Warning::ProfileMismatch,
+            Unfit::Broken => Warning::ProfileUnreadable,
+        });
+        Ok(())
+    };
+    let (mut profile, mut cmyk_transform) = (None, None);
+    match icc {
+        Some(icc) if cmyk => match CmykTransform::judge(&icc) {
+            Ok(good) => cmyk_transform = Some(good),
+            Err(unfit) => fit(unfit)?,
+        },
+        Some(icc) => match Profile::judge(&icc, channels) {
+            Ok(good) => profile = Some(good),
+            Err(unfit) => fit(unfit)?,
+        },
+        None => {}
+    }
+    if cmyk && cmyk_transform.is_none() {
+        warnings.push(Warning::CmykNaive);
+    }
+    let mut probe = Probe {
+        format,
+        size: orientation.upright(stored),
+        channels,
+        depth,
+        icc: profile,
+        icc_made,
+        cmyk_transform,
+        warnings,
+        metadata,
+        orientation,
+        frame: frames.chosen,
+        working_bytes,
+        loss,
+    };
+    // Turning by a quarter needs a second picture, when the decoder has let go of what it held.
+    if orientation.swaps_sides() {
+        probe.working_bytes = working_bytes.max(probe.raster_bytes());
+    }
+    Ok(probe)
+}

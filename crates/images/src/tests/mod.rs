@@ -1,0 +1,70 @@
+//! The codec from outside: files of other makers and hand-built ones in, bytes and pixels out.
+
+mod broken;
+mod encoding;
+mod frames;
+mod jpeg;
+mod kinds;
+mod loss;
+mod png;
+pub(super) mod png_maker;
+mod webp;
+mod work;
+
+use super::decode::decode;
+use super::{CodecError, InputLimits, Probe, probe};
+use crate::raster::{Raster, Samples};
+
+const LIMITS: InputLimits = InputLimits { input_pixels: 16_000_000, output_pixels: 256_000_000 };
+
+macro_rules! fixture {
+    ($name:expr) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/images/", $name))
+    };
+}
+use fixture;
+
+/// Probe and decode, and hold the one to the other.
+fn read(bytes: &[u8]) -> Result<(Probe, Raster), CodecError> {
+    let told = probe(bytes, &LIMITS)?;
+    let picture = decode(bytes, &told)?;
+    assert_eq!(
+        (picture.size(), picture.channels(), picture.depth()),
+        (told.size, told.channels, told.depth),
+        "the header promised something else"
+    );
+    assert_eq!(told.raster_bytes(), picture.bytes());
+    Ok((told, picture))
+}
+
+fn eight_bit(picture: &Raster) -> &[u8] {
+    match picture.samples() {
+        Samples::U8(v) => v,
+        Samples::U16(_) => panic!("8 bits were expected"),
+    }
+}
+
+/// What `pixel` in tests/fixtures/images/make.py says, of the first `channels` channels.
+fn made_pixels(channels: usize) -> Vec<u8> {
+    let (width, height) = (37, 26);
+    (0..height)
+        .flat_map(|y| (0..width).map(move |x| (x, y)))
+        .flat_map(|(x, y)| [x * 6, y * 9, x * y % 256, (255_u32).saturating_sub(12 * x)].map(|v| v as u8))
+        .enumerate()
+        .filter_map(|(i, v)| (i % 4 < channels).then_some(v))
+        .collect()
+}
+
+/// The largest and the mean difference of two pictures.
+fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
+    assert_eq!(ours.len(), theirs.len());
+    let each = || ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
+    (each().max().unwrap_or(0), each().map(f64::from).sum::<f64>() / ours.len() as f64)
+}
+
+#[test]
+fn empty_and_unknown_bytes() {
+    assert_eq!(probe(b"", &LIMITS), Err(CodecError::Empty));
+    assert!(matches!(probe(b"%PDF-1.7", &LIMITS), Err(CodecError::Unsupported(text)) if text.contains("PDF")));
+    assert!(matches!(probe(&[7; 100], &LIMITS), Err(CodecError::Unsupported(_))));
+}
