@@ -1,8 +1,8 @@
 """NLRN (Liu et al., "Non-Local Recurrent Network for Image Restoration", NeurIPS 2018).
 
-One residual block is unrolled `unrollings` times with the same convolutions (section 3.2, figure 3). Its non-local
-module is embedded Gaussian in a confined neighborhood, and adds the correlation of the unrolling before to its own
-before the softmax (eq. 10). Published: 128 channels, 64 inside the correlation, 12 unrollings, neighborhoods of 45 x 45,
+One residual block is unrolled `unrollings` times with the same convolutions (the paper's recurrent transition
+function). Its non-local module is embedded Gaussian in a confined neighborhood, and adds the correlation of the
+unrolling before to its own before the softmax (the paper's correlation propagation). Published: 128 channels, 64 inside the correlation, 12 unrollings, neighborhoods of 45 x 45,
 on the luma of the bicubic enlargement; color is that of the enlargement. Batch normalizations belong to their unrolling,
 as in the authors' code.
 

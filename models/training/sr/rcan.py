@@ -1,7 +1,7 @@
 """RCAN (Zhang et al., "Image Super-Resolution Using Very Deep Residual Channel Attention Networks", ECCV 2018).
 
-Residual in residual: a long skip around the groups (eq. 4), a short skip around the blocks of a group (eq. 6), and in
-each block first-order channel attention (eqs. 8 to 10) on the residual (eq. 11). Published: 10 groups of 20 blocks, 64
+Residual in residual: a long skip around the groups and a short one around the blocks of each (section 3.2), and in each
+block first-order channel attention (section 3.3) on the residual (section 3.4). Published: 10 groups of 20 blocks, 64
 channels, reduction 16. Names and shapes are those of the authors' weights, mean shifts included, which their optimizer
 trained along.
 """

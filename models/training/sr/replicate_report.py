@@ -1,7 +1,7 @@
 """docs/replication.md: every model measured through the service, tiled, and what it says about the talk's question.
 
     python -m sr.replicate_report                                     # everything; resumes where it stopped
-    python -m sr.replicate_report --sets Set5 --models .. --only bicubic srcnn --out /tmp/replication.md
+    python -m sr.replicate_report --sets Set5 --models .. --only bicubic srcnn --out trial.md
 
 PSNR and SSIM are those of `san-upscaler eval` on bicubic (BI) and blur-down (BD) images, with and without the
 self-ensemble; NIQE is taken on what `san-upscaler upscale` writes. Any set in --data takes part.

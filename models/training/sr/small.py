@@ -64,7 +64,7 @@ class RcanBody(nn.Module):
 
 
 class NlrnBody(nn.Module):
-    """NLRN's recurrence (Liu et al. 2018, section 3.2) on the features of LR, with the normalization after it."""
+    """NLRN's recurrence (Liu et al. 2018) on the features of LR, with the normalization after it."""
 
     def __init__(self, channels, inner, unrollings, region):
         super().__init__()

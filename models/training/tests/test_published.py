@@ -59,7 +59,7 @@ def synthetic(shapes):
     return {k: torch.randn(s) * 0.05 for k, s in shapes.items()}
 
 
-# Zhang et al. 2018, section 4.5 and figure 7, and Dai et al. 2019, table 6, write 16 M; the sums are of the authors' code.
+# Zhang et al. 2018 and Dai et al. 2019, where they compare sizes, write 16 M; the exact sums follow from the authors' code.
 @pytest.mark.parametrize("scale, count", [(2, 15_444_667), (3, 15_629_307), (4, 15_592_379)])
 def test_rcan_has_the_published_size(scale, count):
     network = build({"kind": "rcan"}, scale)
@@ -104,7 +104,7 @@ def test_the_discriminator_is_that_of_figure_4():
 
 
 def test_nlrn_has_the_published_size():
-    # Liu et al. 2018, tables 2 and 4: 330 K, which leaves the batch normalizations out (3 for each of 12 unrollings).
+    # Liu et al. 2018 write 330 K where they compare sizes; that leaves the batch normalizations out (3 for each of 12 unrollings).
     network = build({"kind": "nlrn"}, 4)
     norms = sum(p.numel() for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters())
     assert norms == 2 + 12 * 3 * 256 + 256 and count_parameters(network) - norms == 330_625
@@ -119,7 +119,7 @@ def test_nlrn_regions_come_back():
 
 
 def test_nlrn_passes_the_correlation_on():
-    # Equation 10: the correlation of the state before is added before the softmax.
+    # Correlation propagation: that of the state before is added before the softmax.
     module = stir(nlrn.Correlated(6, 3, 4))
     x = torch.randn(1, 6, 4, 4)
     theta, phi, g = (p(x).flatten(2).transpose(1, 2) for p in (module.theta, module.phi, module.g))
