@@ -1,6 +1,6 @@
 """A trained system as a model's folder, models/zoo/NAME: x4.onnx with weights stored in half precision, and model.toml.
 
-The service does not load models/zoo by default, since it looks one level deep (src/registry/load.rs): `--models models/zoo` names it.
+The service does not load models/zoo by default, since it looks one level deep (crates/inference/src/registry/load.rs): `--models models/zoo` names it.
 """
 from pathlib import Path
 

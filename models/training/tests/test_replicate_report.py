@@ -64,7 +64,7 @@ def setup(tmp_path, rng):
 
 
 def test_the_zoo_is_no_model_of_the_default_folder():
-    # The service counts a folder as a model if it holds model.toml or an ONNX file (src/registry/load.rs).
+    # The service counts a folder as a model if it holds model.toml or an ONNX file (crates/inference/src/registry/load.rs).
     zoo = MODELS / "zoo"
     assert not [p for p in zoo.glob("*") if p.name == "model.toml" or p.suffix == ".onnx"]
 
