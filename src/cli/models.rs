@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 
-use super::start::StartError;
-use super::{Failure, probe, start};
+use super::failure::{Failure, StartError};
+use super::{probe, start};
 use crate::config::{EngineArgs, Machine};
 use crate::engine::TileEngine;
 use crate::engine::bicubic::Bicubic;

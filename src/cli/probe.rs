@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use tracing::warn;
 
-use super::Failure;
-use super::start::StartError;
+use super::failure::{Failure, StartError};
 use crate::config::{EngineArgs, EngineSettings, Machine, Provider};
 use crate::engine;
 use crate::engine::backend::{self, Device, Hardware};
@@ -52,7 +51,7 @@ pub(super) fn library(settings: &EngineSettings, registry: &Registry) -> Option<
         return settings.runtime.clone();
     }
     let network = any_network(registry, &settings.model)?;
-    // What cannot be had is told by whoever loads.
+    // What is not available is reported where it is loaded.
     let wishes = backend::wishes(settings.provider, settings.precision, Hardware::here()).ok()?;
     let devices: Vec<_> = wishes.iter().map(|backend| backend.device()).collect();
     chosen(runtime::libraries(&devices), |library, device| ask(settings, network, library, device))

@@ -10,10 +10,10 @@ pub mod settings;
 pub mod traces;
 
 pub use args::{EngineArgs, HttpArgs, LogArgs, ServeArgs};
-pub use check::{SettingsError, variable};
+pub use check::Settings;
 pub use keys::ApiKeys;
 pub use machine::Machine;
-pub use settings::{EngineSettings, LogFormat, Precision, Provider, Settings};
+pub use settings::{EngineSettings, LogFormat, Precision, Provider, SettingsError, variable};
 pub use traces::{TraceArgs, TraceSettings};
 
 #[cfg(test)]

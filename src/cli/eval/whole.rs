@@ -1,4 +1,4 @@
-//! Whole pictures through a network in one piece, to show what tiles cost.
+//! Whole images through a network in one piece, to show what tiles cost.
 
 use crate::config::EngineSettings;
 use crate::engine::bicubic::{Bicubic, Kernel};
@@ -10,11 +10,11 @@ use crate::registry::{Kind, Network};
 use crate::tiling::extract::padded;
 use crate::units::{Scale, Size};
 
-/// A network for pictures of any size.
+/// A network for images of any size.
 pub(super) struct Whole {
     engine: Engine,
     scale: Scale,
-    /// Sides of what the network is given are multiples of this: as the regions that it splits pictures into divide
+    /// Sides of what the network is given are multiples of this: as the regions that it splits images into divide
     /// each of its tiles, they divide this.
     step: u32,
 }
@@ -42,7 +42,7 @@ impl Whole {
         }
     }
 
-    /// An 8-bit RGB picture, enlarged.
+    /// An 8-bit RGB image, upscaled.
     pub(super) fn enlarge(&mut self, picture: &Raster, ensemble: bool) -> Result<Raster, EngineError> {
         let size = picture.size();
         let fed = match self.engine {

@@ -3,7 +3,7 @@
 use crate::pipeline::Fidelity;
 use crate::pipeline::fidelity::{Background, DensityPolicy, Icc, MetadataPolicy, Transparency};
 
-/// What may be chosen; the defaults keep the picture as it was, only larger.
+/// What may be chosen; the defaults keep the image as it was, only larger.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct FidelityArgs {
     /// Colors of the results: those of the image's own profile, or sRGB
