@@ -24,9 +24,9 @@ def png_chunk(kind, body):
 def deep_png(side):
     """A small file whose upscaled image hardly packs: 16 bits a sample, of which four are noise and the others are 0."""
     noise = random.Random(0)
-    row = lambda: b"\0" + b"".join(bytes((noise.randrange(16) << 4, 0)) for _ in range(3 * side))
+    rows = b"".join(b"\0" + b"".join(bytes((noise.randrange(16) << 4, 0)) for _ in range(3 * side)) for _ in range(side))
     return b"".join([b"\x89PNG\r\n\x1a\n", png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 0)),
-                     png_chunk(b"IDAT", zlib.compress(b"".join(row() for _ in range(side)), 9)), png_chunk(b"IEND", b"")])
+                     png_chunk(b"IDAT", zlib.compress(rows, 9)), png_chunk(b"IEND", b"")])
 
 
 def animated_png(frames, frame_side, disposal, side=SIDE):
