@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # ONNX Runtime from 1.29 on reports to its maker at start unless this is set.
 export ORT_DISABLE_TELEMETRY := 1
 
-# More arguments for `make run` and `make bench`, e.g. `make run ARGS="--workers 2"`.
+# More arguments for `make run`, `make bench` and `make replicate`, e.g. `make run ARGS="--workers 2"`.
 ARGS ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
@@ -21,8 +21,13 @@ test: runtime lint docs nextest ## Format, clippy, rustdoc and every Rust test, 
 test-training: ## The tests of models/training, in a Python environment of their own.
 	models/training/test.sh
 
-replicate: ## Attention against attention at equal budget (hours); writes where models/README.md says.
-	models/training/replicate.sh
+replicate: ## Trains the talk's systems at one small budget into models/zoo (hours; resumes).
+	models/training/replicate.sh $(ARGS)
+
+.PHONY: replicate-report
+replicate-report: runtime crates ## Measures every model through the service; writes docs/replication.md (hours; resumes).
+	cargo build --release --locked --bin san-upscaler
+	models/training/replicate-report.sh --binary $(abspath $(TARGET_DIR))/release/san-upscaler $(ARGS)
 
 bench: runtime crates ## The whole service's speed beside the bare session's; more with ARGS="--help".
 	cargo bench --locked --bench load -- $(ARGS)

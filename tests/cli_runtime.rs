@@ -115,3 +115,14 @@ fn a_precision_that_the_provider_has_not_ends_the_start() {
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("--provider openvino or auto"), "{stderr}");
 }
+
+#[test]
+fn an_unknown_default_model_is_told_with_the_known_ones() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
+    serve.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--model", "sans"]).arg("--models").arg(folder.path());
+    let output = serve.output().expect("the binary runs");
+    let err = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("'sans'") && err.contains("bicubic") && err.contains("UPSCALER_MODEL"), "{err}");
+}

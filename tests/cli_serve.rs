@@ -137,6 +137,21 @@ fn get(address: &str, path: &str) -> std::io::Result<(u16, Vec<u8>)> {
     answer(stream)
 }
 
+/// Sends the photo; status and body of the answer.
+fn upscale(address: &str) -> std::io::Result<(u16, Vec<u8>)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(post().as_bytes())?;
+    stream.write_all(PHOTO)?;
+    answer(stream)
+}
+
+/// Sends the last byte of half an upload, whose answer is whole.
+fn finish(mut upload: TcpStream) {
+    upload.write_all(&PHOTO[PHOTO.len() - 1..]).expect("the server still reads");
+    let (status, body) = answer(upload).expect("an answer");
+    assert!(status == 200 && is_whole_png(&body));
+}
+
 /// Status and body of an answer that ends with its connection.
 fn answer(mut stream: TcpStream) -> std::io::Result<(u16, Vec<u8>)> {
     let mut bytes = Vec::new();
@@ -179,10 +194,7 @@ fn it_starts_says_where_and_ends_on_a_signal() {
 #[test]
 fn a_request_makes_one_line_of_log_with_its_id() {
     let mut server = Server::start(&[]);
-    let mut stream = server.connect();
-    stream.write_all(post().as_bytes()).expect("the server reads");
-    stream.write_all(PHOTO).expect("the server reads");
-    assert_eq!(answer(stream).expect("an answer").0, 200);
+    assert_eq!(upscale(&server.address).expect("an answer").0, 200);
     server.signal();
     server.wait();
     let lines: Vec<_> = server.log().into_iter().filter(|line| line["message"] == "request").collect();
@@ -231,16 +243,6 @@ fn a_taken_port_is_told_with_the_remedy() {
 }
 
 #[test]
-fn an_unknown_default_model_is_told_with_the_known_ones() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
-    serve.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--model", "sans"]).arg("--models").arg(folder.path());
-    let (code, _, err) = ended(&mut serve);
-    assert_eq!(code, Some(1));
-    assert!(err.contains("'sans'") && err.contains("bicubic") && err.contains("UPSCALER_MODEL"), "{err}");
-}
-
-#[test]
 fn models_are_listed_for_people_and_for_programs() {
     let (code, out, _) = ended(&mut upscaler("models"));
     assert_eq!(code, Some(0));
@@ -253,23 +255,18 @@ fn models_are_listed_for_people_and_for_programs() {
 #[test]
 fn a_drain_finishes_what_is_under_way_and_refuses_the_rest() {
     let mut server = Server::start(&[]);
-    let mut upload = server.half_an_upload();
+    let upload = server.half_an_upload();
     server.signal();
     until(|| server.get("/health/ready").0 == 503);
     assert_eq!(server.get("/health/live").0, 200);
     // Readiness falls a moment before refusing begins; until then a request is served.
     until(|| {
-        let mut late = server.connect();
-        late.write_all(post().as_bytes()).expect("the server reads");
-        late.write_all(PHOTO).expect("the server reads");
-        let (status, body) = answer(late).expect("an answer");
+        let (status, body) = upscale(&server.address).expect("an answer");
         assert!(status == 200 || String::from_utf8_lossy(&body).contains(r#""code":"draining""#), "{status}");
         status == 503
     });
 
-    upload.write_all(&PHOTO[PHOTO.len() - 1..]).expect("the server still reads");
-    let (status, body) = answer(upload).expect("an answer");
-    assert!(status == 200 && is_whole_png(&body));
+    finish(upload);
     assert_eq!(server.wait().code(), Some(0));
 }
 
@@ -278,12 +275,10 @@ fn a_drain_finishes_what_is_under_way_and_refuses_the_rest() {
 fn a_hangup_drains_too() {
     // Whatever the tests themselves were started by.
     let mut server = Server::start_by(&["env", "--default-signal=HUP"], &[]);
-    let mut upload = server.half_an_upload();
+    let upload = server.half_an_upload();
     server.send("HUP");
     until(|| server.get("/health/ready").0 == 503);
-    upload.write_all(&PHOTO[PHOTO.len() - 1..]).expect("the server still reads");
-    let (status, body) = answer(upload).expect("an answer");
-    assert!(status == 200 && is_whole_png(&body));
+    finish(upload);
     assert_eq!(server.wait().code(), Some(0));
 }
 
@@ -318,28 +313,21 @@ fn within_the_grace_it_still_serves() {
     let server = Server::start(&["--drain-grace", "1h", "--drain-cap", "2h"]);
     server.signal();
     until(|| server.get("/health/ready").0 == 503);
-    let mut stream = server.connect();
-    stream.write_all(post().as_bytes()).expect("the server reads");
-    stream.write_all(PHOTO).expect("the server reads");
-    assert_eq!(answer(stream).expect("an answer").0, 200);
+    assert_eq!(upscale(&server.address).expect("an answer").0, 200);
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let mut server = Server::start(&[]);
-    let _upload = server.half_an_upload();
-    server.signal();
-    until(|| server.get("/health/ready").0 == 503);
-    server.signal();
-    assert_eq!(server.wait().code(), Some(1), "a request was cut off");
-}
-
-#[test]
-fn the_cap_ends_it_too() {
-    let mut server = Server::start(&["--drain-cap", "100ms"]);
-    let _upload = server.half_an_upload();
-    server.signal();
-    assert_eq!(server.wait().code(), Some(1), "a request was cut off");
+fn a_second_signal_and_the_cap_end_it_at_once() {
+    for flags in [&[][..], &["--drain-cap", "100ms"]] {
+        let mut server = Server::start(flags);
+        let _upload = server.half_an_upload();
+        server.signal();
+        if flags.is_empty() {
+            until(|| server.get("/health/ready").0 == 503);
+            server.signal();
+        }
+        assert_eq!(server.wait().code(), Some(1), "a request was cut off");
+    }
 }
 
 #[test]
@@ -350,13 +338,7 @@ fn no_accepted_request_is_lost_under_load() {
         let client = || {
             let mut answered = 0;
             while !ended.load(Ordering::Relaxed) {
-                let exchange = || {
-                    let mut stream = TcpStream::connect(&server.address)?;
-                    stream.write_all(post().as_bytes())?;
-                    stream.write_all(PHOTO)?;
-                    answer(stream)
-                };
-                match exchange() {
+                match upscale(&server.address) {
                     Ok((200, body)) => {
                         assert!(is_whole_png(&body), "an answer was cut off");
                         answered += 1;

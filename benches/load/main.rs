@@ -3,10 +3,12 @@
 //! Starts this build's server on a free port and lets clients send photographs of mixed sizes to it. Prints useful
 //! input pixels a second, latencies and failures; beside it, measured before and after in the same run, what the bare
 //! session does on exactly the tiles of those photographs; and how much longer a 64x64 upload takes while a
-//! 2000x2000 picture is being worked on.
+//! 2000x2000 picture is being worked on. Last, on a server of its own, what memory is left half a minute after a mixed
+//! load; too much is a failure.
 
 mod bare;
 mod clients;
+mod memory;
 mod photos;
 mod server;
 
@@ -16,10 +18,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use images::units::Scale;
-use inference::registry::{ModelChoice, Registry};
-use san_upscaler::config::{EngineArgs, Machine};
+use inference::registry::{ModelChoice, Network, Registry};
+use san_upscaler::config::{EngineArgs, EngineSettings, Machine};
 
 use crate::clients::{Load, Outcome};
+use crate::memory::Memory;
 use crate::photos::Photo;
 use crate::server::Server;
 
@@ -44,6 +47,12 @@ struct Arguments {
     /// 64x64 uploads for each latency
     #[arg(long, default_value_t = 15)]
     small: usize,
+    /// Seconds of mixed load before the rest after which memory is measured
+    #[arg(long, default_value_t = 20.0)]
+    memory_seconds: f64,
+    /// Only measure memory
+    #[arg(long)]
+    memory_only: bool,
     /// What cargo passes to every bench
     #[arg(long, hide = true)]
     bench: bool,
@@ -63,13 +72,30 @@ fn main() -> Result<(), Failure> {
     settings.only = vec![model.clone()];
     let registry = Registry::load(&settings.models, &settings.only)?;
     let scale = Scale::new(arguments.scale).ok_or("--scale must be 1 to 8")?;
-    let network = registry.find(&model, scale)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    if !arguments.memory_only {
+        speed(&arguments, &settings, &registry, registry.find(&model, scale)?, &runtime)?;
+    }
+    let server = Server::start(&settings)?;
+    let time = Duration::from_secs_f64(arguments.memory_seconds);
+    let memory = runtime.block_on(Memory::measure(&server, arguments.clients, time))?;
+    memory.ok_or("memory was not measured: this system has no /proc")?.report()
+}
+
+/// The service's speed beside the bare session's.
+fn speed(
+    arguments: &Arguments,
+    settings: &EngineSettings,
+    registry: &Registry,
+    network: &Network,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<(), Failure> {
+    let scale = network.scale;
     let photos = Arc::new(photos::mixed(&network.tiles)?);
     let seconds = Duration::from_secs_f64(arguments.bare_seconds);
 
-    let before = bare::seconds_per_tile(&registry, network, &settings, seconds)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let server = Server::start(&settings)?;
+    let before = bare::seconds_per_tile(registry, network, settings, seconds)?;
+    let server = Server::start(settings)?;
     let load = Load {
         url: server.url(scale),
         clients: arguments.clients,
@@ -82,13 +108,13 @@ fn main() -> Result<(), Failure> {
     let small = runtime.block_on(clients::small_beside_large(&load, arguments.small))?;
     let execution = server.runs_on().to_owned();
     drop(server);
-    let after = bare::seconds_per_tile(&registry, network, &settings, seconds)?;
+    let after = bare::seconds_per_tile(registry, network, settings, seconds)?;
 
     println!(
         "model {} x{scale}, {execution}; batches of {} at most (more of small tiles), {batches:.1} on average",
         settings.model, settings.scheduler.batch_max
     );
-    report(&arguments, &outcome, &photos, &before, &after);
+    report(arguments, &outcome, &photos, &before, &after);
     let ratio = small.busy.as_secs_f64() / small.idle.as_secs_f64();
     println!(
         "64x64 upload, median of {}: {:.0} ms on an idle server, {:.0} ms beside a 2000x2000 picture, ratio {ratio:.1}",

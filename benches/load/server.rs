@@ -46,7 +46,19 @@ impl Server {
 
     /// Where pictures are enlarged.
     pub fn url(&self, scale: Scale) -> String {
-        format!("{}/v1/upscale?scale={scale}", self.address)
+        format!("{}?scale={scale}", self.upscale_url())
+    }
+
+    /// The same, without a query.
+    pub fn upscale_url(&self) -> String {
+        format!("{}/v1/upscale", self.address)
+    }
+
+    /// Bytes by a field of Linux's `/proc/PID/status`.
+    pub fn memory(&self, field: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     }
 
     /// What the server says of its model.

@@ -24,9 +24,9 @@ def png_chunk(kind, body):
 def deep_png(side):
     """A small file whose upscaled image hardly packs: 16 bits a sample, of which four are noise and the others are 0."""
     noise = random.Random(0)
-    row = lambda: b"\0" + b"".join(bytes((noise.randrange(16) << 4, 0)) for _ in range(3 * side))
+    rows = b"".join(b"\0" + b"".join(bytes((noise.randrange(16) << 4, 0)) for _ in range(3 * side)) for _ in range(side))
     return b"".join([b"\x89PNG\r\n\x1a\n", png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 0)),
-                     png_chunk(b"IDAT", zlib.compress(b"".join(row() for _ in range(side)), 9)), png_chunk(b"IEND", b"")])
+                     png_chunk(b"IDAT", zlib.compress(rows, 9)), png_chunk(b"IEND", b"")])
 
 
 def animated_png(frames, frame_side, disposal, side=SIDE):
@@ -95,7 +95,7 @@ def claiming_tiff():
     """A page of 16x16 whose strip is a progressive JPEG that claims 65535x65535 in four components."""
     strip = b"\xff\xd8\xff\xc2\0\x14\x08\xff\xff\xff\xff\x04\x01\x11\0\x02\x11\0\x03\x11\0\x04\x11\0"
     # One code of a bit: runs of 512 blocks and more with nothing in them, until every block was touched.
-    strip += b"\xff\xc4\0\x15\x10\x01\x01" + bytes(15) + b"\x01\x90\xff\xda\0\x08\x01\x01\0\x01\x3f\0"
+    strip += b"\xff\xc4\0\x15\x10\x01\x01" + bytes(14) + b"\x01\x90\xff\xda\0\x08\x01\x01\0\x01\x3f\0"
     strip += b"\x60\x03\0\x18\0\xc0\x06\0\x30\x01\x80\x0c\0" * 65_536 + b"\xff\xd9"
     depths = 8 + len(strip)
     entries = [(256, 3, 1, 16), (257, 3, 1, 16), (258, 3, 3, depths), (259, 3, 1, 7), (262, 3, 1, 6), (273, 4, 1, 8),

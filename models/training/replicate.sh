@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The replication of SAN's claim (see sr/replicate.py), long: hours on two cores. Resumes; arguments are passed on.
+# The talk's systems at one small budget (see sr/replicate.py): hours on two cores. Resumes; arguments are passed on.
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")"
 python=${TRAINING_PYTHON:-.venv/bin/python}

@@ -1,7 +1,7 @@
 //! PSNR and SSIM of a model on a test set.
 //!
 //! As the papers measure: on luma, a border as wide as the scale left out, the original cropped to a multiple of the
-//! scale. Low-resolution pictures are those of the set where it has them, else MATLAB's bicubic of the originals; they may
+//! scale. Low-resolution images are those of the set where it has them, else MATLAB's bicubic of the originals; they may
 //! be degraded before they are upscaled.
 
 mod degrade;
@@ -26,7 +26,8 @@ use serde::Serialize;
 use self::degrade::Degradation;
 use self::sets::{Image, Set};
 use self::whole::Whole;
-use super::{Failure, library, start};
+use super::failure::{Failure, StartError};
+use super::{library, runtime, start};
 use crate::config::{EngineArgs, EngineSettings, Machine};
 use crate::pipeline::selection::{Selection, select};
 use crate::pipeline::{Fidelity, Options, Pipeline};
@@ -46,13 +47,13 @@ pub struct Args {
     /// How many times larger, 2 to 8; beyond the model's own scales by one network after the other
     #[arg(short, long, value_name = "N", default_value = "4", value_parser = value_parser!(u8).range(2..=8))]
     pub scale: u8,
-    /// Whole pictures in one piece instead of tiles, at a scale of the model's own: shows what tiles cost; takes memory
+    /// Whole images in one piece instead of tiles, at a scale of the model's own: shows what tiles cost; takes memory
     #[arg(long)]
     pub whole: bool,
     /// Average over eight orientations (self-ensemble)
     #[arg(long)]
     pub ensemble: bool,
-    /// Score these ready-made pictures instead of a model, matched by sorted names
+    /// Score these ready-made images instead of a model, matched by sorted names
     #[arg(long, value_name = "DIR", conflicts_with_all = ["whole", "ensemble"])]
     pub compare: Option<PathBuf>,
     /// Print one JSON document instead of tables
@@ -71,7 +72,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let scale =
         Scale::new(args.scale).ok_or_else(|| Failure::Other(format!("--scale {} is not 2 to 8", args.scale)))?;
     let sets = sets::find(&args.data).map_err(Failure::Other)?;
-    let report = super::block_on(measure(args, sets, scale))??;
+    let report = runtime::block_on(measure(args, sets, scale))??;
     if args.json {
         let text = serde_json::to_string_pretty(&report).map_err(|error| Failure::Other(error.to_string()))?;
         println!("{text}");
@@ -82,12 +83,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Model, or the folder of ready-made pictures.
+    /// Model, or the folder of ready-made images.
     source: String,
     scale: Scale,
-    /// What was done to the low-resolution pictures; absent if nothing was.
+    /// What was done to the low-resolution images; absent if nothing was.
     degradation: Option<String>,
-    /// What ran; absent for ready-made pictures.
+    /// What ran; absent for ready-made images.
     execution: Option<Execution>,
     sets: Vec<SetReport>,
 }
@@ -156,11 +157,11 @@ fn bar(images: usize) -> ProgressBar {
     ProgressBar::new(images as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Where enlarged pictures come from.
+/// Where upscaled images come from.
 enum Maker {
     /// The pipeline, as in the service, and what it runs.
     Tiles(Arc<Pipeline>, Options, Selection),
-    /// The network on whole pictures.
+    /// The network on whole images.
     Whole { engine: Whole, ensemble: bool, selection: Selection },
     /// Somebody else.
     Ready(Vec<PathBuf>),
@@ -183,11 +184,11 @@ impl Maker {
             selection.map_err(|error| Failure::Other(error.to_string()))
         };
         if args.whole {
-            let registry = Registry::load(&settings.models, &settings.only).map_err(start::StartError::from)?;
+            let registry = Registry::load(&settings.models, &settings.only).map_err(StartError::from)?;
             let selection = selected(&registry)?;
             let network = registry.find(&selection.model, scale).map_err(|error| Failure::Other(error.to_string()))?;
             let settings = EngineSettings { runtime: library::chosen(&settings, &registry), ..settings.clone() };
-            let engine = Whole::open(network, &settings).map_err(start::StartError::from)?;
+            let engine = Whole::open(network, &settings).map_err(StartError::from)?;
             return Ok(Self::Whole { engine, ensemble: args.ensemble, selection });
         }
         let pipeline = start::start(&settings, Arc::new(Metrics::new()))?;
@@ -299,7 +300,7 @@ mod tests {
         let args = Line::parse_from(data.iter().chain(line)).args;
         let sets = sets::find(&args.data).expect("a set");
         let scale = Scale::new(args.scale).expect("a scale");
-        crate::cli::block_on(measure(&args, sets, scale)).expect("a runtime").expect("measured")
+        runtime::block_on(measure(&args, sets, scale)).expect("a runtime").expect("measured")
     }
 
     #[test]

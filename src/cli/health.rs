@@ -1,14 +1,14 @@
 //! Asks a running server whether it is ready; for containers without curl.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use axum::http::Uri;
 use clap::Args as ClapArgs;
 
-use super::{Failure, reachable};
+use super::failure::Failure;
 use crate::config::parse;
 
 /// Bytes of an answer that are read at most; a health document has a few hundred.
@@ -62,6 +62,14 @@ fn url(text: &str) -> Result<Uri, String> {
 /// Readiness at a listening address. One that stands for all interfaces is asked on the loopback.
 fn ready_url(listen: SocketAddr) -> Result<Uri, Failure> {
     url(&format!("http://{}/health/ready", reachable(listen))).map_err(Failure::Other)
+}
+
+/// Where the server can be asked from this machine: an address that stands for all interfaces is none to connect to.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
 }
 
 /// Status and body of a GET. HTTP/1.0, so that the answer has no chunks to undo and ends with the connection.
@@ -165,7 +173,7 @@ mod tests {
     fn nobody_there_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}/", listener.local_addr().expect("bound"));
-        // Bound but never accepted: the connection stands, and no answer comes.
+        // Bound but never accepted: the connection is open, and no answer comes.
         let error = get(&url.parse().expect("a URL"), Duration::from_millis(50)).expect_err("no answer");
         assert!(matches!(error.kind(), std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock), "{error}");
         drop(listener);

@@ -1,29 +1,30 @@
 //! The commands of the binary, one file each.
 //!
-//! A command's file has `Args`, which clap fills, and `run(Args) -> Result<ExitCode, Failure>`; what several commands
-//! share stands here and in [`start`].
+//! A command's file has `Args`, which clap fills, and `run(Args) -> Result<ExitCode, Failure>`; what several
+//! commands share is in [`failure`], [`start`] and [`runtime`].
 
 pub mod eval;
+pub mod failure;
 pub mod health;
 mod library;
 pub mod models;
 mod probe;
+mod runtime;
 pub mod serve;
 pub mod signals;
 pub mod start;
 pub mod upscale;
 
-use std::future::Future;
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{LogArgs, ServeArgs, SettingsError};
+use self::failure::Failure;
+use crate::config::{LogArgs, ServeArgs};
 use crate::telemetry::logs;
 
-/// Enlarges images with SAN, the Second-order Attention Network: as an HTTP service and on the command line
+/// Upscales images with SAN, the Second-order Attention Network: as an HTTP service and on the command line
 ///
 /// Every flag has a variable of its own, UPSCALER_ and the flag's name in capitals; flags win over variables.
 #[derive(Parser, Debug)]
@@ -42,7 +43,7 @@ pub struct Cli {
 pub enum Command {
     /// Serve over HTTP
     Serve(Box<ServeArgs>),
-    /// Enlarge files and folders
+    /// Upscale files and folders
     Upscale(Box<upscale::Args>),
     /// Measure a model on a test set: PSNR and SSIM on luma
     Eval(Box<eval::Args>),
@@ -53,30 +54,6 @@ pub enum Command {
     /// Run one tile and end: whether the provider that is named answers
     #[command(hide = true)]
     Probe(Box<probe::Args>),
-}
-
-/// Why a command ended without doing its work. The text says what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Wrong flags or variables.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// Models, runtime or engines.
-    #[error(transparent)]
-    Start(#[from] start::StartError),
-    /// Anything else; the text is whole.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl Failure {
-    /// 2 for wrong settings, as clap ends for wrong flags; else 1.
-    pub fn code(&self) -> ExitCode {
-        match self {
-            Self::Settings(_) => ExitCode::from(2),
-            Self::Start(_) | Self::Other(_) => ExitCode::FAILURE,
-        }
-    }
 }
 
 /// The command line with its help: variables are named there, their values are not.
@@ -121,34 +98,6 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Threads of the asynchronous runtime. Nothing computes there, so two keep up with any number of connections, and one
-/// of them may be held up for a moment.
-const ASYNC_THREADS: usize = 2;
-/// Threads that may compute or wait for files. A picture holds one from its decoding to its last row, mostly waiting for
-/// tiles; `Pipeline::compute` bounds how many compute. Pictures beyond that wait for a thread.
-const BLOCKING_THREADS: usize = 256;
-
-/// Runs a command's asynchronous part. What still runs at its end is left behind.
-pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(ASYNC_THREADS)
-        .max_blocking_threads(BLOCKING_THREADS)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Other(format!("no threads can be started: {error}")))?;
-    let result = runtime.block_on(work);
-    runtime.shutdown_background();
-    Ok(result)
-}
-
-/// Where the server can be asked from this machine: an address that stands for all interfaces is none to connect to.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-    }
-    address
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,13 +116,5 @@ mod tests {
             }
             commands.extend(command.get_subcommands().cloned());
         }
-    }
-
-    #[test]
-    fn all_interfaces_are_asked_on_the_loopback() {
-        let asked = |address: &str| reachable(address.parse().expect("an address")).to_string();
-        assert_eq!(asked("0.0.0.0:1"), "127.0.0.1:1");
-        assert_eq!(asked("[::]:1"), "[::1]:1");
-        assert_eq!(asked("10.0.0.1:1"), "10.0.0.1:1");
     }
 }

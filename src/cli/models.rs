@@ -8,8 +8,8 @@ use inference::engine::TileEngine;
 use inference::engine::bicubic::Bicubic;
 use inference::registry::{AUTO, Kind, Registry};
 
-use super::start::StartError;
-use super::{Failure, library, start};
+use super::failure::{Failure, StartError};
+use super::{library, start};
 use crate::config::{EngineArgs, Machine};
 use crate::http::models::{AtScale, Model, Models};
 

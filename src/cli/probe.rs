@@ -6,9 +6,8 @@ use clap::Args as ClapArgs;
 use inference::engine;
 use inference::registry::Registry;
 
-use super::Failure;
+use super::failure::{Failure, StartError};
 use super::library::any_network;
-use super::start::StartError;
 use crate::config::{EngineArgs, Machine};
 
 /// What the process that is asked takes.

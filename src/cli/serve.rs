@@ -21,12 +21,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use super::failure::Failure;
+use super::health::reachable;
 use super::signals::Signals;
-use super::{Failure, reachable, start};
+use super::{runtime, start};
 use crate::config::{Machine, ServeArgs, Settings, variable};
 use crate::http::connections::Connections;
 use crate::http::service_switch::ServiceSwitch;
-use crate::http::{App, Phase, auth, router};
+use crate::http::{App, Phase, router};
 use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
 use crate::telemetry::Metrics;
@@ -44,7 +46,7 @@ const SAMPLE: &str = "docs/sample/astronaut.jpg";
 /// Serves until a signal ends it.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let settings = Arc::new(args.settings(&Machine::here())?);
-    super::block_on(serve(settings))?
+    runtime::block_on(serve(settings))?
 }
 
 async fn serve(settings: Arc<Settings>) -> Result<ExitCode, Failure> {
@@ -130,7 +132,6 @@ impl Server {
             settings: Arc::clone(&self.settings),
             metrics: Arc::clone(&self.metrics),
             traces: self.traces.clone(),
-            gate: auth::Gate::new(self.settings.api_keys.clone()),
             phase: Arc::clone(&self.phase),
         };
         if let Some(scrape) = &self.scrape {

@@ -5,56 +5,18 @@ use std::time::Instant;
 
 use inference::engine::batch_sizer::BatchSizer;
 use inference::engine::{self, EngineSet, Execution};
-use inference::registry::{BICUBIC, Kind, LookupError, ModelChoice, Network, Registry, RegistryError};
+use inference::registry::{BICUBIC, Kind, ModelChoice, Network, Registry};
 use scheduler::{BatchClass, Scheduler};
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
+use super::failure::StartError;
 use super::library;
 use crate::config::EngineSettings;
 use crate::pipeline::Pipeline;
 use crate::pipeline::selection::candidates;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Batches;
-
-/// Why nothing can be enlarged here.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Models are there, but broken; one problem a line.
-    #[error("the models cannot be served:\n{0}")]
-    Registry(#[from] RegistryError),
-    /// There is nothing to choose a model of.
-    #[error(
-        "--model (UPSCALER_MODEL) is auto, but {} (--models, UPSCALER_MODELS) holds no model to choose; put one into it, or \
-         say --model bicubic for the built-in one alone", .0.display()
-    )]
-    NoModels(std::path::PathBuf),
-    /// The default model is none of them.
-    #[error("--model (UPSCALER_MODEL) is wrong: {0}; name one of them, or put the model's folder into --models")]
-    Model(#[from] LookupError),
-    /// The runtime, or a network on it.
-    #[error(transparent)]
-    Engine(#[from] engine::start::StartError),
-    /// One worker has what another has not, as when a GPU's memory runs out between them: half of the answers would not be
-    /// what is told of them.
-    #[error(
-        "worker {worker} would run '{model}' on {found} and the first on {first}; lower --workers, or name the provider \
-         that all can have with --provider"
-    )]
-    Uneven {
-        /// Its number, from 1.
-        worker: usize,
-        /// The model.
-        model: String,
-        /// What it runs on there.
-        found: String,
-        /// What it runs on in the first worker.
-        first: String,
-    },
-    /// The operating system gives no threads.
-    #[error("the workers' threads cannot be started: {0}; lower --workers, or allow this process more threads")]
-    Threads(#[from] std::io::Error),
-}
 
 /// Loads and warms everything: on return each network has run once on each of its tile shapes, in every worker. Takes
 /// seconds and computes: call it where that is allowed.
@@ -102,7 +64,7 @@ pub fn start(settings: &EngineSettings, metrics: Arc<Metrics>) -> Result<Arc<Pip
         executions,
         metrics,
         // As many as the engines have: they share the cores by the operating system's turns. Fewer would leave an
-        // engine waiting for tiles while one big picture is encoded.
+        // engine waiting for tiles while one big image is encoded.
         compute: Arc::new(Semaphore::new(settings.workers * settings.threads)),
     }))
 }

@@ -1,4 +1,4 @@
-//! Enlarges files and folders.
+//! Upscales files and folders.
 //!
 //! Every file goes the way of an HTTP request, through the same pipeline; two are under way at a time, so that one is
 //! read and written while the other keeps the network busy. A file that fails does not end the batch. Results appear
@@ -25,8 +25,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::fidelity::{FidelityArgs, one_of};
 use self::jobs::Job;
+use super::failure::Failure;
 use super::signals::Signals;
-use super::{Failure, start};
+use super::{runtime, start};
 use crate::config::{EngineArgs, Machine};
 use crate::pipeline::{Options, Pipeline, PipelineError};
 use crate::telemetry::Metrics;
@@ -81,7 +82,7 @@ pub struct Args {
     pub engine: EngineArgs,
 }
 
-/// Enlarges everything named. The exit code is 0 if all of it succeeded, 1 if a file failed.
+/// Upscales everything named. The exit code is 0 if all of it succeeded, 1 if a file failed.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut settings = args.engine.settings(&Machine::here())?;
     let (format, jobs) = jobs::plan(&args.inputs, &args.output, args.format).map_err(Failure::Other)?;
@@ -104,7 +105,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         fidelity: args.fidelity.wish(),
         deadline: DEADLINE,
     };
-    super::block_on(enlarge(pipeline, jobs, options))?
+    runtime::block_on(enlarge(pipeline, jobs, options))?
 }
 
 async fn enlarge(pipeline: Arc<Pipeline>, jobs: Vec<Job>, options: Options) -> Result<ExitCode, Failure> {

@@ -1,14 +1,15 @@
 //! Checks across settings, and what follows from several of them and the machine. Each value by itself was checked by
 //! clap ([`super::parse`]).
 
-use std::fmt;
-
 use bytesize::ByteSize;
 use humantime::format_duration;
+
 use images::InputLimits;
 use inference::registry::ModelChoice;
 
-use super::{ApiKeys, EngineArgs, EngineSettings, HttpArgs, Machine, Provider, ServeArgs, Settings};
+use super::{
+    ApiKeys, EngineArgs, EngineSettings, HttpArgs, Machine, Provider, ServeArgs, SettingsError, TraceSettings,
+};
 
 /// Threads of one worker by default at most: the convolutions of one batch of tiles do not spread over more.
 const THREADS_MAX: usize = 8;
@@ -18,29 +19,19 @@ const MEMORY: u64 = 1_000_000_000;
 /// what is in work; without a bound, slow uploads beside it could hold any amount.
 const BODIES: u64 = 16;
 
-/// A wrong setting: which, what it is, what is wrong with it and the remedy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{flag} ({}) is '{value}': {what}", variable(.flag))]
-pub struct SettingsError {
-    /// The flag with its dashes.
-    pub flag: &'static str,
-    /// Its value.
-    pub value: String,
-    /// What is wrong and the remedy.
-    pub what: String,
-}
-
-impl SettingsError {
-    pub(super) fn new(flag: &'static str, value: impl fmt::Display, what: impl Into<String>) -> Self {
-        Self { flag, value: value.to_string(), what: what.into() }
-    }
-}
-
-/// The environment variable of a flag: `--max-body` is `UPSCALER_MAX_BODY`. OpenTelemetry's own variables keep the name
-/// by which every service knows them.
-pub fn variable(flag: &str) -> String {
-    let name = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
-    if name.starts_with("OTEL_") { name } else { format!("UPSCALER_{name}") }
+/// What `serve` runs on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The HTTP server.
+    pub http: HttpArgs,
+    /// Models, provider, threads, queue.
+    pub engine: EngineSettings,
+    /// Bytes of all uploads being read at most.
+    pub upload_bytes: u64,
+    /// Keys of the flag and of the file; `None`: no key is asked for.
+    pub api_keys: Option<ApiKeys>,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<TraceSettings>,
 }
 
 impl EngineArgs {

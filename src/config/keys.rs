@@ -1,8 +1,8 @@
 //! API keys as they are typed, and as they are kept: by their SHA-256 alone.
 //!
-//! An entry is `KEY`, or `NAME KEY` where the log shall tell whose requests they are, or whether an old key is still in
+//! An entry is `KEY`, or `NAME KEY` where the log shall name whose requests they are, or whether an old key is still in
 //! use. A key has at least 16 characters and a name at most 15, so that no key can be taken for a name and shown.
-//! Nothing here ever prints a key: not `Debug`, and not the complaints, which count entries instead.
+//! Nothing here ever prints a key: not `Debug`, and not the errors, which count entries instead.
 
 use std::fmt;
 use std::fs::File;
@@ -57,7 +57,7 @@ struct ApiKey {
 }
 
 impl ApiKeys {
-    /// Reads entries, separated by lines or commas; a line that begins with `#` is none. The complaint tells all that
+    /// Reads entries, separated by lines or commas; a line that begins with `#` is none. The error says all that
     /// is wrong, and no key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));

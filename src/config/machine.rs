@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct Machine {
     /// Cores by cgroup quota and affinity, at least 1.
     pub cores: usize,
-    /// Bytes of memory by the narrowest cgroup limit, else of the host; `None` where that cannot be told.
+    /// Bytes of memory by the narrowest cgroup limit, else of the host; `None` where that is unknown.
     pub memory: Option<u64>,
 }
 

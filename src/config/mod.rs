@@ -10,11 +10,11 @@ pub mod settings;
 pub mod traces;
 
 pub use args::{EngineArgs, HttpArgs, LogArgs, ServeArgs};
-pub use check::{SettingsError, variable};
+pub use check::Settings;
 pub use inference::engine::backend::{Precision, Provider};
 pub use keys::ApiKeys;
 pub use machine::Machine;
-pub use settings::{EngineSettings, LogFormat, Settings};
+pub use settings::{EngineSettings, LogFormat, SettingsError, variable};
 pub use traces::{TraceArgs, TraceSettings};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! What the program runs on, checked as a whole.
+//! What engines are made of, the words of settings, and what is wrong with one.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -7,8 +8,6 @@ use images::InputLimits;
 use inference::engine::backend::{Precision, Provider};
 use inference::engine::start::Wanted;
 use inference::registry::ModelChoice;
-
-use super::{ApiKeys, HttpArgs, TraceSettings};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,17 +57,28 @@ impl<'a> From<&'a EngineSettings> for Wanted<'a> {
     }
 }
 
-/// What `serve` runs on.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The HTTP server.
-    pub http: HttpArgs,
-    /// Models, provider, threads, queue.
-    pub engine: EngineSettings,
-    /// Bytes of all uploads being read at most.
-    pub upload_bytes: u64,
-    /// Keys of the flag and of the file; `None`: no key is asked for.
-    pub api_keys: Option<ApiKeys>,
-    /// Where traces go; `None`: nowhere.
-    pub traces: Option<TraceSettings>,
+/// A wrong setting: which, what it is, what is wrong with it and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{flag} ({}) is '{value}': {what}", variable(.flag))]
+pub struct SettingsError {
+    /// The flag with its dashes.
+    pub flag: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What is wrong and the remedy.
+    pub what: String,
+}
+
+impl SettingsError {
+    /// From its parts.
+    pub fn new(flag: &'static str, value: impl fmt::Display, what: impl Into<String>) -> Self {
+        Self { flag, value: value.to_string(), what: what.into() }
+    }
+}
+
+/// The environment variable of a flag: `--max-body` is `UPSCALER_MAX_BODY`. OpenTelemetry's own variables keep the name
+/// by which every service knows them.
+pub fn variable(flag: &str) -> String {
+    let name = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
+    if name.starts_with("OTEL_") { name } else { format!("UPSCALER_{name}") }
 }

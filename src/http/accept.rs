@@ -63,7 +63,7 @@ pub fn negotiate(headers: &HeaderMap) -> Option<OutputFormat> {
     candidates.first().map(|best| best.format)
 }
 
-/// Whether JSON is asked for by name: `POST /v1/plan` answers in JSON whatever the picture would be.
+/// Whether JSON is asked for by name: `POST /v1/plan` answers in JSON whatever the image would be.
 pub fn wants_json(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).filter_map(parse).any(|range| {

@@ -1,56 +1,15 @@
-//! `GET /openapi.yaml` and `GET /docs`: the contract, as a file and to read and try.
-//!
-//! The page is Swagger UI from the binary. It reads the file, so that there is one text and not two.
+//! `GET /openapi.yaml`: the contract, as a file; [`super::pages`] has the page that reads it.
 
-use std::sync::LazyLock;
-
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use swagger_ui_dist::{ApiDefinition, OpenApiSource};
-use tower::ServiceExt;
-
-use super::playground;
-use super::problem::Problem;
-use super::router;
 
 /// The contract: the file at the root of the repository.
 pub const OPENAPI: &str = include_str!("../../openapi.yaml");
-
-/// Files of Swagger UI that the page refers to. The crate has more, among them a page with a script that the policy
-/// forbids.
-const SWAGGER_UI: [&str; 2] = ["swagger-ui.css", "swagger-ui-bundle.js"];
-
-/// Swagger UI's files, below `/assets`.
-static FILES: LazyLock<Router> = LazyLock::new(|| {
-    swagger_ui_dist::generate_routes(ApiDefinition {
-        uri_prefix: "/assets",
-        api_definition: OpenApiSource::Uri("/openapi.yaml"),
-        title: None,
-    })
-});
 
 /// The file.
 pub async fn openapi() -> Response {
     // The type registered in RFC 9512.
     ([(header::CONTENT_TYPE, "application/yaml; charset=utf-8")], OPENAPI).into_response()
-}
-
-/// The page.
-pub async fn page() -> Response {
-    playground::page(include_str!("assets/docs.html").into())
-}
-
-/// A file of Swagger UI.
-pub async fn swagger_ui(name: &str) -> Result<Response, Problem> {
-    let path = SWAGGER_UI.iter().find(|known| **known == name).map(|known| format!("/assets/{known}"));
-    let request = path.and_then(|path| Request::get(path).body(Body::empty()).ok()).ok_or_else(router::no_such_path)?;
-    let Ok(mut response) = FILES.clone().oneshot(request).await;
-    // Nearly two megabytes; they change with a version of the crate.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
-    Ok(response)
 }
 
 #[cfg(test)]
@@ -64,7 +23,7 @@ mod tests {
 
     use super::OPENAPI;
     use crate::http::problem::{Code, Problem};
-    use crate::http::{request, router, upload};
+    use crate::http::{query, router, upload};
 
     fn document() -> Value {
         serde_yaml_ng::from_str(OPENAPI).expect("openapi.yaml is YAML")
@@ -123,7 +82,7 @@ mod tests {
     #[test]
     fn parameters_are_those_of_the_document() {
         let document = document();
-        let known: BTreeSet<String> = request::PARAMETERS.iter().map(|&name| name.to_owned()).collect();
+        let known: BTreeSet<String> = query::PARAMETERS.iter().map(|&name| name.to_owned()).collect();
         for path in ["/v1/upscale", "/v1/plan"] {
             let parameters = document["paths"][path]["post"]["parameters"].as_sequence().expect("a list");
             let query = parameters.iter().map(|parameter| resolve(&document, parameter)).filter(|p| p["in"] == "query");

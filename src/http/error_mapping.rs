@@ -1,4 +1,4 @@
-//! Which error of which room becomes which problem: the only place that knows both sides.
+//! Which error of which module becomes which problem: the only place that knows both sides.
 //!
 //! What a client can act on keeps its text. What it cannot (inference, encoding, a panic) is logged here and answered
 //! with a fixed sentence, so that no answer ever names a path or a library.
@@ -11,10 +11,10 @@ use scheduler::Rejection;
 use tracing::error;
 
 use super::problem::{Code, ParamError, Problem};
-use super::request;
+use super::query;
 use crate::pipeline::PipelineError;
 
-/// When to come again after a refusal that no measurement tells about: another instance takes over in seconds.
+/// When to come again after a refusal without a measurement: another instance takes over in seconds.
 const ELSEWHERE: Duration = Duration::from_secs(5);
 
 impl From<CodecError> for Problem {
@@ -44,7 +44,7 @@ impl From<LookupError> for Problem {
 pub fn param_error(error: &LookupError) -> ParamError {
     let (parameter, detail) = match error {
         LookupError::UnknownModel { name, known } => {
-            let shown = LookupError::UnknownModel { name: request::shown(name), known: known.clone() };
+            let shown = LookupError::UnknownModel { name: query::shown(name), known: known.clone() };
             ("model", shown.to_string())
         }
         LookupError::UnsupportedScale { .. } => ("scale", error.to_string()),

@@ -1,15 +1,15 @@
-//! The parameters about color, transparency and notes, and the headers that tell what came of them.
+//! The parameters about color, transparency and metadata, and the headers that report what came of them.
 
 use std::str::FromStr;
 
 use axum::http::HeaderName;
 use strum::VariantNames;
 
-use super::request::{ParamErrors, QueryParams};
+use super::query::{ParamErrors, QueryParams};
 use crate::pipeline::fidelity::{Background, Conversion};
 use crate::pipeline::{Fidelity, Plan};
 
-/// What was done to the picture beside enlarging it.
+/// What was done to the image beside upscaling it.
 pub const CONVERSIONS: HeaderName = HeaderName::from_static("x-upscale-conversions");
 /// What was ignored or could not be kept.
 pub const WARNINGS: HeaderName = HeaderName::from_static("x-upscale-warnings");

@@ -1,6 +1,6 @@
 //! HTTP: routes, what goes in and out, and nothing that computes.
 //!
-//! [`router`] says which paths there are and what every request passes through; [`request`] and [`upload`] turn a
+//! [`router`] says which paths there are and what every request passes through; [`query`], [`request`] and [`upload`] turn a
 //! request into options and bytes; [`upscale`] and [`plan`] hand them to the pipeline; [`problem`] is the one place
 //! where an error becomes a status.
 
@@ -15,10 +15,11 @@ pub mod host;
 mod log_limit;
 pub mod models;
 pub mod observe;
+pub mod pages;
 pub mod peer;
 pub mod plan;
-pub mod playground;
 pub mod problem;
+pub mod query;
 pub mod request;
 pub mod router;
 pub mod service_switch;
@@ -46,8 +47,6 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Traces, if there is somebody who takes them.
     pub traces: Traces,
-    /// Who may call.
-    pub gate: auth::Gate,
     /// Readiness and drain.
     pub phase: Arc<Phase>,
 }

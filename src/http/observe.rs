@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -23,7 +23,6 @@ use uuid::Uuid;
 
 use super::App;
 use super::problem::Problem;
-use super::router::route_label;
 use crate::pipeline::Plan;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{Fact, TRACEPARENT, Trace};
@@ -31,10 +30,10 @@ use crate::telemetry::traces::{Fact, TRACEPARENT, Trace};
 /// Header that carries the request id both ways.
 pub const REQUEST_ID: &str = "x-request-id";
 
-/// Status of a request whose client left; nginx's number, known to whoever reads such logs.
+/// Status of a request whose client left; nginx's number.
 const CLIENT_GONE: u16 = 499;
 
-/// The one route that answers with pictures.
+/// The one route that answers with images.
 const PICTURES: &str = "/v1/upscale";
 
 /// What is known about one request; handlers reach it as an extension and add to it.
@@ -111,7 +110,7 @@ impl Record {
     }
 }
 
-/// Paths where pictures are worked on. Probes and scrapes would drown them in logs, gauges and traces.
+/// Paths where images are worked on. Probes and scrapes would drown them in logs, gauges and traces.
 fn is_work(route: &str) -> bool {
     route.starts_with("/v1/")
 }
@@ -128,10 +127,9 @@ pub(super) fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-/// The outermost layer.
-pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let (id, route, method) = (request_id(request.headers()), route_label(path), request.method().clone());
+/// The outermost layer. `route` is a label of metrics and traces: one of few.
+pub async fn observe(app: App, route: &'static str, mut request: Request, next: Next) -> Response {
+    let (id, method) = (request_id(request.headers()), request.method().clone());
     let trace = if is_work(route) { app.traces.request(request.headers(), &method, route) } else { Trace::default() };
     let record = Arc::new(Record::new(id, trace.clone(), route, method));
     request.extensions_mut().insert(Arc::clone(&record));

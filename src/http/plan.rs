@@ -1,4 +1,4 @@
-//! `POST /v1/plan`: what `POST /v1/upscale` would do or refuse, told from the header of the picture.
+//! `POST /v1/plan`: what `POST /v1/upscale` would do or refuse, by the header of the image.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! What a client is told when there is no picture: `application/problem+json` (RFC 9457).
+//! What a client gets when there is no image: `application/problem+json` (RFC 9457).
 //!
 //! A [`Code`] is the stable name that programs may match on; title and status hang on it, the detail is for people
 //! and may change. Handlers return a [`Problem`]; it travels as a response extension to [`super::observe`], which knows
 //! the request id and writes the document. So no error can leave without its id, whichever layer made it. Which error
-//! of which room becomes which code stands in [`super::error_mapping`].
+//! of which module becomes which code is in [`super::error_mapping`].
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ codes! {
     InvalidParameter = "invalid_parameter", BAD_REQUEST, "a parameter is not valid";
     /// No bytes came.
     EmptyBody = "empty_body", BAD_REQUEST, "the body is empty";
-    /// The multipart form is broken, or does not hold exactly one picture.
+    /// The multipart form is broken, or does not hold exactly one image.
     InvalidForm = "invalid_form", BAD_REQUEST, "the form does not hold exactly one image";
     /// The upload broke off or is not well-formed HTTP.
     BrokenUpload = "broken_upload", BAD_REQUEST, "the upload broke off";
@@ -71,17 +71,17 @@ codes! {
     UploadTimeout = "upload_timeout", REQUEST_TIMEOUT, "the upload took too long";
     /// More bytes than may be uploaded.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "the upload has too many bytes";
-    /// The header tells of more pixels than may be read or written.
+    /// The header announces more pixels than may be read or written.
     ImageTooLarge = "image_too_large", PAYLOAD_TOO_LARGE, "the image is too large";
     /// Not even an idle server could do it within its budgets.
     WorkTooLarge = "work_too_large", PAYLOAD_TOO_LARGE, "the work is more than this server takes on";
-    /// The `Content-Type` or `Content-Encoding` announces what is no picture.
+    /// The `Content-Type` or `Content-Encoding` announces what is no image.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "the body is announced as something else than an image";
-    /// The bytes are no picture that can be read.
+    /// The bytes are no image that can be read.
     UnsupportedImage = "unsupported_image", UNSUPPORTED_MEDIA_TYPE, "the bytes are no supported image";
-    /// The picture has a high dynamic range.
+    /// The image has a high dynamic range.
     HdrImage = "hdr_image", UNSUPPORTED_MEDIA_TYPE, "the image has a high dynamic range";
-    /// The picture is broken.
+    /// The image is broken.
     DamagedImage = "damaged_image", UNPROCESSABLE_ENTITY, "the image is damaged";
     /// Too many tiles of others wait.
     QueueFull = "queue_full", TOO_MANY_REQUESTS, "the queue is full";
@@ -163,6 +163,11 @@ impl Problem {
     pub fn parameters(errors: Vec<ParamError>) -> Self {
         let detail = errors.iter().map(|error| error.detail.as_str()).collect::<Vec<_>>().join("; ");
         Self { errors, ..Self::new(Code::InvalidParameter, detail) }
+    }
+
+    /// The answer where no route matches.
+    pub fn no_such_path() -> Self {
+        Self::new(Code::NotFound, "there is nothing at this path; GET /docs lists what there is")
     }
 
     /// The answer to anything that went wrong inside; what it was is for the log alone.

@@ -1,16 +1,12 @@
-//! What a request asks for: its query, strictly read, and its picture.
-//!
-//! A parameter that is unknown, repeated or malformed is an error and never passed over: a client that writes
-//! `scael=2` must not be sent a picture at 4. All wrong parameters are told at once, as far as anybody would read.
+//! What a request asks for: options from its query and headers, and its image.
 
 mod resize;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Query, Request};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use images::OutputFormat;
@@ -22,32 +18,14 @@ use super::error_mapping;
 use super::fidelity;
 use super::observe::Record;
 use super::problem::{Code, ParamError, Problem};
+use super::query::{ParamErrors, QueryParams};
 use super::upload::{BodyEncoding, Budget, Held, Upload};
 use crate::pipeline::Options;
-
-/// Every parameter there is.
-pub const PARAMETERS: [&str; 15] = [
-    "scale",
-    "width",
-    "height",
-    "fit",
-    "model",
-    "ensemble",
-    "format",
-    "quality",
-    "frame",
-    "icc",
-    "alpha",
-    "background",
-    "metadata",
-    "density",
-    "deadline",
-];
 
 /// What the answer will be, which decides what `Accept` is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wants {
-    /// The picture itself.
+    /// The image itself.
     Picture,
     /// A plan in JSON; `Accept` may speak of either.
     Plan,
@@ -64,7 +42,7 @@ pub struct UpscaleRequest {
     pub held: Held,
 }
 
-/// Reads a request, refusing it as early as may be: before the upload if its head tells.
+/// Reads a request, refusing it as early as may be: before the upload if its head suffices.
 pub async fn receive(
     app: &App,
     budget: &Arc<Budget>,
@@ -89,7 +67,7 @@ pub async fn receive(
     }
 }
 
-/// All that can be told before the first byte of the upload is asked for.
+/// All that can be checked before the first byte of the upload is asked for.
 fn head(app: &App, record: &Record, parts: &Parts, wants: Wants) -> Result<(Options, BodyEncoding), Problem> {
     if app.phase.is_draining() {
         return Err(error_mapping::draining());
@@ -193,99 +171,6 @@ fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
 }
 
-/// Faults that are told at most: a query of tens of kilobytes would otherwise be answered with megabytes.
-const MAX_ERRORS: usize = 16;
-
-/// What is wrong with a query.
-#[derive(Debug, Default)]
-pub struct ParamErrors(Vec<ParamError>);
-
-impl ParamErrors {
-    fn is_full(&self) -> bool {
-        self.0.len() >= MAX_ERRORS
-    }
-
-    fn push(&mut self, error: ParamError) {
-        if !self.is_full() {
-            self.0.push(error);
-        }
-    }
-
-    /// Notes that a parameter has a wrong value, and what would be right.
-    pub fn add(&mut self, parameter: &str, value: &str, expected: &str) {
-        self.tell(parameter, format!("{parameter} is '{}'; it must be {expected}", shown(value)));
-    }
-
-    /// Two parameters that cannot both hold.
-    fn conflict(&mut self, one: (&str, &str), other: (&str, &str), remedy: &str) {
-        let ((one, value), (other, another)) = (one, other);
-        let (value, another) = (shown(value), shown(another));
-        self.tell(one, format!("{one} '{value}' and {other} '{another}' contradict each other; {remedy}"));
-    }
-
-    fn tell(&mut self, parameter: &str, detail: String) {
-        self.push(ParamError { parameter: parameter.to_owned(), detail });
-    }
-}
-
-/// What a client wrote, fit for being shown: escaped, and not longer than a line.
-pub fn shown(value: &str) -> String {
-    const MOST: usize = 64;
-    let mut text: String = value.chars().take(MOST).flat_map(char::escape_default).collect();
-    if value.chars().nth(MOST).is_some() {
-        text.push('…');
-    }
-    text
-}
-
-/// Known parameters, each given once.
-#[derive(Debug)]
-pub struct QueryParams(Vec<(String, String)>);
-
-impl QueryParams {
-    fn read(uri: &Uri, errors: &mut ParamErrors) -> Self {
-        let unreadable = |_| {
-            errors.add("query", uri.query().unwrap_or_default(), "name=value pairs joined by '&'");
-            Vec::new()
-        };
-        let pairs: Vec<(String, String)> = Query::try_from_uri(uri).map_or_else(unreadable, |Query(pairs)| pairs);
-        let mut params: Vec<(String, String)> = Vec::new();
-        for (name, value) in pairs {
-            if errors.is_full() {
-                break;
-            }
-            if !PARAMETERS.contains(&name.as_str()) {
-                let detail =
-                    format!("unknown parameter '{}'; the parameters are {}", shown(&name), PARAMETERS.join(", "));
-                errors.push(ParamError { parameter: shown(&name), detail });
-            } else if params.iter().any(|(known, _)| *known == name) {
-                let detail = format!("{name} is given more than once; give it once");
-                errors.push(ParamError { parameter: name, detail });
-            } else {
-                params.push((name, value));
-            }
-        }
-        Self(params)
-    }
-
-    /// A whole number within a range; told as a fault if it is anything else.
-    fn number(&self, name: &str, range: RangeInclusive<u64>, expected: &str, errors: &mut ParamErrors) -> Option<u64> {
-        let text = self.get(name)?;
-        // `parse` would take "+1" as well.
-        let digits = text.bytes().all(|b| b.is_ascii_digit());
-        let number = text.parse().ok().filter(|number| digits && range.contains(number));
-        if number.is_none() {
-            errors.add(name, text, expected);
-        }
-        number
-    }
-
-    /// What a parameter was given as.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -296,6 +181,7 @@ mod tests {
     use tiling::TileSpec;
 
     use super::*;
+    use crate::http::query::{MAX_ERRORS, PARAMETERS};
 
     fn registry() -> Registry {
         let tiles = vec![TileSpec { shape: TileShape::square(64), halo: 4 }];

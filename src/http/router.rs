@@ -4,8 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router, middleware};
@@ -14,10 +15,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::error;
 
 use super::auth::Gate;
-use super::observe::{self, REQUEST_ID};
+use super::observe::{REQUEST_ID, observe};
 use super::problem::{Code, Problem};
 use super::upload::Budget;
-use super::{App, auth, docs, health, host, models, plan, playground, upscale};
+use super::{App, auth, docs, health, host, models, pages, plan, upscale};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::TRACEPARENT;
 
@@ -54,26 +55,29 @@ pub const ROUTES: [Route; 11] = [
     open("GET", "/health/ready", || get(health::ready)),
     METRICS,
     open("GET", "/openapi.yaml", || get(docs::openapi)),
-    open("GET", "/docs", || get(docs::page)),
-    open("GET", "/assets/{name}", || get(playground::asset)),
-    open("GET", "/", || get(playground::playground)),
+    open("GET", "/docs", || get(pages::docs)),
+    open("GET", "/assets/{name}", || get(pages::asset)),
+    open("GET", "/", || get(pages::playground)),
 ];
 
-/// Label of a matched path: one of the table, so that no client can invent labels.
-pub fn route_label(matched: Option<&str>) -> &'static str {
-    ROUTES.iter().map(|route| route.path).find(|path| Some(*path) == matched).unwrap_or("other")
+/// The outermost layer, with the matched path as its label: one of the table, so that no client can invent labels.
+async fn observed(State(app): State<App>, request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = ROUTES.iter().map(|route| route.path).find(|path| Some(*path) == matched).unwrap_or("other");
+    observe(app, route, request, next).await
 }
 
 /// The whole service; without metrics if they have a port of their own.
 pub fn build(app: App) -> Router {
     let metrics_elsewhere = app.settings.http.metrics_listen.is_some();
     let here = ROUTES.iter().filter(|route| !(metrics_elsewhere && route.path == METRICS.path));
-    layered(routed(here, &app.gate), app)
+    let gate = Gate::new(app.settings.api_keys.clone());
+    layered(routed(here, &gate), app)
 }
 
 /// The port for metrics alone.
 pub fn metrics_router(app: App) -> Router {
-    layered(routed([METRICS].iter(), &app.gate), app)
+    layered(Router::new().route(METRICS.path, (METRICS.service)()), app)
 }
 
 fn routed<'a>(routes: impl Iterator<Item = &'a Route>, gate: &Gate) -> Router<App> {
@@ -90,7 +94,7 @@ pub(super) fn layered(router: Router<App>, app: App) -> Router {
     let budget = Budget::new(app.settings.upload_bytes);
     let metrics = Arc::clone(&app.metrics);
     let router = router
-        .fallback(|| async { no_such_path() })
+        .fallback(|| async { Problem::no_such_path() })
         .method_not_allowed_fallback(method_not_allowed)
         // `upload` counts bytes itself: axum's limit would answer with a text of its own.
         .layer(DefaultBodyLimit::disable())
@@ -107,7 +111,7 @@ pub(super) fn layered(router: Router<App>, app: App) -> Router {
         // Before anything acts on it.
         .layer(middleware::from_fn(host::check))
         // Outermost: nothing may go unseen, and it writes the body of every problem made further in.
-        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
+        .layer(middleware::from_fn_with_state(app.clone(), observed))
         .with_state(app)
 }
 
@@ -145,11 +149,6 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         .expose_headers(shown)
         .max_age(Duration::from_hours(1));
     Some(layer)
-}
-
-/// Nothing lies at this path.
-pub fn no_such_path() -> Problem {
-    Problem::new(Code::NotFound, "there is nothing at this path; GET /docs lists what there is")
 }
 
 async fn method_not_allowed(request: Request) -> Problem {

@@ -1,7 +1,7 @@
 //! What the port answers: that the models still load, and from then on the service.
 //!
 //! The port is bound before the models are read, so that a port that is taken fails in a moment and not after the
-//! models; a probe of liveness is answered meanwhile, and work is told to come again.
+//! models; a probe of liveness is answered meanwhile, and work is refused with a time to come again.
 
 use std::sync::{Arc, OnceLock};
 

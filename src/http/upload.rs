@@ -1,6 +1,6 @@
 //! The bytes of an upload, read under a limit, a clock and a budget shared by all uploads.
 //!
-//! Whether the picture comes bare or in a form, the limit counts what comes over the wire, as it comes. An upload that
+//! Whether the image comes bare or in a form, the limit counts what comes over the wire, as it comes. An upload that
 //! is refused half-way is read on for a moment and thrown away ([`Upload::drain_body`]): closing a connection on which the
 //! client still sends makes its kernel discard the answer unread.
 
@@ -20,10 +20,9 @@ use super::problem::{Code, Problem};
 
 mod form;
 
-/// Form fields that may hold the picture.
-pub const FIELDS: [&str; 3] = ["image", "file", "image_file"];
+pub use form::FIELDS;
 
-/// Other content types that are read as a bare picture: unknown bytes, and what `curl --data-binary` sends unasked.
+/// Other content types that are read as a bare image: unknown bytes, and what `curl --data-binary` sends unasked.
 const UNTYPED: [&str; 3] = ["application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"];
 
 /// A refused upload is read on for at most this long; the answer has left by then.
@@ -79,18 +78,18 @@ impl Drop for Held {
     }
 }
 
-/// How the picture is wrapped.
+/// How the image is wrapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyEncoding {
-    /// The body is the picture.
+    /// The body is the image.
     Bare,
     /// The body is a form with this boundary.
     Form(String),
 }
 
 impl BodyEncoding {
-    /// Reads the headers that say so. A body that is announced as something else than a picture is refused unread;
-    /// what kind of picture it is stands in its bytes alone.
+    /// Reads the headers that say so. A body that is announced as anything but an image is refused unread;
+    /// the kind of image is in its bytes alone.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let encoding = text(headers, header::CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
@@ -172,11 +171,11 @@ impl Upload {
         self.announced.map_or(Ok(()), |length| self.within_limit(length))
     }
 
-    /// The picture: all of the body, or the one file in the form.
+    /// The image: all of the body, or the one file in the form.
     pub async fn read(&mut self, encoding: &BodyEncoding) -> Result<Bytes, Problem> {
         let bytes = match encoding {
             BodyEncoding::Bare => self.read_whole().await?,
-            BodyEncoding::Form(boundary) => form::picture(&self.read_whole().await?, boundary).await?,
+            BodyEncoding::Form(boundary) => form::image(self.read_whole().await?, boundary).await?,
         };
         if bytes.is_empty() {
             return Err(images::CodecError::Empty.into());

@@ -1,4 +1,4 @@
-//! `POST /v1/upscale`: a picture in, the enlarged one out, its bytes as they come.
+//! `POST /v1/upscale`: an image in, the upscaled one out, its bytes as they come.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::pipeline::plan::PlannedPass;
 use crate::pipeline::{Answer, PipelineError, Plan, Timings};
 use crate::telemetry::metrics::Stage;
 
-/// Model, arithmetic and provider that made the picture.
+/// Model, arithmetic and provider that made the image.
 pub const MODEL: HeaderName = HeaderName::from_static("x-upscale-model");
 /// Tiles that the network ran.
 pub const TILES: HeaderName = HeaderName::from_static("x-upscale-tiles");
@@ -44,7 +44,7 @@ pub async fn upscale(
     let UpscaleRequest { bytes, options, held } =
         request::receive(&app, &budget, &record, request, Wants::Picture).await?;
     let answer = app.pipeline.upscale_as_planned(bytes, options, |plan| record.goes_by(plan)).await?;
-    // From here on the pipeline's own budget counts the picture.
+    // From here on the pipeline's own budget counts the image.
     drop(held);
     respond(answer).await
 }
@@ -96,7 +96,7 @@ fn streamed(mut chunks: Chunks) -> Body {
     }))
 }
 
-/// A header that helps but is not worth failing a picture for: model names come from files.
+/// A header that helps but is not worth failing an image for: model names come from files.
 fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
@@ -122,7 +122,7 @@ fn model(plan: &Plan) -> String {
 fn timing(timings: &Timings) -> String {
     let stages = [
         (Stage::Decode, timings.decode, true),
-        // Queue and inference are told only once the last tile is back; until then one would lie without the other.
+        // Queue and inference are reported only once the last tile is back; until then one would lie without the other.
         (Stage::Queue, timings.queue, !timings.infer.is_zero()),
         (Stage::Infer, timings.infer, !timings.infer.is_zero()),
         (Stage::Encode, timings.encode, !timings.encode.is_zero()),

@@ -7,9 +7,13 @@
 
 use images::raster::{Raster, Samples};
 use images::units::Size;
+use images::{CodecError, Interrupt};
 
 /// Bytes per pixel that [`survey`] may hold beside a picture with alpha: a mark, and the places of two layers.
 pub(super) const SURVEY_BYTES: u64 = 5;
+
+/// Pixels between two questions whether to go on.
+const PART: usize = 1 << 16;
 
 /// What the alpha plane of a picture is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,24 +27,24 @@ pub(super) enum Alpha {
 }
 
 /// Looks at the alpha plane, and extends the colors of a picture that is transparent in part; not if it `stays` as it
-/// is, since then nothing is mixed.
-pub(super) fn survey(picture: Raster, stays: bool) -> (Raster, Alpha) {
+/// is, since then nothing is mixed. Fails soon after `interrupt` is set: extending 16 megapixels takes seconds.
+pub(super) fn survey(picture: Raster, stays: bool, interrupt: &Interrupt) -> Result<(Raster, Alpha), CodecError> {
     if !picture.channels().has_alpha() {
-        return (picture, Alpha::None);
+        return Ok((picture, Alpha::None));
     }
     let (size, channels, step) = (picture.size(), picture.channels(), picture.channels().count());
     let first = picture.level(0, 0, step - 1);
     let (samples, uniform) = match picture.into_samples() {
         Samples::U8(mut v) => {
-            let uniform = extend(&mut v, size, step, stays);
+            let uniform = extend(&mut v, size, step, stays, interrupt)?;
             (Samples::U8(v), uniform)
         }
         Samples::U16(mut v) => {
-            let uniform = extend(&mut v, size, step, stays);
+            let uniform = extend(&mut v, size, step, stays, interrupt)?;
             (Samples::U16(v), uniform)
         }
     };
-    (Raster::new(size, channels, samples), if uniform { Alpha::Uniform(first) } else { Alpha::Plane })
+    Ok((Raster::new(size, channels, samples), if uniform { Alpha::Uniform(first) } else { Alpha::Plane }))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -59,18 +63,22 @@ fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
     size: Size,
     step: usize,
     stays: bool,
-) -> bool {
+    interrupt: &Interrupt,
+) -> Result<bool, CodecError> {
     let alpha = step - 1;
     if samples.chunks_exact(step).all(|pixel| pixel[alpha] == samples[alpha]) {
-        return true;
+        return Ok(true);
     }
     if stays {
-        return false;
+        return Ok(false);
     }
     let clear = |pixel: &[T]| if pixel[alpha] == T::default() { Mark::Clear } else { Mark::Colored };
     let mut marks: Vec<Mark> = samples.chunks_exact(step).map(clear).collect();
     let mut layer = Vec::new();
     for at in 0..marks.len() {
+        if at % PART == 0 {
+            interrupt.check()?;
+        }
         let next_to_color = |marks: &[Mark]| neighbors(at, size).any(|n| marks[n] == Mark::Colored);
         if marks[at] == Mark::Clear && next_to_color(&marks) {
             marks[at] = Mark::Pending;
@@ -78,7 +86,10 @@ fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
         }
     }
     while !layer.is_empty() {
-        for &at in &layer {
+        for (number, &at) in layer.iter().enumerate() {
+            if number % PART == 0 {
+                interrupt.check()?;
+            }
             let at = at as usize;
             for channel in 0..alpha {
                 let (mut sum, mut count) = (0_u32, 0);
@@ -93,7 +104,10 @@ fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
         for &at in &layer {
             marks[at as usize] = Mark::Colored;
         }
-        for &at in &layer {
+        for (number, &at) in layer.iter().enumerate() {
+            if number % PART == 0 {
+                interrupt.check()?;
+            }
             for neighbor in neighbors(at as usize, size) {
                 if marks[neighbor] == Mark::Clear {
                     marks[neighbor] = Mark::Pending;
@@ -103,7 +117,7 @@ fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
         }
         layer = next;
     }
-    false
+    Ok(false)
 }
 
 /// The up to eight pixels around one.
@@ -122,7 +136,8 @@ mod tests {
     use super::*;
 
     fn surveyed(width: u32, height: u32, channels: Channels, samples: Vec<u8>) -> (Vec<u8>, Alpha) {
-        let (picture, alpha) = survey(Raster::new(Size::new(width, height), channels, Samples::U8(samples)), false);
+        let picture = Raster::new(Size::new(width, height), channels, Samples::U8(samples));
+        let (picture, alpha) = survey(picture, false, &Interrupt::default()).expect("not interrupted");
         match picture.into_samples() {
             Samples::U8(v) => (v, alpha),
             Samples::U16(_) => unreachable!("8 bit in, 8 bit out"),
@@ -170,8 +185,16 @@ mod tests {
     #[test]
     fn sixteen_bits_are_extended_too() {
         let picture = Raster::new(Size::new(2, 1), Channels::GrayAlpha, Samples::U16(vec![60_000, 65_535, 1, 0]));
-        let (picture, alpha) = survey(picture, false);
+        let (picture, alpha) = survey(picture, false, &Interrupt::default()).expect("not interrupted");
         assert_eq!(alpha, Alpha::Plane);
         assert_eq!(picture.samples(), &Samples::U16(vec![60_000, 65_535, 60_000, 0]));
+    }
+
+    #[test]
+    fn extending_colors_ends_with_its_request() {
+        let ended = Interrupt::default();
+        ended.set();
+        let picture = Raster::new(Size::new(2, 1), Channels::GrayAlpha, Samples::U8(vec![60, 255, 1, 0]));
+        assert_eq!(survey(picture, false, &ended), Err(CodecError::Interrupted));
     }
 }

@@ -125,10 +125,13 @@ impl Pipeline {
         let work = async {
             let (reservation, window, stays) =
                 (reservation_of(&tickets), prepared.plan.view.window(), prepared.plan.stays());
-            let survey = move || (alpha::survey(image.cut(window.x, window.y, window.size), stays), reservation);
+            let interrupt = Interrupt::default();
+            let _set_on_drop = interrupt.clone().set_on_drop();
+            let survey =
+                move || (alpha::survey(image.cut(window.x, window.y, window.size), stays, &interrupt), reservation);
             let (surveyed, _) = self.compute(survey).await?;
             let Target { size, channels, depth, .. } = prepared.target;
-            let sequence = self.pass_sequence(&prepared, surveyed, tickets, Arc::default());
+            let sequence = self.pass_sequence(&prepared, surveyed?, tickets, Arc::default());
             let samples = sequence.run(move |rows| Ok(sequence::gathered(rows, size, channels, depth))).await?;
             Ok(Raster::new(size, channels, samples))
         };
@@ -182,7 +185,7 @@ impl Pipeline {
                 drop(bytes);
                 let window = plan.view.window();
                 let picture = picture.cut(window.x, window.y, window.size);
-                Ok::<_, CodecError>((etag, alpha::survey(picture, plan.stays()), reservation))
+                Ok::<_, CodecError>((etag, alpha::survey(picture, plan.stays(), &interrupt)?, reservation))
             }
         };
         let (etag, surveyed, _) = self.compute(decode).await??;

@@ -1,7 +1,7 @@
 //! Log lines, for people or as JSON, on standard error: standard output belongs to what a command answers.
 //!
-//! Every line of a request carries its ids, since it stands in the request's span. In JSON they are fields like any
-//! other, beside those of the line: whoever searches for a request should not have to know which line came from where.
+//! Every line of a request carries its ids, since it is in the request's span. In JSON they are fields like any
+//! other, beside those of the line: a search for a request should not need to know which line came from where.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write, stderr};
@@ -25,7 +25,7 @@ use crate::config::{LogArgs, LogFormat};
 
 /// Lines that wait to be written, at most: a few MB.
 const WAITING_LINES: usize = 8192;
-/// At the end: time to write the last lines to whoever reads them.
+/// At the end: time to write the last lines to their reader.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Lines for which there was no room.

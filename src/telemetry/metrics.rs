@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 /// Seconds, of whole requests. From what a probe takes to the default deadline, about twofold a step: the question
-/// asked of it is "has p99 doubled", and sixteen series a route are cheap. A bound stands at 300 s, the default
+/// asked of it is "has p99 doubled", and sixteen series a route are cheap. One bound is 300 s, the default
 /// deadline, so that what ran into it is seen.
 const REQUEST_BUCKETS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0];

@@ -54,7 +54,7 @@ async fn more_work_than_an_image_is_worth_is_refused_from_its_header() {
 fn claims_of_a_strip() -> Vec<u8> {
     let mut strip = b"\xff\xd8\xff\xc2\0\x14\x08\xff\xff\xff\xff\x04\x01\x11\0\x02\x11\0\x03\x11\0\x04\x11\0".to_vec();
     // One code of a bit: runs of 512 blocks and more with nothing in them.
-    strip.extend([&b"\xff\xc4\0\x15\x10\x01\x01"[..], &[0; 15], &[0x01, 0x90]].concat());
+    strip.extend([&b"\xff\xc4\0\x15\x10\x01\x01"[..], &[0; 14], &[0x01, 0x90]].concat());
     strip.extend(b"\xff\xda\0\x08\x01\x01\0\x01\x3f\0");
     strip.extend(b"\x60\x03\0\x18\0\xc0\x06\0\x30\x01\x80\x0c\0".repeat(65_536));
     strip.extend(b"\xff\xd9");

@@ -2,6 +2,7 @@
 
 use crate::raster::{Raster, Samples};
 use crate::units::Size;
+use crate::{CodecError, Interrupt};
 
 /// How stored pixels must be turned to stand upright; the discriminants are those of EXIF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,64 +53,69 @@ impl Orientation {
     }
 
     /// Turns a stored picture upright; in place unless the sides change places.
-    #[must_use]
-    pub fn apply(self, stored: Raster) -> Raster {
+    pub fn apply(self, stored: Raster, interrupt: &Interrupt) -> Result<Raster, CodecError> {
         if self == Self::Upright {
-            return stored;
+            return Ok(stored);
         }
         let size = stored.size();
         let channels = stored.channels();
         let samples = match (stored.into_samples(), channels.count()) {
-            (Samples::U8(v), 1) => Samples::U8(self.turn::<u8, 1>(v, size)),
-            (Samples::U8(v), 2) => Samples::U8(self.turn::<u8, 2>(v, size)),
-            (Samples::U8(v), 3) => Samples::U8(self.turn::<u8, 3>(v, size)),
-            (Samples::U8(v), _) => Samples::U8(self.turn::<u8, 4>(v, size)),
-            (Samples::U16(v), 1) => Samples::U16(self.turn::<u16, 1>(v, size)),
-            (Samples::U16(v), 2) => Samples::U16(self.turn::<u16, 2>(v, size)),
-            (Samples::U16(v), 3) => Samples::U16(self.turn::<u16, 3>(v, size)),
-            (Samples::U16(v), _) => Samples::U16(self.turn::<u16, 4>(v, size)),
+            (Samples::U8(v), 1) => Samples::U8(self.turn::<u8, 1>(v, size, interrupt)?),
+            (Samples::U8(v), 2) => Samples::U8(self.turn::<u8, 2>(v, size, interrupt)?),
+            (Samples::U8(v), 3) => Samples::U8(self.turn::<u8, 3>(v, size, interrupt)?),
+            (Samples::U8(v), _) => Samples::U8(self.turn::<u8, 4>(v, size, interrupt)?),
+            (Samples::U16(v), 1) => Samples::U16(self.turn::<u16, 1>(v, size, interrupt)?),
+            (Samples::U16(v), 2) => Samples::U16(self.turn::<u16, 2>(v, size, interrupt)?),
+            (Samples::U16(v), 3) => Samples::U16(self.turn::<u16, 3>(v, size, interrupt)?),
+            (Samples::U16(v), _) => Samples::U16(self.turn::<u16, 4>(v, size, interrupt)?),
         };
-        Raster::new(self.upright(size), channels, samples)
+        Ok(Raster::new(self.upright(size), channels, samples))
     }
 
-    fn turn<T: Copy + Default, const C: usize>(self, mut samples: Vec<T>, size: Size) -> Vec<T> {
+    fn turn<T: Copy + Default, const C: usize>(
+        self,
+        mut samples: Vec<T>,
+        size: Size,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<T>, CodecError> {
         let (pixels, rest) = samples.as_chunks_mut::<C>();
         debug_assert!(rest.is_empty(), "a raster holds whole pixels");
         let width = size.width as usize;
         match self {
-            Self::Upright => samples,
-            Self::MirrorHorizontal => {
-                pixels.chunks_exact_mut(width).for_each(<[_]>::reverse);
-                samples
-            }
-            Self::Rotate180 => {
-                pixels.reverse();
-                samples
-            }
+            Self::Upright => {}
+            Self::MirrorHorizontal => pixels.chunks_exact_mut(width).for_each(<[_]>::reverse),
+            Self::Rotate180 => pixels.reverse(),
             Self::MirrorVertical => {
                 let height = size.height as usize;
                 for y in 0..height / 2 {
                     let (top, bottom) = pixels.split_at_mut((height - 1 - y) * width);
                     top[y * width..][..width].swap_with_slice(&mut bottom[..width]);
                 }
-                samples
             }
             Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270 => {
                 let mut out = vec![T::default(); pixels.len() * C];
-                self.transposed(pixels, out.as_chunks_mut::<C>().0, size);
-                out
+                self.transposed(pixels, out.as_chunks_mut::<C>().0, size, interrupt)?;
+                return Ok(out);
             }
         }
+        Ok(samples)
     }
 
     /// Writes row after row of the upright picture, in blocks of columns, so that the stored rows that a block reads
     /// stay in the cache.
-    fn transposed<T: Copy, const C: usize>(self, stored: &[[T; C]], upright: &mut [[T; C]], size: Size) {
+    fn transposed<T: Copy, const C: usize>(
+        self,
+        stored: &[[T; C]],
+        upright: &mut [[T; C]],
+        size: Size,
+        interrupt: &Interrupt,
+    ) -> Result<(), CodecError> {
         const BLOCK: usize = 64;
         let (width, height) = (size.width as usize, size.height as usize);
         let mirror_x = matches!(self, Self::Rotate90 | Self::Transverse);
         let mirror_y = matches!(self, Self::Rotate270 | Self::Transverse);
         for block in (0..height).step_by(BLOCK) {
+            interrupt.check()?;
             for (y, row) in upright.chunks_exact_mut(height).enumerate() {
                 let column = if mirror_y { width - 1 - y } else { y };
                 for (x, pixel) in row.iter_mut().enumerate().skip(block).take(BLOCK) {
@@ -118,6 +124,7 @@ impl Orientation {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -125,6 +132,10 @@ impl Orientation {
 mod tests {
     use super::*;
     use crate::raster::Channels;
+
+    fn upright(orientation: Orientation, stored: Raster) -> Raster {
+        orientation.apply(stored, &Interrupt::default()).expect("not interrupted")
+    }
 
     const ALL: [Orientation; 8] = [
         Orientation::Upright,
@@ -152,10 +163,18 @@ mod tests {
         ];
         for (orientation, (width, letters)) in ALL.into_iter().zip(expect) {
             let stored = Raster::new(Size::new(3, 2), Channels::Gray, Samples::U8(b"abcdef".to_vec()));
-            let upright = orientation.apply(stored);
+            let upright = upright(orientation, stored);
             assert_eq!(upright.size(), Size::new(width, 6 / width), "{orientation:?}");
             assert_eq!(upright.samples(), &Samples::U8(letters.to_vec()), "{orientation:?}");
         }
+    }
+
+    #[test]
+    fn a_turn_ends_with_its_request() {
+        let ended = Interrupt::default();
+        ended.set();
+        let stored = Raster::new(Size::new(1, 2), Channels::Gray, Samples::U8(vec![1, 2]));
+        assert_eq!(Orientation::Rotate90.apply(stored, &ended), Err(CodecError::Interrupted));
     }
 
     #[test]
@@ -165,13 +184,13 @@ mod tests {
             let n = size.pixels() as usize * channels.count();
             let samples = Samples::U16((0..n).map(|i| i as u16).collect());
             let stored = Raster::new(size, channels, samples);
-            let there = Orientation::Rotate90.apply(stored.clone());
+            let there = upright(Orientation::Rotate90, stored.clone());
             let first = there.level(0, 0, channels.count() - 1);
             assert!((first - stored.level(0, 130, channels.count() - 1)).abs() < f32::EPSILON);
-            assert_eq!(Orientation::Rotate270.apply(there), stored);
+            assert_eq!(upright(Orientation::Rotate270, there), stored);
             for own_inverse in [1, 2, 3, 4, 6] {
                 let orientation = ALL[own_inverse];
-                assert_eq!(orientation.apply(orientation.apply(stored.clone())), stored, "{orientation:?}");
+                assert_eq!(upright(orientation, upright(orientation, stored.clone())), stored, "{orientation:?}");
             }
         }
     }

@@ -1,8 +1,10 @@
 """Training, measuring and exporting of the super-resolution networks that the service runs.
 
-One subject a module: networks (`attention`, `nonlocal_regions`, `upsample`, `san`, `san_light`, `srcnn`), pictures
-(`matlab`, `degrade`, `metrics`, `data`), the run (`config`, `optim`, `train`, `curve`), and what leaves it
-(`weights`, `export`, `tiling`, `evaluate`).
+One subject a module: networks (`attention`, `nonlocal_regions`, `upsample`; as published `san`, `rcan`, `edsr`, `nlrn`,
+`srresnet`, `srcnn`, with `official` for their authors' weights; `san_light`), images (`matlab`, `degrade`, `metrics`,
+`data`), the run (`config`, `optim`, `train`, `srgan`, `curve`), what leaves it (`weights`, `export`, `tiling`,
+`evaluate`), and the replication (`small`, `systems`, `replicate`, `zoo`; `replicate_report` with `service`,
+`image_statistics`, `published`, `report_plots`).
 
 Shapes are written (batch, channels, height, width). Pictures at a network's border are float32 RGB in 0..255.
 """

@@ -41,6 +41,18 @@ class Train:
 
 
 @dataclass
+class Adversarial:
+    """The second network of sr/srgan.py and the weights of its losses: pixels (0..1), features of the discriminator,
+    adversarial."""
+
+    channels: int = 64
+    rate: float = 1e-4
+    pixel: float = 1.0
+    feature: float = 1.0
+    adversarial: float = 5e-3
+
+
+@dataclass
 class Config:
     """A whole configuration file; `network` holds "kind" and that network's own arguments."""
 
@@ -48,6 +60,7 @@ class Config:
     network: dict
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=Train)
+    adversarial: Adversarial = field(default_factory=Adversarial)
 
 
 def _fill(cls, table, where):
@@ -65,11 +78,12 @@ def load(path):
     """Read and check a configuration file."""
     with open(path, "rb") as file:
         raw = tomllib.load(file)
-    unknown = set(raw) - {"name", "network", "data", "train"}
+    unknown = set(raw) - {"name", "network", "data", "train", "adversarial"}
     if unknown:
         raise ValueError(f"{path}: unknown section {', '.join(sorted(unknown))}")
     if "kind" not in raw.get("network", {}):
         raise ValueError(f"{path}: network.kind is missing")
     name = raw.get("name", Path(path).stem)
     return Config(name, raw["network"], _fill(Data, raw.get("data", {}), "data"),
-                  _fill(Train, raw.get("train", {}), "train"))
+                  _fill(Train, raw.get("train", {}), "train"),
+                  _fill(Adversarial, raw.get("adversarial", {}), "adversarial"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from .export import sha256
+from .export import CONSTANTS, sha256
 
 TEXTS = ("name", "title", "description", "license", "paper", "trained_on", "training")
 SCALE_KEYS = {"factor", "file", "sha256", "parameters", "steps", "psnr_y"}
@@ -19,9 +19,8 @@ SCALE_KEYS = {"factor", "file", "sha256", "parameters", "steps", "psnr_y"}
 
 def stored_parameters(path):
     """Learned numbers in an exported graph: the sizes of what `tidy` left under "network.", constants aside."""
-    constants = ("network.mean", "network.skip.kernel", "network.upsample.kernel")
     return int(sum(np.prod(t.dims) for t in onnx.load(path).graph.initializer
-                   if t.name.startswith("network.") and t.name not in constants))
+                   if t.name.startswith("network.") and t.name not in CONSTANTS))
 
 
 def problems(folder):

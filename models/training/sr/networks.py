@@ -1,10 +1,16 @@
 """Network kinds by name: the one place that a new architecture is added to."""
+from .edsr import Edsr
+from .nlrn import Nlrn
+from .rcan import Rcan
 from .san import San
 from .san_light import SanLight
 from .san_plain import SanPlain
+from .small import Small
 from .srcnn import Srcnn
+from .srresnet import SrResNet
 
-KINDS = {"san": San, "san-light": SanLight, "san-plain": SanPlain, "srcnn": Srcnn}
+KINDS = {"edsr": Edsr, "nlrn": Nlrn, "rcan": Rcan, "san": San, "san-light": SanLight, "san-plain": SanPlain, "small": Small,
+         "srcnn": Srcnn, "srresnet": SrResNet}
 
 
 def build(network, scale):

@@ -86,6 +86,7 @@ class MovingAverage:
     def update(self, network):
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        names = list(self.shadow)
         current = network.state_dict()
+        names = [k for k, v in self.shadow.items() if v.is_floating_point()]
+        self.shadow |= {k: current[k].clone() for k in self.shadow.keys() - names}
         torch._foreach_lerp_([self.shadow[k] for k in names], [current[k].detach() for k in names], 1 - decay)

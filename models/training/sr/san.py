@@ -106,16 +106,21 @@ class San(nn.Module):
         return idle + [group.gamma for group in self.RG]
 
 
+def recognizes(state):
+    """Whether a state dict has SAN's names."""
+    return "RG.0.rcab.0.conv_first.0.weight" in state and "head.0.weight" in state
+
+
 def import_checkpoint(state, scale):
     """A `San` from a state dict of the official repository, {name: tensor}; every name and shape must be there.
 
     Depth and width are read off the names. A "module." prefix, left by DataParallel, is taken away.
     """
     state = {k.removeprefix("module."): v for k, v in state.items()}
+    if not recognizes(state):
+        raise ValueError("not a SAN state dict: RG.0.rcab.0.conv_first.0.weight or head.0.weight is missing")
     groups = {k.split(".")[1] for k in state if k.startswith("RG.")}
     blocks = {k.split(".")[3] for k in state if k.startswith("RG.0.rcab.")}
-    if not groups or not blocks or "head.0.weight" not in state:
-        raise ValueError("not a SAN state dict: RG.*, RG.0.rcab.* or head.0.weight is missing")
     channels = state["head.0.weight"].shape[0]
     reduction = channels // state["RG.0.soca.conv_du.0.weight"].shape[0]
     network = San(scale, channels, len(groups), len(blocks), reduction)

@@ -61,15 +61,32 @@ class Run:
         self.average = MovingAverage(self.network, self.config.train.ema)
         print(f"{path}: {loaded} tensors taken over, {left} left at their start", flush=True)
 
+    def state(self):
+        """Everything that resuming needs."""
+        return {
+            "network": self.network.state_dict(), "average": self.average.shadow, "average_steps": self.average.steps,
+            "optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "seconds": self.seconds,
+            "rng": self.rng.bit_generator.state, "config": self.config.network, "scale": self.scale,
+        }
+
+    def restore(self, state):
+        """The inverse of `state`."""
+        self.network.load_state_dict(state["network"])
+        self.average.shadow, self.average.steps = state["average"], state["average_steps"]
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.rng.bit_generator.state = state["rng"]
+
+    def figures(self):
+        """What a report says beside the loss."""
+        return {}
+
     def save(self):
         """Write the checkpoint atomically: a kill in the middle leaves the one before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.checkpoint.with_suffix(".part")
-        torch.save({
-            "network": self.network.state_dict(), "average": self.average.shadow, "average_steps": self.average.steps,
-            "optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "seconds": self.seconds,
-            "rng": self.rng.bit_generator.state, "config": self.config.network, "scale": self.scale,
-        }, part)
+        torch.save(self.state(), part)
         os.replace(part, self.checkpoint)
 
     @property
@@ -85,13 +102,7 @@ class Run:
         """Go on from the checkpoint, if there is one; True if so."""
         if not self.checkpoint.exists():
             return False
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=False)
-        self.network.load_state_dict(state["network"])
-        self.average.shadow, self.average.steps = state["average"], state["average_steps"]
-        for optimizer, saved in zip(self.optimizers, state["optimizers"]):
-            optimizer.load_state_dict(saved)
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.rng.bit_generator.state = state["rng"]
+        self.restore(torch.load(self.checkpoint, map_location=self.device, weights_only=False))
         return True
 
     def averaged(self):
@@ -110,15 +121,20 @@ class Run:
         (loss / 255).backward()
         return loss.detach()
 
+    def factor(self):
+        """Share of the peak rate at this step."""
+        t = self.config.train
+        return rate_factor(self.progress(), self.step, t.warmup_steps, t.rate_floor, t.decay)
+
     def train_step(self, crops):
         """One update; returns the loss in 0..255 units."""
         d, t = self.config.data, self.config.train
         if not self.trunk.exists() and self.progress() >= 1 - t.decay:
             self.save_trunk()
-        factor = rate_factor(self.progress(), self.step, t.warmup_steps, t.rate_floor, t.decay)
+        rate = t.rate * self.factor()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = t.rate * factor
+                group["lr"] = rate
         lr, hr = crops.batch(self.rng, d.batch, d.patch, d.candidates, d.flat, d.drawn)
         loss = self.backward(lr.to(self.device), hr.to(self.device))
         for optimizer in self.optimizers:
@@ -184,7 +200,7 @@ def report(run, losses, rate, log):
     """Append one line to the log: step, time, loss and, where a set is named, its PSNR-Y and SSIM."""
     t = run.config.train
     line = {"step": run.step, "minutes": round(run.seconds / 60, 2), "rate": round(rate, 3),
-            "loss": round(float(torch.stack(losses).mean()), 4)}
+            "loss": round(float(torch.stack(losses).mean()), 4)} | run.figures()
     if t.eval_set:
         upscale = torch_upscaler(run.averaged(), bf16=True)
         kind = run.config.data.degradation

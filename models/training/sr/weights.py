@@ -29,8 +29,9 @@ def read_tensors(path):
 
 
 def load_matching(network, path):
-    """Copy what fits by name and shape; (taken over, left alone). Nothing fitting is an error."""
-    own, stored = network.state_dict(), read_tensors(path)
+    """Copy what fits by name and shape; (taken over, left alone). Nothing fitting is an error. Counters, which batch
+    normalization has and no graph needs, are no weights."""
+    own, stored = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}, read_tensors(path)
     fitting = {k: stored[k].to(v.dtype) for k, v in own.items() if k in stored and stored[k].shape == v.shape}
     if not fitting:
         raise ValueError(f"{path}: no tensor fits this network")

@@ -9,7 +9,7 @@ use images::{InputLimits, decode, probe};
 use crate::quality::resize::shrink;
 
 const IMAGES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
-/// Test pictures are our own: no limit protects anybody.
+/// Test images are our own: no limit protects anybody.
 const LIMITS: InputLimits = InputLimits { input_pixels: u64::MAX, output_pixels: u64::MAX };
 
 /// A test set.
@@ -19,7 +19,7 @@ pub(super) struct Set {
     pub(super) images: Vec<Image>,
 }
 
-/// A picture of a set.
+/// An image of a set.
 #[derive(Debug)]
 pub(super) struct Image {
     pub(super) name: String,
@@ -29,7 +29,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// The low-resolution picture: the set's own, else made from the cropped original.
+    /// The low-resolution image: the set's own, else made from the cropped original.
     pub(super) fn low(&self, original: &Raster, scale: Scale) -> Result<Raster, String> {
         let ready = self.low.as_ref().map(|low| low.join(format!("X{scale}/{}x{scale}.png", self.name)));
         match ready.filter(|path| path.is_file()) {
@@ -74,7 +74,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-/// The pictures of a folder, by name.
+/// The images of a folder, by name.
 pub(super) fn images(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let is_image = |path: &PathBuf| {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Whole pictures through a network in one piece, to show what tiles cost.
+//! Whole images through a network in one piece, to show what tiles cost.
 
 use images::raster::{Channels, Raster, Samples};
 use images::resample::bicubic::Kernel;
@@ -12,11 +12,11 @@ use tiling::extract::padded;
 use crate::config::EngineSettings;
 use crate::pipeline::ensemble;
 
-/// A network for pictures of any size.
+/// A network for images of any size.
 pub(super) struct Whole {
     engine: Engine,
     scale: Scale,
-    /// Sides of what the network is given are multiples of this: as the regions that it splits pictures into divide
+    /// Sides of what the network is given are multiples of this: as the regions that it splits images into divide
     /// each of its tiles, they divide this.
     step: u32,
 }
@@ -44,7 +44,7 @@ impl Whole {
         }
     }
 
-    /// An 8-bit RGB picture, enlarged.
+    /// An 8-bit RGB image, upscaled.
     pub(super) fn enlarge(&mut self, picture: &Raster, ensemble: bool) -> Result<Raster, EngineError> {
         let size = picture.size();
         let fed = match self.engine {

@@ -16,7 +16,7 @@ where
     PossibleValuesParser::new(T::VARIANTS).try_map(|name| name.parse())
 }
 
-/// What may be chosen; the defaults keep the picture as it was, only larger.
+/// What may be chosen; the defaults keep the image as it was, only larger.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct FidelityArgs {
     /// Colors of the results: those of the image's own profile, or sRGB

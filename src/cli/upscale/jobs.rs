@@ -1,4 +1,4 @@
-//! Which files there are to enlarge, and where each result goes.
+//! Which files there are to upscale, and where each result goes.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(planned(dir.path(), &["a.jpg"], "b.WEBP", None), ["b.WEBP"]);
         assert_eq!(planned(dir.path(), &["a.jpg"], "b", None), ["b/a.png"]);
         assert_eq!(planned(dir.path(), &["a.jpg"], "b", Some(OutputFormat::Jpeg)), ["b/a.jpg"]);
-        // A folder may have a name like a picture.
+        // A folder may have a name like an image.
         fs::create_dir(dir.path().join("c.png")).expect("a folder");
         assert_eq!(planned(dir.path(), &["a.jpg"], "c.png", None), ["c.png/a.png"]);
         assert_eq!(plan(&[dir.path().join("a.jpg")], Path::new("x.webp"), None).expect("a plan").0, OutputFormat::WebP);

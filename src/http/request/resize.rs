@@ -3,12 +3,12 @@
 use images::geometry::{Fit, Resize};
 use images::units::Scale;
 
-use super::{ParamErrors, QueryParams};
+use crate::http::query::{ParamErrors, QueryParams};
 
 /// Magnification where nothing is asked for.
 const DEFAULT_SCALE: u8 = 4;
 
-/// Reads the four parameters; `None` if the faults say why.
+/// Reads the four parameters; `None` if the errors say why.
 pub(super) fn resize(query: &QueryParams, errors: &mut ParamErrors) -> Option<Resize> {
     let (before, scale) = (errors.0.len(), query.get("scale"));
     let side = |name, errors: &mut ParamErrors| {
@@ -32,7 +32,7 @@ pub(super) fn resize(query: &QueryParams, errors: &mut ParamErrors) -> Option<Re
     let fit = query.get("fit").map(|text| {
         if width.is_none() || height.is_none() {
             let detail = "fit says how a picture is fitted into width and height; give both, or leave fit out";
-            errors.tell("fit", detail.into());
+            errors.report("fit", detail.into());
         }
         text.parse().unwrap_or_else(|_| {
             errors.add("fit", text, "inside, cover or fill");

@@ -144,41 +144,6 @@ async fn a_strange_field_is_told_in_a_line() {
     assert!(problem.detail.contains("field 'nnnn"), "{}", problem.detail);
 }
 
-/// A form with `before` before its first boundary and one header more, in as many bytes as they take.
-fn padded(before: usize, header: usize) -> Bytes {
-    let start = if before == 0 { String::new() } else { "x".repeat(before - 2) + "\r\n" };
-    let disposition = "\r\nContent-Disposition: form-data; name=\"image\"\r\nX: ";
-    let fill = "y".repeat(header - disposition.len() - 4);
-    format!("{start}--b{disposition}{fill}\r\n\r\nabc\r\n--b--").into()
-}
-
-#[tokio::test]
-async fn what_precedes_a_file_is_bounded() {
-    for (before, header, passes) in [
-        (0, 100, true),
-        (2, 100, true),
-        (form::HEAD + 2, 100, true),
-        (form::HEAD + 3, 100, false),
-        (0, form::HEAD, true),
-        (0, form::HEAD + 1, false),
-    ] {
-        match form::picture(&padded(before, header), "b").await {
-            Ok(bytes) => assert!(passes && bytes == "abc", "{before}, {header}"),
-            Err(problem) => {
-                assert!(!passes && problem.code == Code::InvalidForm, "{before}, {header}: {problem:?}");
-                assert!(problem.detail.contains("8192 bytes"), "{}", problem.detail);
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_file_of_a_form_is_a_slice_of_the_body() {
-    let body = Bytes::from(form(&[("image", "abc")]));
-    let picture = form::picture(&body, "b").await.expect("a picture");
-    assert!(body.as_ptr_range().contains(&picture.as_ptr()), "not copied");
-}
-
 #[test]
 fn content_types_of_pictures_and_of_unknown_bytes_pass() {
     use header::{CONTENT_ENCODING, CONTENT_TYPE};

@@ -26,7 +26,7 @@ async fn alpha_is_enlarged_beside_the_colors() {
     let pipeline = bicubic();
     for channels in [Channels::GrayAlpha, Channels::Rgba] {
         let picture = noise(Size::new(70, 41), channels);
-        let (extended, alpha) = alpha::survey(picture.clone(), false);
+        let (extended, alpha) = alpha::survey(picture.clone(), false, &Interrupt::default()).expect("not interrupted");
         assert_eq!(alpha, alpha::Alpha::Plane, "noise is transparent in part");
         let answer = pipeline.upscale(png(&picture), options(OutputFormat::Png)).await.expect("a good picture");
         let out = decoded(&file(answer).await.expect("whole"));

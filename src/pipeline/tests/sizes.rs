@@ -190,7 +190,7 @@ async fn what_a_model_has_is_chained_and_the_ensemble_with_it() {
     for (scales, text, passes) in [(&[4][..], "8", vec![4, 4]), (&[2], "7.5", vec![2, 2, 2]), (&[4], "3", vec![4])] {
         let pipeline = bicubics(scales);
         let picture = waves(Size::new(33, 20), Channels::Rgba);
-        let (extended, _) = alpha::survey(picture.clone(), false);
+        let (extended, _) = alpha::survey(picture.clone(), false, &Interrupt::default()).expect("not interrupted");
         for ensemble in [false, true] {
             let options = Options { ensemble, ..by(text) };
             let plan = pipeline.plan(png(&picture), &options).await.expect("a good picture");

@@ -1,58 +1,53 @@
-//! The way to the collector: one plain HTTP request for each hand-over, a few a minute.
+//! The client of the collector: opentelemetry-http's own on hyper, on the server's runtime. TLS is for an agent beside the
+//! server, as it is for what comes in.
 //!
-//! The clients that the exporter's crate offers bring TLS or a pool of connections along; what is needed is a POST, and
-//! hyper is here. TLS is for an agent beside the server, as it is for what comes in.
-//!
-//! A collector that is away is told in the log once, and then once a minute with how often it failed since.
+//! A collector that fails is reported in the log once, and then once a minute with how often it failed since.
 
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderValue, Request, Response, Uri, header};
+use axum::http::{Request, Response};
 use bytes::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_http::{HttpClient, HttpError};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// Time for one hand-over, the standard's default.
 const TIME: Duration = Duration::from_secs(10);
-/// Bytes of the collector's answer at most; a few are usual.
-const ANSWER_BYTES: usize = 64 << 10;
-/// The log tells of failures no more often.
+/// Failures are logged no more often.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// A client for the exporter, which runs on a thread of its own without a runtime.
 #[derive(Debug)]
 pub(super) struct Collector {
     runtime: Handle,
+    client: HyperClient,
     complaints: Mutex<Complaints>,
 }
 
 impl Collector {
     /// Sends on this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
-        Self { runtime, complaints: Mutex::default() }
+        Self { runtime, client: HyperClient::with_default_connector(TIME, None), complaints: Mutex::default() }
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        // A timer can only be made on the runtime, and this thread is not of it.
-        let answer = match self.runtime.spawn(async { timeout(TIME, post(request)).await }).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(format!("no answer within {} s", TIME.as_secs()).into()),
+        // Sockets and timers need the runtime, and this thread is not of it.
+        let client = self.client.clone();
+        let answer = match self.runtime.spawn(async move { client.send_bytes(request).await }).await {
+            Ok(answer) => answer,
             // The server ends; that is no failure of the collector.
             Err(cut_off) => return Err(cut_off.into()),
         };
         let failure = match &answer {
             Ok(answer) if answer.status().is_success() => None,
             Ok(answer) => Some(format!("it answered {}", answer.status())),
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(with_causes(error.as_ref())),
         };
         let said =
             self.complaints.lock().unwrap_or_else(PoisonError::into_inner).hear(failure.is_some(), Instant::now());
@@ -82,27 +77,16 @@ impl HttpClient for Collector {
     }
 }
 
-async fn post(request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-    let (mut parts, body) = request.into_parts();
-    let authority = parts.uri.authority().ok_or("the URL has no host")?.clone();
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    parts.uri = parts.uri.path_and_query().map_or_else(Uri::default, |path| path.clone().into());
-    parts.headers.insert(header::HOST, HeaderValue::from_str(authority.as_str())?);
-    parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    let answer = sender.send_request(Request::from_parts(parts, Body::from(body))).await?;
-    let (parts, body) = answer.into_parts();
-    let body = to_bytes(Body::new(body), ANSWER_BYTES).await?;
-    connection.abort();
-    Ok(Response::from_parts(parts, body))
+/// The error with its causes: hyper's own text says only which step failed.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// What the log should be told.
+/// What is to be logged.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
-    /// So many failures since it was told last.
+    /// So many failures since the last line.
     Failing(u64),
     /// The first success after failures.
     Well,

@@ -6,7 +6,7 @@
 //!
 //! Spans are made here by hand and not from those of `tracing`. Those hold what a log line needs, cannot begin in the
 //! past (that a tile was taken by a worker is known once it is back), and would hand over whatever a library logs; here
-//! nothing leaves but the attributes that stand in this room's calls.
+//! nothing leaves but the attributes that this module's calls name.
 //!
 //! What is not recorded costs a comparison. Spans wait in a bounded queue, and a full one drops them: no request ever
 //! waits for a collector.
@@ -20,11 +20,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::{HeaderMap, Method};
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, Key, KeyValue};
+use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -40,7 +41,7 @@ use sampler::Sampler;
 /// Header of the W3C Trace Context, in and out.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// Batches that a request's `infer` span links to: a poster has thousands, which no page would show.
+/// Batches that a request's `infer` span links to: a large request has thousands, which no page would show.
 const BATCHES: usize = 32;
 
 /// Makes traces, or does not; cheap to clone.
@@ -95,7 +96,7 @@ impl Traces {
     /// here on.
     pub fn end(&self, time: Duration) {
         if let Some(provider) = &self.0 {
-            // What went wrong on the way to the collector was told by `collector`.
+            // What went wrong on the way to the collector was logged by `collector`.
             let _ = provider.shutdown_with_timeout(time);
         }
     }
@@ -110,25 +111,16 @@ fn resource() -> Resource {
     Resource::builder().with_attribute(version).with_service_name(said).build()
 }
 
-/// The span that a request comes from, by the headers of the W3C Trace Context. One that is malformed or stands there
+/// The span that a request comes from, by the headers of the W3C Trace Context. One that is malformed or there
 /// twice is none, as the recommendation asks.
 fn remote(headers: &HeaderMap) -> Option<SpanContext> {
-    struct Headers<'a>(&'a HeaderMap);
-    impl Extractor for Headers<'_> {
-        fn get(&self, name: &str) -> Option<&str> {
-            self.0.get(name)?.to_str().ok()
-        }
-        fn keys(&self) -> Vec<&str> {
-            self.0.keys().map(axum::http::HeaderName::as_str).collect()
-        }
-    }
     let once = headers.get_all(TRACEPARENT).iter().count() == 1;
-    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
     let context = context.span().span_context().clone();
     (once && context.is_valid()).then_some(context)
 }
 
-/// What a span may carry: short names and numbers, no bytes of pictures and no keys.
+/// What a span may carry: short names and numbers, no bytes of images and no keys.
 #[derive(Clone, Copy, Debug)]
 pub enum Fact<'a> {
     /// A name.

@@ -25,7 +25,7 @@ pub fn decode_until(bytes: &[u8], probe: &Probe, interrupt: &Interrupt) -> Resul
     let decoded = stored(bytes, probe, interrupt);
     // Whatever a library made of a file that it could read no further.
     interrupt.check()?;
-    decoded.map(|raster| probe.orientation.apply(raster))
+    probe.orientation.apply(decoded?, interrupt)
 }
 
 /// The image as it is stored, not yet upright.

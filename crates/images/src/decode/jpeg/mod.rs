@@ -14,6 +14,9 @@ use crate::raster::{Channels, Samples};
 use crate::units::Size;
 use crate::{CodecError, Interrupt, Probe};
 
+/// Of CMYK, converted between two questions whether to go on: by a profile, some 10 ms.
+const CMYK_BYTES: usize = 4 << 18;
+
 /// What is wanted of the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colors {
@@ -31,8 +34,13 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
     let read = |colors| pixels(bytes, &[stored], colors, usize::MAX, interrupt);
     if let Some(coding) = cmyk_coding_of(bytes) {
         let mut stored = read(Colors::AsStored)?;
-        cmyk_coding::amounts(&mut stored, coding);
-        return Ok(Samples::U8(cmyk::to_rgb(&stored, probe.cmyk_transform.as_ref())));
+        let mut rgb = Vec::with_capacity(stored.len() / 4 * 3);
+        for part in stored.chunks_mut(CMYK_BYTES) {
+            interrupt.check()?;
+            cmyk_coding::amounts(part, coding);
+            rgb.extend(cmyk::to_rgb(part, probe.cmyk_transform.as_ref()));
+        }
+        return Ok(Samples::U8(rgb));
     }
     if probe.channels == Channels::Gray {
         return read(Colors::Gray).map(Samples::U8);

@@ -5,6 +5,7 @@
 //! transforms, which are small pictures too. Reading these takes far less time than the picture itself, and needs no
 //! pixels: copies and cache hits bring no number that a literal did not bring before.
 
+use crate::Interrupt;
 use crate::units::Size;
 
 /// Why a stream is not decoded.
@@ -24,9 +25,9 @@ const LENGTH_ORDER: [usize; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10,
 const LOOKUP_BITS: usize = 10;
 
 /// Reads a stream up to its last table. `bare` streams, those of alpha planes, begin after the header. The tables
-/// together may take `budget` bytes.
-pub fn check(stream: &[u8], size: Size, bare: bool, budget: u64) -> Result<(), Refused> {
-    let mut bits = Bits { stream, at: 0 };
+/// together may take `budget` bytes. An interrupted stream is [`Refused::Broken`].
+pub fn check(stream: &[u8], size: Size, bare: bool, budget: u64, interrupt: &Interrupt) -> Result<(), Refused> {
+    let mut bits = Bits { stream, at: 0, interrupt };
     if !bare {
         bits.at = 8 + 14 + 14 + 1 + 3;
     }
@@ -39,6 +40,7 @@ pub fn check(stream: &[u8], size: Size, bare: bool, budget: u64) -> Result<(), R
     }
     let mut taken = 0;
     for _ in 0..groups {
+        bits.check()?;
         for alphabet in alphabets(cache) {
             taken += Code::read(&mut bits, alphabet)?.table_bytes();
             if taken > budget {
@@ -113,6 +115,7 @@ fn picture(bits: &mut Bits, width: u32, height: u32) -> Result<u32, Refused> {
     let mut left = u64::from(width) * u64::from(height);
     let mut largest = 0;
     while left > 0 {
+        bits.check()?;
         let covered = match green.symbol(bits)? {
             level @ 0..=255 => {
                 largest = largest.max(red.symbol(bits)? << 8 | level);
@@ -146,9 +149,15 @@ fn prefixed(bits: &mut Bits, prefix: u32) -> Result<u32, Refused> {
 struct Bits<'a> {
     stream: &'a [u8],
     at: usize,
+    interrupt: &'a Interrupt,
 }
 
 impl Bits<'_> {
+    /// Fails if the decode should end.
+    fn check(&self) -> Result<(), Refused> {
+        if self.interrupt.is_set() { Err(Refused::Broken) } else { Ok(()) }
+    }
+
     fn number(&mut self, count: u32) -> Result<u32, Refused> {
         let mut number = 0;
         for i in 0..count {
@@ -276,6 +285,10 @@ fn read_lengths(bits: &mut Bits, code: &Code, alphabet: usize) -> Result<Vec<u8>
 mod tests {
     use super::*;
 
+    fn check(stream: &[u8], size: Size, budget: u64) -> Result<(), Refused> {
+        super::check(stream, size, true, budget, &Interrupt::default())
+    }
+
     /// Writes what [`Bits`] reads.
     #[derive(Default)]
     struct Writer {
@@ -339,9 +352,9 @@ mod tests {
         for groups in [1, 2, 300] {
             let stream = stream(groups);
             let taken = u64::from(groups) * group;
-            assert_eq!(check(&stream, size, true, taken), Ok(()));
-            assert_eq!(check(&stream, size, true, taken - 1), Err(Refused::Tables));
-            assert_eq!(check(&stream[..stream.len() - 1], size, true, u64::MAX), Err(Refused::Broken));
+            assert_eq!(check(&stream, size, taken), Ok(()));
+            assert_eq!(check(&stream, size, taken - 1), Err(Refused::Tables));
+            assert_eq!(check(&stream[..stream.len() - 1], size, u64::MAX), Err(Refused::Broken));
         }
     }
 
@@ -350,7 +363,15 @@ mod tests {
         let worst = stream(65_536);
         assert!(worst.len() < 2 << 20);
         let budget = crate::container::webp::lossless_tables(16, worst.len());
-        assert_eq!(check(&worst, Size::new(4, 4), true, budget), Err(Refused::Tables));
+        assert_eq!(check(&worst, Size::new(4, 4), budget), Err(Refused::Tables));
+    }
+
+    /// Reading the tables of 25 MB takes half a second.
+    #[test]
+    fn every_table_asks_whether_to_go_on() {
+        let middle = Interrupt::after(100);
+        assert_eq!(super::check(&stream(300), Size::new(4, 4), true, u64::MAX, &middle), Err(Refused::Broken));
+        assert!(middle.is_set());
     }
 
     #[test]
@@ -360,6 +381,6 @@ mod tests {
         assert!(Code::new(&[1, 1, 1]).is_err());
         assert!(Code::new(&[0, 0]).is_err());
         let single = Code::new(&[0, 0, 5]).expect("one symbol");
-        assert_eq!(single.symbol(&mut Bits { stream: &[], at: 0 }), Ok(2));
+        assert_eq!(single.symbol(&mut Bits { stream: &[], at: 0, interrupt: &Interrupt::default() }), Ok(2));
     }
 }

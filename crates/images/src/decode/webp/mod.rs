@@ -33,7 +33,7 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
 
 fn still(streams: &Streams, size: Size, has_alpha: bool, interrupt: &Interrupt) -> Result<Vec<u8>, CodecError> {
     interrupt.check()?;
-    check_tables(streams, size)?;
+    check_tables(streams, size, interrupt)?;
     let file = streams.container(size);
     let broken = |error: image_webp::DecodingError| {
         tracing::debug!(%error, "webp does not decode");
@@ -49,7 +49,7 @@ fn still(streams: &Streams, size: Size, has_alpha: bool, interrupt: &Interrupt) 
 }
 
 /// Holds lossless streams, be they the picture or its alpha, to what `Probe::working_bytes` has for their tables.
-fn check_tables(streams: &Streams, stored: Size) -> Result<(), CodecError> {
+fn check_tables(streams: &Streams, stored: Size, interrupt: &Interrupt) -> Result<(), CodecError> {
     let (stream, bare) = match streams.alpha {
         None if streams.lossless => (streams.image, false),
         // The first byte's low bits tell how the plane is coded; 1 is the lossless way.
@@ -57,7 +57,7 @@ fn check_tables(streams: &Streams, stored: Size) -> Result<(), CodecError> {
         _ => return Ok(()),
     };
     let budget = lossless_tables(stored.pixels(), stream.len());
-    lossless::check(stream, stored, bare, budget).map_err(|why| {
+    lossless::check(stream, stored, bare, budget, interrupt).map_err(|why| {
         tracing::debug!(?why, "webp is not decoded");
         damaged("WebP")
     })
