@@ -1,5 +1,5 @@
 # The service as an image: `docker build -t san-upscaler:0.1.0-cpu .` (BuildKit or buildah; buildah wants
-# `--format docker`, or it drops the HEALTHCHECK). deploy/test/image.sh builds it, starts it and sends a picture through.
+# `--format docker`, or it drops the HEALTHCHECK). deploy/test/image.sh builds it, starts it and sends an image through.
 # For NVIDIA cards: `docker build --target cuda -t san-upscaler:0.1.0-cuda .`
 #
 # The last stage is built from nothing: the binary, ONNX Runtime, the few shared libraries that both link, the models,
@@ -110,7 +110,7 @@ COPY --from=inventory-cuda /sbom.cdx.json /usr/share/doc/san-upscaler/
 COPY LICENSE THIRD_PARTY.md /usr/share/doc/san-upscaler/
 COPY models /usr/share/san-upscaler/models
 LABEL org.opencontainers.image.title="san-upscaler" \
-      org.opencontainers.image.description="Enlarges images over HTTP with SAN on ONNX Runtime (CUDA)" \
+      org.opencontainers.image.description="Upscales images over HTTP with SAN on ONNX Runtime (CUDA)" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV ORT_DISABLE_TELEMETRY=1 \
@@ -130,7 +130,7 @@ FROM scratch AS cpu
 COPY --from=root /root-fs /
 COPY --from=inventory /sbom.cdx.json /usr/share/doc/san-upscaler/sbom.cdx.json
 LABEL org.opencontainers.image.title="san-upscaler" \
-      org.opencontainers.image.description="Enlarges images over HTTP with SAN on ONNX Runtime (CPU)" \
+      org.opencontainers.image.description="Upscales images over HTTP with SAN on ONNX Runtime (CPU)" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV ORT_DISABLE_TELEMETRY=1 \

@@ -4,7 +4,7 @@
     benches/grid.py                                 both tables of benches/README.md, some twenty minutes of all cores
     benches/grid.py --provider cuda --batch 1,4,16,32 --sides 72,96,144
 
-The first table is of the bare session, for tiles of any side; useful pixels are what a tile adds to a large picture, without
+The first table is of the bare session, for tiles of any side; useful pixels are what a tile adds to a large image, without
 the overlap. The second is of the whole service under eight clients with photographs of mixed sizes, with the model's own
 tiles. Quiet machine, please: turns of one table are as far apart as its length. Needs cargo and Python 3.11."""
 

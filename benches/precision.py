@@ -26,7 +26,7 @@ def networks(binary):
 
 
 def measured(binary, data, model, scale, provider, precision):
-    """PSNR of each picture by set, of exactly what was asked for."""
+    """PSNR of each image by set, of exactly what was asked for."""
     report = call(binary, "eval", "--data", data, "--scale", str(scale), "--model", model,
                   "--provider", provider, "--precision", precision)
     if report["execution"] != {"provider": provider, "precision": precision}:
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--limit", type=float, default=0.01, help="dB that a mean may be lower")
     args = parser.parse_args()
 
-    print(f"| network | set | fp32 | {args.precision} | difference of means | worst picture |")
+    print(f"| network | set | fp32 | {args.precision} | difference of means | worst image |")
     print("|---|---|---|---|---|---|")
     bad = []
     for model, scale in networks(args.binary):

@@ -1,7 +1,7 @@
 //! Bare session speed: `cargo bench --bench session -- --model san-light --scale 4 --batch 1,4,8`.
 //!
 //! Prints one JSON object a tile shape and batch. `useful_input_pixels_per_second` counts what a tile adds to a large
-//! picture, the overlap with its neighbors left out: that is what a service's rate is to be held against.
+//! image, the overlap with its neighbors left out: that is what a service's rate is to be held against.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 /// Small, so that a run gets through many; the arithmetic is the same for large ones.
 const LIMITS: InputLimits = InputLimits { input_pixels: 1 << 18, output_pixels: 1 << 18 };
 
-/// Of one picture and what its decoder holds.
+/// Of one image and what its decoder holds.
 const MEMORY: u64 = 256 << 20;
 
 fuzz_target!(|file: &[u8]| {
@@ -21,8 +21,8 @@ fuzz_target!(|file: &[u8]| {
     if told.decoded_bytes() > MEMORY {
         return;
     }
-    if let Ok(picture) = decode(file, &told) {
+    if let Ok(image) = decode(file, &told) {
         let promised = (told.size, told.channels, told.depth);
-        assert_eq!((picture.size(), picture.channels(), picture.depth()), promised);
+        assert_eq!((image.size(), image.channels(), image.depth()), promised);
     }
 });

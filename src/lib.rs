@@ -1,4 +1,4 @@
-//! Enlarges images with SAN, the Second-order Attention Network for single-image super-resolution (Dai et al.,
+//! Upscales images with SAN, the Second-order Attention Network for single-image super-resolution (Dai et al.,
 //! CVPR 2019), on ONNX Runtime: as an HTTP service and on the command line. ARCHITECTURE.md shows the way round.
 
 pub mod cli;

@@ -1,4 +1,4 @@
-//! `upscale` and `eval` as typed: files, folders, exit codes, what is printed. The built-in bicubic enlarges, so that no
+//! `upscale` and `eval` as typed: files, folders, exit codes, what is printed. The built-in bicubic upscales, so that no
 //! runtime and no model is needed.
 
 use std::fs;
@@ -17,30 +17,30 @@ fn run(command: &str, args: &[&str], folder: &Path) -> (Option<i32>, String, Str
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-fn picture(width: u32, height: u32) -> RgbImage {
+fn image(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 9 % 256) as u8, (y * 7 % 256) as u8, ((x + y) * 5 % 256) as u8]))
 }
 
-/// A folder with these pictures.
-fn folder(pictures: &[(&str, u32, u32)]) -> TempDir {
+/// A folder with these images.
+fn folder(images: &[(&str, u32, u32)]) -> TempDir {
     let dir = tempfile::tempdir().expect("a folder");
-    for &(name, width, height) in pictures {
+    for &(name, width, height) in images {
         let path = dir.path().join(name);
         fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
-        picture(width, height).save(path).expect("written");
+        image(width, height).save(path).expect("written");
     }
     dir
 }
 
 fn size(path: &Path) -> (u32, u32) {
-    image::image_dimensions(path).expect("a picture")
+    image::image_dimensions(path).expect("an image")
 }
 
 #[test]
 fn one_file_becomes_the_file_that_is_named() {
     let dir = folder(&[("a.png", 30, 20)]);
     let (code, out, err) = run("upscale", &["a.png", "-o", "b.webp", "--scale", "3"], dir.path());
-    assert_eq!((code, out.as_str()), (Some(0), "1 of 1 enlarged\n"), "{err}");
+    assert_eq!((code, out.as_str()), (Some(0), "1 of 1 upscaled\n"), "{err}");
     assert_eq!(size(&dir.path().join("b.webp")), (90, 60));
 }
 
@@ -78,9 +78,9 @@ fn any_size_can_be_asked_for() {
 #[test]
 fn a_file_that_fails_does_not_end_the_batch() {
     let dir = folder(&[("in/a.png", 30, 20), ("in/sub/c.png", 5, 40)]);
-    fs::write(dir.path().join("in/b.jpg"), b"no picture").expect("written");
+    fs::write(dir.path().join("in/b.jpg"), b"no image").expect("written");
     let (code, out, err) = run("upscale", &["in", "gone.png", "-o", "out", "--scale", "2"], dir.path());
-    assert_eq!((code, out.as_str()), (Some(1), "2 of 4 enlarged\n"), "{err}");
+    assert_eq!((code, out.as_str()), (Some(1), "2 of 4 upscaled\n"), "{err}");
     assert!(err.contains("2 failed:") && err.contains("b.jpg: ") && err.contains("gone.png: cannot be read"), "{err}");
     assert_eq!(size(&dir.path().join("out/a.png")), (60, 40));
     assert_eq!(size(&dir.path().join("out/sub/c.png")), (10, 80));

@@ -14,10 +14,10 @@ def plain(text):
     return "".join(unicodedata.normalize("NFKC", text).split())
 
 
-def read(picture, script):
+def read(image, script):
     file = io.BytesIO()
-    picture.convert("L").save(file, "PNG")
-    # Page segmentation 7: the picture is one line.
+    image.convert("L").save(file, "PNG")
+    # Page segmentation 7: the image is one line.
     command = ["tesseract", "-", "-", "-l", LANGUAGES[script], "--psm", "7"]
     done = subprocess.run(command, input=file.getvalue(), capture_output=True, env={**os.environ, "OMP_THREAD_LIMIT": "1"})
     if done.returncode:
@@ -36,7 +36,7 @@ def distance(a, b):
 
 
 def errors(crops):
-    """Wrong characters of each (picture of a line, line), and what was read."""
+    """Wrong characters of each (image of a line, line), and what was read."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         texts = pool.map(lambda crop: read(crop[0], crop[1].script), crops)
         return [(distance(text, plain(line.text)), text) for text, (_, line) in zip(texts, crops)]

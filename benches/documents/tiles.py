@@ -1,4 +1,4 @@
-"""A tiled enlargement against that of the whole picture by the same network, in ONNX Runtime's Python."""
+"""A tiled upscaled image against that of the whole image by the same network, in ONNX Runtime's Python."""
 
 import tomllib
 
@@ -43,7 +43,7 @@ class Whole:
         return np.sqrt(np.mean(difference**2)), np.abs(difference).max(), ratio
 
     def fades(self, length, size):
-        """Pixels of the small picture over which a tile gives way to the next; ARCHITECTURE.md, crates/tiling/src/grid.rs."""
+        """Pixels of the small image over which a tile gives way to the next; ARCHITECTURE.md, crates/tiling/src/grid.rs."""
 
         def count(length, tile):
             return -(-length // (tile[0] - 2 * tile[1]))

@@ -14,7 +14,7 @@ use crate::photos::Photo;
 
 /// A load on a server.
 pub struct Load {
-    /// Where pictures are enlarged.
+    /// Where images are upscaled.
     pub url: String,
     /// At once.
     pub clients: usize,
@@ -26,7 +26,7 @@ pub struct Load {
     pub scale: Scale,
 }
 
-/// One answer with a whole picture.
+/// One answer with a whole image.
 pub struct Answer {
     /// Index of the photograph.
     pub photo: usize,
@@ -95,7 +95,7 @@ impl Load {
     }
 }
 
-/// Sends one picture and reads the whole answer.
+/// Sends one image and reads the whole answer.
 async fn send(client: &Client, url: &str, file: Bytes, expected: Size) -> Result<(), Failure> {
     let response = client.post(url).body(file).send().await?;
     let status = response.status();
@@ -113,7 +113,7 @@ async fn send(client: &Client, url: &str, file: Bytes, expected: Size) -> Result
 pub struct Small {
     /// Nothing else is done.
     pub idle: Duration,
-    /// A 2000x2000 picture is worked on.
+    /// A 2000x2000 image is worked on.
     pub busy: Duration,
 }
 
@@ -135,7 +135,7 @@ pub async fn small_beside_large(load: &Load, count: usize) -> Result<Small, Fail
     tokio::time::sleep(Duration::from_secs(2)).await;
     let busy = median(&client, load, &small, count).await?;
     if work.is_finished() {
-        return Err(format!("the 2000x2000 picture ended too early: {:?}", work.await?).into());
+        return Err(format!("the 2000x2000 image ended too early: {:?}", work.await?).into());
     }
     work.abort();
     Ok(Small { idle, busy })

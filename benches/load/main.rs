@@ -3,7 +3,7 @@
 //! Starts this build's server on a free port and lets clients send photographs of mixed sizes to it. Prints useful
 //! input pixels a second, latencies and failures; beside it, measured before and after in the same run, what the bare
 //! session does on exactly the tiles of those photographs; and how much longer a 64x64 upload takes while a
-//! 2000x2000 picture is being worked on. Last, on a server of its own, what memory is left half a minute after a mixed
+//! 2000x2000 image is being worked on. Last, on a server of its own, what memory is left half a minute after a mixed
 //! load; too much is a failure.
 
 mod bare;
@@ -117,7 +117,7 @@ fn speed(
     report(arguments, &outcome, &photos, &before, &after);
     let ratio = small.busy.as_secs_f64() / small.idle.as_secs_f64();
     println!(
-        "64x64 upload, median of {}: {:.0} ms on an idle server, {:.0} ms beside a 2000x2000 picture, ratio {ratio:.1}",
+        "64x64 upload, median of {}: {:.0} ms on an idle server, {:.0} ms beside a 2000x2000 image, ratio {ratio:.1}",
         arguments.small,
         small.idle.as_secs_f64() * 1e3,
         small.busy.as_secs_f64() * 1e3,

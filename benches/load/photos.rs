@@ -1,5 +1,5 @@
 //! Photographs of mixed sizes, the same every time: the sample of this repository, resized, with grain added, so that
-//! they compress like photographs and not like enlargements.
+//! they compress like photographs and not like upscaled images.
 
 use std::io::Cursor;
 

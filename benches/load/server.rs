@@ -44,7 +44,7 @@ impl Server {
         Ok(Self { child, address: address.to_owned(), model: second.trim_end().to_owned(), _stdout: stdout })
     }
 
-    /// Where pictures are enlarged.
+    /// Where images are upscaled.
     pub fn url(&self, scale: Scale) -> String {
         format!("{}?scale={scale}", self.upscale_url())
     }

@@ -47,7 +47,7 @@ def send(port, path, request):
         raise ValueError(f"{answer.status}: {body[:200].decode(errors='replace')}")
     size = struct.unpack(">II", body[16:24]) if len(body) > 24 else None
     if size != tuple(SCALE * side for side in request.size) or not body.endswith(b"IEND\xaeB`\x82"):
-        raise ValueError(f"not the whole picture: {len(body)} bytes, size {size}")
+        raise ValueError(f"not the whole image: {len(body)} bytes, size {size}")
     return hashlib.sha256(body).digest()
 
 

@@ -109,7 +109,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60, help="of load that count")
     parser.add_argument("--lead", type=float, default=10, help="seconds of load before, which do not count")
     parser.add_argument("--clients", type=int, default=8, help="that send one request after the other")
-    parser.add_argument("--batch", type=int, default=4, help="pictures in a peer's batch at most")
+    parser.add_argument("--batch", type=int, default=4, help="images in a peer's batch at most")
     parser.add_argument("--loads", default="equal,mixed,large")
     parser.add_argument("--only", default="", help="servers with this in their name")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""BentoML with its adaptive batching, as a service for pictures that calls a service for the network."""
+"""BentoML with its adaptive batching, as a service for images that calls a service for the network."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Network:
         return network.run(self.session, batch)
 
     @bentoml.api(**BATCHES)
-    def pad(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
-        return list(network.run(self.session, network.pad_to_largest(pictures)))
+    def pad(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        return list(network.run(self.session, network.pad_to_largest(images)))
 
     @bentoml.api
-    def single(self, picture: np.ndarray) -> np.ndarray:
-        return network.run(self.session, picture)
+    def single(self, image: np.ndarray) -> np.ndarray:
+        return network.run(self.session, image)
 
 
 @bentoml.service(traffic=TRAFFIC, workers=1)
@@ -40,9 +40,9 @@ class Upscaler:
 
     @bentoml.api
     async def upscale(self, image: Path) -> Annotated[bytes, ContentType("image/png")]:
-        picture, size = network.decode(image)
+        image, size = network.decode(image)
         if network.MODE == "pad":
-            large = (await self.network.to_async.pad([picture]))[0]
+            large = (await self.network.to_async.pad([image]))[0]
         else:
-            large = (await getattr(self.network.to_async, network.MODE)(picture[None]))[0]
+            large = (await getattr(self.network.to_async, network.MODE)(image[None]))[0]
         return network.encode(large, size)

@@ -15,6 +15,6 @@ def health():
 
 @app.post("/upscale")
 def upscale(image: UploadFile):
-    picture, size = network.decode(image.file)
-    large = network.run(session, picture[None])[0]
+    image, size = network.decode(image.file)
+    large = network.run(session, image[None])[0]
     return Response(network.encode(large, size), media_type="image/png")

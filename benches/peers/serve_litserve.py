@@ -15,8 +15,8 @@ class Upscaler(litserve.LitAPI):
         self.session = network.session()
 
     def decode_request(self, request, context):
-        picture, context["size"] = network.decode(request["image"].file)
-        return picture
+        image, context["size"] = network.decode(request["image"].file)
+        return image
 
     def predict(self, batch):
         return network.run(self.session, batch)
@@ -34,8 +34,8 @@ class Padded(Upscaler):
 
 
 class Single(Upscaler):
-    def predict(self, picture):
-        return network.run(self.session, picture[None])[0]
+    def predict(self, image):
+        return network.run(self.session, image[None])[0]
 
 
 if __name__ == "__main__":

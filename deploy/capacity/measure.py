@@ -44,12 +44,12 @@ def machine_busy():
     return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
-def saturate(port, model, picture, seconds):
+def saturate(port, model, image, seconds):
     """Tiles and input megapixels a second, cores used by others, and the time of each answer, sorted."""
     path = f"/v1/upscale?scale=4&model={model}"
 
     def send(_):
-        status = load.request(port, "POST", path, picture, timeout=600)[0]
+        status = load.request(port, "POST", path, image, timeout=600)[0]
         if status == 429:
             time.sleep(1)
         return status
@@ -91,12 +91,12 @@ def main():
             if key.startswith("upscaler_model_info") and f'model="{args.model}"' in key:
                 print(re.sub(r',sha256="[^"]*"', "", key.removeprefix("upscaler_model_info")))
         for width, height in ((320, 240), (1024, 1024)):
-            picture = load.png(width, height)
+            image = load.png(width, height)
             began = time.monotonic()
-            load.request(port, "POST", f"/v1/upscale?scale=4&model={args.model}", picture, timeout=600)
+            load.request(port, "POST", f"/v1/upscale?scale=4&model={args.model}", image, timeout=600)
             alone = time.monotonic() - began
-            tiles, own, others, times = saturate(port, args.model, picture, args.seconds)
-            _, plan = load.request(port, "POST", f"/v1/plan?scale=4&model={args.model}", picture)
+            tiles, own, others, times = saturate(port, args.model, image, args.seconds)
+            _, plan = load.request(port, "POST", f"/v1/plan?scale=4&model={args.model}", image)
             each = int(re.search(rb'"tiles":(\d+)', plan).group(1))
             pixels = tiles / each * width * height / 1e6
             print(f"{width}x{height} ({each} tiles): alone {alone:.2f} s; {CLIENTS} clients: {tiles:.2f} tiles/s and {pixels:.4f} "

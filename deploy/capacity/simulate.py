@@ -128,7 +128,7 @@ def arrivals(draw, mean):
 def simulate(phases, rate, start_seconds, deadline, queue_tiles, spec):
     draw, scaler = random.Random(1), Scaler(spec)
     pods = [Pod(0) for _ in range(scaler.low)]
-    # Pictures a second, of a megapixel in the mean; and --queue-tiles in seconds.
+    # Images a second, of a megapixel in the mean; and --queue-tiles in seconds.
     capacity, most_work = scaler.low * rate, queue_tiles / TILES_PER_MEGAPIXEL / rate
     waits, asked, refused, late, most, now, peak = [], 0, 0, 0, scaler.low, 0, 0.0
     for seconds, load in phases:
@@ -138,7 +138,7 @@ def simulate(phases, rate, start_seconds, deadline, queue_tiles, spec):
             for _ in range(arrivals(draw, load * capacity)):
                 pod = seen[asked % len(seen)]
                 asked += 1
-                # Pictures of a quarter to nearly two megapixels.
+                # Images of a quarter to nearly two megapixels.
                 work = draw.uniform(0.25, 1.75) / rate
                 refused += not pod.admit(work, now, deadline, most_work)
             for pod in pods:
@@ -182,7 +182,7 @@ def main():
     deadline = float(default_of("UPSCALER_DEADLINE").removesuffix("s"))
     queue_tiles = int(default_of("UPSCALER_QUEUE_TILES"))
     low = spec["minReplicas"]
-    print(f"| load, over what {low} pods can do | pictures | refused | too late | done after, median | 95 % | most work on a pod | most pods | in the end |")
+    print(f"| load, over what {low} pods can do | images | refused | too late | done after, median | 95 % | most work on a pod | most pods | in the end |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, phases in SCENARIOS:
         asked, refused, late, median, p95, peak, most, last = simulate(

@@ -109,12 +109,12 @@ def main():
         expect("it has capabilities", re.search(r"^CapEff:\s+0+$", status, re.MULTILINE))
         expect(f"it can write to {writable(first)}", not writable(first))
 
-        picture = (ROOT / "docs/sample/astronaut.jpg").read_bytes()
-        status, plan = load.request(port, "POST", "/v1/plan?scale=4", picture)
+        image = (ROOT / "docs/sample/astronaut.jpg").read_bytes()
+        status, plan = load.request(port, "POST", "/v1/plan?scale=4", image)
         expect(f"the plan was answered {status}", status == 200)
         plan = json.loads(plan)
-        status, answer = load.request(port, "POST", "/v1/upscale?scale=4", picture)
-        expect(f"the picture was answered {status}", status == 200)
+        status, answer = load.request(port, "POST", "/v1/upscale?scale=4", image)
+        expect(f"the image was answered {status}", status == 200)
         made = struct.unpack(">II", answer[16:24]) if answer[:4] == b"\x89PNG" else None
         expect(f"the answer is {made}, and not as planned", made == (plan["output"]["width"], plan["output"]["height"]))
         print(f"image: {plan['input']} became {made} by {plan['model']} on {plan['passes'][0]['execution']}")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image by its Dockerfile with buildah, without a registry and without a container daemon, runs it as Kubernetes
-# would (read-only root, user 65532, no capabilities, its own process 1), asks its health and sends a picture through.
+# would (read-only root, user 65532, no capabilities, its own process 1), asks its health and sends an image through.
 #
 #   image.sh              everything, the release build inside included: some minutes of all cores
 #   image.sh --warm       the same, with the dependencies in target/release copied in, so that cargo compiles our crate alone

@@ -1,5 +1,5 @@
-"""A bounded load on a server at the loopback, of the standard library alone: mixed pictures, wrong requests, clients
-that leave. Also makes the pictures."""
+"""A bounded load on a server at the loopback, of the standard library alone: mixed images, wrong requests, clients
+that leave. Also makes the images."""
 
 import http.client
 import random
@@ -11,7 +11,7 @@ import zlib
 
 
 def png(width, height, seed=0):
-    """An RGB picture with a slope and some noise, so that it neither is flat nor compresses to nothing."""
+    """An RGB image with a slope and some noise, so that it neither is flat nor compresses to nothing."""
     noise = random.Random(seed)
     rows = bytearray()
     for y in range(height):

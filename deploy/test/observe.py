@@ -89,21 +89,21 @@ def never(name, matchers):
     return any(name == metric and part in matchers for metric, part in NEVER_SELECTED)
 
 
-def send(port, models, pictures):
+def send(port, models, images):
     """One request of the mixed load; the turn decides which."""
 
     def one(turn):
         model = models[turn % len(models)]
-        picture = pictures[turn % len(pictures)]
+        image = images[turn % len(images)]
         if turn % 11 == 3:
-            return load.request(port, "POST", f"/v1/plan?scale=4&model={model}", picture)[0]
+            return load.request(port, "POST", f"/v1/plan?scale=4&model={model}", image)[0]
         if turn % 11 == 5:
-            return load.request(port, "POST", "/v1/upscale?scale=9", picture)[0]
+            return load.request(port, "POST", "/v1/upscale?scale=9", image)[0]
         if turn % 11 == 7:
-            return load.request(port, "POST", "/v1/upscale", b"no picture at all")[0]
+            return load.request(port, "POST", "/v1/upscale", b"no image at all")[0]
         if turn % 11 == 9:
             return load.request(port, "POST", "/v1/upscale", load.png_file(60000, 60000, b""))[0]
-        return load.request(port, "POST", f"/v1/upscale?scale=4&model={model}", picture)[0]
+        return load.request(port, "POST", f"/v1/upscale?scale=4&model={model}", image)[0]
 
     return one
 
@@ -111,10 +111,10 @@ def send(port, models, pictures):
 def drive(port, models, look):
     """The load: steady clients, now and then more at once than the queue takes, and clients that leave. Calls `look` while
     it is on; what that says, and the statuses seen."""
-    pictures = [load.png(width, height, width) for width, height in ((48, 48), (64, 96), (160, 120), (33, 200))]
+    images = [load.png(width, height, width) for width, height in ((48, 48), (64, 96), (160, 120), (33, 200))]
     large, larger = load.png(250, 250), load.png(300, 300)
     path = f"/v1/upscale?scale=4&model={models[0]}"
-    steady = load.Load(3, send(port, models, pictures))
+    steady = load.Load(3, send(port, models, images))
     began = time.monotonic()
     left, bursts = 0, []
     while time.monotonic() - began < LOAD_SECONDS:

@@ -70,8 +70,8 @@ def main():
 
         def send(turn):
             # One in five is long enough to be under way through a good part of the drain.
-            picture = large if turn % 5 == 0 else small
-            return load.request(proxy, "POST", f"/v1/upscale?scale=4&model={models[turn % len(models)]}", picture)[0]
+            image = large if turn % 5 == 0 else small
+            return load.request(proxy, "POST", f"/v1/upscale?scale=4&model={models[turn % len(models)]}", image)[0]
 
         steady = load.Load(4, send)
         time.sleep(2)

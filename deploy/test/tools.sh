@@ -1,5 +1,5 @@
 # What the deployment tests share: sourced, from the root of the repository.
-# shellcheck shell=bash disable=SC2034 # `python` and `server` are for whoever sources this.
+# shellcheck shell=bash disable=SC2034 # `python` and `server` are for anyone who sources this.
 
 # As the images and the Makefile have it: ONNX Runtime is to report to nobody.
 export ORT_DISABLE_TELEMETRY=1

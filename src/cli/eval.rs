@@ -213,7 +213,7 @@ impl Maker {
         let files = sets::images(folder)?;
         if files.len() != set.images.len() {
             let (found, needed) = (files.len(), set.images.len());
-            return Err(format!("{} holds {found} pictures, but {} has {needed}", folder.display(), set.name));
+            return Err(format!("{} holds {found} images, but {} has {needed}", folder.display(), set.name));
         }
         Ok(Self::Ready(files))
     }
@@ -264,7 +264,7 @@ impl Maker {
             Self::Whole { engine, ensemble, .. } => {
                 let low = low()?;
                 let low = degradation.file(&low)?.map_or(Ok(low), |file| sets::decoded(&file))?;
-                engine.enlarge(&low, *ensemble).map_err(|error| error.to_string())?
+                engine.upscale(&low, *ensemble).map_err(|error| error.to_string())?
             }
             Self::Ready(files) => sets::rgb(&files[at])?,
         };
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_golden_pictures_score_as_published() {
+    fn the_golden_images_score_as_published() {
         let (Some(set), Some(golden)) = (data("test/Set5"), data("golden/rcan-set5/X4")) else { return };
         let report = report(&set, &["--compare", golden.to_str().expect("a name")]);
         assert_eq!(report.sets[0].name, "Set5");
@@ -359,10 +359,10 @@ mod tests {
     }
 
     #[test]
-    fn ready_made_pictures_must_be_as_many_as_originals() {
+    fn ready_made_images_must_be_as_many_as_originals() {
         let (set, other) = (sets::testing::set(&[("a", 60, 60)]), sets::testing::set(&[("a", 60, 60), ("b", 60, 60)]));
         let sets = sets::find(set.path()).expect("a set");
         let error = Maker::ready(&other.path().join("HR"), &sets).err().expect("refused");
-        assert!(error.contains("holds 2 pictures") && error.contains("has 1"), "{error}");
+        assert!(error.contains("holds 2 images") && error.contains("has 1"), "{error}");
     }
 }

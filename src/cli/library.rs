@@ -30,7 +30,7 @@ pub(super) fn chosen(settings: &EngineSettings, registry: &Registry) -> Option<P
         return settings.runtime.clone();
     }
     let network = any_network(registry, &settings.model)?;
-    // What cannot be had is told by whoever loads.
+    // What cannot be had is told by anyone who loads.
     let wishes = backend::wishes(settings.provider, settings.precision, Hardware::here()).ok()?;
     let devices: Vec<_> = wishes.iter().map(|backend| backend.device()).collect();
     first_answering(runtime::libraries(&devices), |library, device| ask(settings, network, library, device))

@@ -105,10 +105,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         fidelity: args.fidelity.wish(),
         deadline: DEADLINE,
     };
-    runtime::block_on(enlarge(pipeline, jobs, options))?
+    runtime::block_on(upscale(pipeline, jobs, options))?
 }
 
-async fn enlarge(pipeline: Arc<Pipeline>, jobs: Vec<Job>, options: Options) -> Result<ExitCode, Failure> {
+async fn upscale(pipeline: Arc<Pipeline>, jobs: Vec<Job>, options: Options) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::Other(format!("signals cannot be received: {error}")))?;
     let count = jobs.len();
     let batch = Batch { pipeline, options, bar: bar(), stop: CancellationToken::new() };
@@ -135,7 +135,7 @@ async fn enlarge(pipeline: Arc<Pipeline>, jobs: Vec<Job>, options: Options) -> R
         eprintln!("ended by {signal}; what was not finished is not there");
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    println!("{} of {count} enlarged", count - failed.len());
+    println!("{} of {count} upscaled", count - failed.len());
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }

@@ -90,7 +90,7 @@ mod tests {
                 query.map(|parameter| parameter["name"].as_str().expect("a name").to_owned()).collect();
             assert_eq!(written, known, "{path}");
         }
-        let form = &document["components"]["requestBodies"]["Picture"]["content"]["multipart/form-data"]["schema"];
+        let form = &document["components"]["requestBodies"]["Image"]["content"]["multipart/form-data"]["schema"];
         assert_eq!(keys(&form["properties"]), upload::FIELDS.iter().map(|&name| name.to_owned()).collect());
     }
 

@@ -34,7 +34,7 @@ pub const REQUEST_ID: &str = "x-request-id";
 const CLIENT_GONE: u16 = 499;
 
 /// The one route that answers with images.
-const PICTURES: &str = "/v1/upscale";
+const UPSCALE_ROUTE: &str = "/v1/upscale";
 
 /// What is known about one request; handlers reach it as an extension and add to it.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Record {
 
     #[cfg(test)]
     pub(super) fn for_test() -> Self {
-        Self::new("test".into(), Trace::default(), PICTURES, Method::POST)
+        Self::new("test".into(), Trace::default(), UPSCALE_ROUTE, Method::POST)
     }
 
     /// Counts bytes of the upload.
@@ -190,7 +190,7 @@ impl End {
             .request_duration
             .with_label_values(&[record.route, record.model().unwrap_or_default()])
             .observe(took.as_secs_f64());
-        if record.route == PICTURES {
+        if record.route == UPSCALE_ROUTE {
             let received = record.bytes_in.load(Ordering::Relaxed);
             self.metrics.body_bytes.with_label_values(&["input"]).inc_by(received);
             // With a code, what was sent is a problem document.

@@ -26,7 +26,7 @@ use crate::pipeline::Options;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wants {
     /// The image itself.
-    Picture,
+    Image,
     /// A plan in JSON; `Accept` may speak of either.
     Plan,
 }
@@ -205,14 +205,14 @@ mod tests {
     }
 
     fn errors(query: &str) -> Vec<(String, String)> {
-        let problem = asked(query, None, Wants::Picture).expect_err("a problem");
+        let problem = asked(query, None, Wants::Image).expect_err("a problem");
         assert_eq!(problem.code, Code::InvalidParameter);
         problem.errors.into_iter().map(|error| (error.parameter, error.detail)).collect()
     }
 
     #[test]
     fn nothing_asked_for_is_the_default_of_everything() {
-        let options = asked("", None, Wants::Picture).expect("options");
+        let options = asked("", None, Wants::Image).expect("options");
         assert_eq!((options.model, options.resize.to_string(), options.ensemble), ("big".into(), "4".into(), false));
         assert_eq!((options.format, options.deadline), (OutputFormat::Png, Duration::from_mins(5)));
     }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn everything_asked_for_is_heard() {
         let query = "scale=2.5&model=small&ensemble=true&format=jpeg&quality=70&frame=4&deadline=0.5";
-        let options = asked(query, None, Wants::Picture).expect("options");
+        let options = asked(query, None, Wants::Image).expect("options");
         assert_eq!((options.model, options.resize.to_string(), options.ensemble), ("small".into(), "2.5".into(), true));
         assert_eq!((options.format, options.deadline), (OutputFormat::Jpeg, Duration::from_millis(500)));
         assert_eq!((options.quality, options.frame), (Some(70), Some(4)));
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn quality_and_frame_have_two_sides() {
-        let jpeg = |query: &str| asked(&format!("format=jpeg&{query}"), None, Wants::Picture);
+        let jpeg = |query: &str| asked(&format!("format=jpeg&{query}"), None, Wants::Image);
         for (query, quality) in [("quality=1", 1), ("quality=100", 100)] {
             assert_eq!(jpeg(query).expect("options").quality, Some(quality));
         }
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn quality_goes_with_what_has_one() {
-        assert_eq!(asked("quality=80", Some("image/jpeg"), Wants::Picture).expect("options").quality, Some(80));
+        assert_eq!(asked("quality=80", Some("image/jpeg"), Wants::Image).expect("options").quality, Some(80));
         for query in ["quality=80", "quality=80&format=webp", "quality=80&format=tiff"] {
             let (parameter, detail) = errors(query).remove(0);
             assert_eq!(parameter, "quality");
@@ -262,11 +262,11 @@ mod tests {
     fn a_query_of_faults_gets_a_short_answer() {
         let unknown = |count: usize| (0..count).map(|i| format!("x{i}=1")).collect::<Vec<_>>().join("&");
         for count in [1, MAX_ERRORS, MAX_ERRORS + 1, 5_000] {
-            let problem = asked(&unknown(count), None, Wants::Picture).expect_err("a problem");
+            let problem = asked(&unknown(count), None, Wants::Image).expect_err("a problem");
             assert_eq!(problem.errors.len(), count.min(MAX_ERRORS), "{count}");
             assert!(problem.document("id").len() < 8192, "{count}");
         }
-        let repeated = asked(&"scale=4&".repeat(5_000), None, Wants::Picture).expect_err("a problem");
+        let repeated = asked(&"scale=4&".repeat(5_000), None, Wants::Image).expect_err("a problem");
         assert_eq!(repeated.errors.len(), MAX_ERRORS);
         assert_eq!(errors(&(unknown(MAX_ERRORS - 1) + "&ensemble=1&format=gif")).len(), MAX_ERRORS, "in all");
     }
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_deadline_is_a_plain_number_within_the_servers() {
         for good in ["300", "0.001", "1.", "299.999"] {
-            assert!(asked(&format!("deadline={good}"), None, Wants::Picture).is_ok(), "{good}");
+            assert!(asked(&format!("deadline={good}"), None, Wants::Image).is_ok(), "{good}");
         }
         for bad in
             ["300.001", "0", "0.0", "-1", "%2B1", "1e2", "inf", "NaN", "", ".", "1.2.3", "99999999999999999999999"]
@@ -286,14 +286,14 @@ mod tests {
     #[test]
     fn format_goes_before_accept_and_a_plan_may_be_asked_for_as_json() {
         let format = |query, accept, wants| asked(query, Some(accept), wants).map(|options| options.format);
-        assert_eq!(format("", "image/webp", Wants::Picture), Ok(OutputFormat::WebP));
-        assert_eq!(format("format=jpeg", "image/avif", Wants::Picture), Ok(OutputFormat::Jpeg));
+        assert_eq!(format("", "image/webp", Wants::Image), Ok(OutputFormat::WebP));
+        assert_eq!(format("format=jpeg", "image/avif", Wants::Image), Ok(OutputFormat::Jpeg));
         assert_eq!(format("", "application/json", Wants::Plan), Ok(OutputFormat::Png));
-        for (accept, wants) in [("image/avif", Wants::Plan), ("application/json", Wants::Picture)] {
+        for (accept, wants) in [("image/avif", Wants::Plan), ("application/json", Wants::Image)] {
             let problem = format("", accept, wants).expect_err("a problem");
             assert_eq!(problem.code, Code::NotAcceptable, "{accept}");
         }
-        let both = asked("scale=9", Some("image/avif"), Wants::Picture).expect_err("a problem");
+        let both = asked("scale=9", Some("image/avif"), Wants::Image).expect_err("a problem");
         assert_eq!(both.code, Code::InvalidParameter, "a wrong query is told before a wrong header");
     }
 
@@ -304,7 +304,7 @@ mod tests {
         ) {
             let escape = |text: &str| text.bytes().fold(String::new(), |text, b| text + &format!("%{b:02X}"));
             let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
-            match asked(&query.join("&"), None, Wants::Picture) {
+            match asked(&query.join("&"), None, Wants::Image) {
                 Ok(_) => {
                     let names: std::collections::HashSet<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
                     let known = names.iter().all(|name| PARAMETERS.contains(name));

@@ -53,7 +53,7 @@ fn app(flags: &[&str]) -> App {
 }
 
 /// A PNG of 8x8 pixels.
-fn picture() -> Vec<u8> {
+fn image() -> Vec<u8> {
     let mut file = std::io::Cursor::new(Vec::new());
     image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([x as u8, y as u8, 77]))
         .write_to(&mut file, image::ImageFormat::Png)
@@ -83,15 +83,15 @@ fn requests(app: &App, route: &str, status: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_picture_comes_back_and_is_counted() {
+async fn an_image_comes_back_and_is_counted() {
     let app = app(&[]);
     let router = router::build(app.clone());
-    let sent = picture();
+    let sent = image();
     let response = ask(&router, "POST", "/v1/upscale?scale=2", sent.clone()).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(app.metrics.inflight_requests.get(), 1, "until the last byte");
     let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-    let answer = image::load_from_memory(&body).expect("a picture");
+    let answer = image::load_from_memory(&body).expect("an image");
     assert_eq!((answer.width(), answer.height()), (16, 16));
     assert_eq!(requests(&app, "/v1/upscale", "200"), 1);
     assert_eq!(app.metrics.inflight_requests.get(), 0);
@@ -147,7 +147,7 @@ async fn work_is_refused_before_it_is_warm_and_while_it_drains() {
         assert_eq!(problem(ask(&router, "GET", "/health/ready", "").await).await, (503, readiness.into()));
         assert_eq!(ask(&router, "GET", "/health/live", "").await.status(), StatusCode::OK);
         for path in ["/v1/upscale", "/v1/plan"] {
-            let response = ask(&router, "POST", path, picture()).await;
+            let response = ask(&router, "POST", path, image()).await;
             assert_eq!(response.status().as_u16(), status, "{path}, {readiness}");
             if status == 503 {
                 assert!(response.headers().contains_key(header::RETRY_AFTER));
@@ -180,7 +180,7 @@ async fn a_client_that_leaves_is_status_499() {
     assert!(left.is_err(), "the upload never ends");
     assert_eq!(requests(&app, "/v1/upscale", "499"), 1);
     // It leaves while it is answered: the server drops the body.
-    drop(ask(&router, "POST", "/v1/upscale", picture()).await);
+    drop(ask(&router, "POST", "/v1/upscale", image()).await);
     assert_eq!(requests(&app, "/v1/upscale", "499"), 2);
     assert_eq!(app.metrics.inflight_requests.get(), 0);
 }
@@ -218,12 +218,12 @@ async fn keys_are_asked_for_under_v1_alone() {
     let router = router::build(app.clone());
     let with = async |method: &str, path: &str, value: &str| {
         let request = Request::builder().method(method).uri(path).header("host", "x").header("x-request-id", "r-1");
-        let request = request.header(header::AUTHORIZATION, value).body(Body::from(picture()));
+        let request = request.header(header::AUTHORIZATION, value).body(Body::from(image()));
         router.clone().oneshot(request.expect("a request")).await.expect("a router never fails")
     };
     for route in &router::ROUTES {
         let path = route.path.replace("{name}", "style.css");
-        let response = ask(&router, route.method, &path, picture()).await;
+        let response = ask(&router, route.method, &path, image()).await;
         assert_eq!(response.status() == StatusCode::UNAUTHORIZED, route.keyed, "{path}");
         if !route.keyed {
             continue;

@@ -42,7 +42,7 @@ pub async fn upscale(
     request: Request,
 ) -> Result<Response, Problem> {
     let UpscaleRequest { bytes, options, held } =
-        request::receive(&app, &budget, &record, request, Wants::Picture).await?;
+        request::receive(&app, &budget, &record, request, Wants::Image).await?;
     let answer = app.pipeline.upscale_as_planned(bytes, options, |plan| record.goes_by(plan)).await?;
     // From here on the pipeline's own budget counts the image.
     drop(held);

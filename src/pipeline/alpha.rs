@@ -1,40 +1,40 @@
 //! Transparency: what becomes of the alpha plane, and of the colors that nobody sees.
 //!
-//! Color under fully transparent pixels is garbage, and an enlargement would mix it into the visible edge: a halo on
+//! Color under fully transparent pixels is garbage, and an upscaled image would mix it into the visible edge: a halo on
 //! black or on white. So the visible colors are first extended outwards, layer by layer, each new pixel taking the
-//! mean of its neighbors in the layers before. The plane itself is enlarged by bicubic, not by the network, which
+//! mean of its neighbors in the layers before. The plane itself is upscaled by bicubic, not by the network, which
 //! never saw one; where it is the same everywhere it stays so without a pass.
 
 use images::raster::{Raster, Samples};
 use images::units::Size;
 use images::{CodecError, Interrupt};
 
-/// Bytes per pixel that [`survey`] may hold beside a picture with alpha: a mark, and the places of two layers.
+/// Bytes per pixel that [`survey`] may hold beside an image with alpha: a mark, and the places of two layers.
 pub(super) const SURVEY_BYTES: u64 = 5;
 
 /// Pixels between two questions whether to go on.
 const PART: usize = 1 << 16;
 
-/// What the alpha plane of a picture is.
+/// What the alpha plane of an image is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Alpha {
     /// There is none.
     None,
     /// One level everywhere.
     Uniform(f32),
-    /// A plane to enlarge.
+    /// A plane to upscale.
     Plane,
 }
 
-/// Looks at the alpha plane, and extends the colors of a picture that is transparent in part; not if it `stays` as it
+/// Looks at the alpha plane, and extends the colors of an image that is transparent in part; not if it `stays` as it
 /// is, since then nothing is mixed. Fails soon after `interrupt` is set: extending 16 megapixels takes seconds.
-pub(super) fn survey(picture: Raster, stays: bool, interrupt: &Interrupt) -> Result<(Raster, Alpha), CodecError> {
-    if !picture.channels().has_alpha() {
-        return Ok((picture, Alpha::None));
+pub(super) fn survey(image: Raster, stays: bool, interrupt: &Interrupt) -> Result<(Raster, Alpha), CodecError> {
+    if !image.channels().has_alpha() {
+        return Ok((image, Alpha::None));
     }
-    let (size, channels, step) = (picture.size(), picture.channels(), picture.channels().count());
-    let first = picture.level(0, 0, step - 1);
-    let (samples, uniform) = match picture.into_samples() {
+    let (size, channels, step) = (image.size(), image.channels(), image.channels().count());
+    let first = image.level(0, 0, step - 1);
+    let (samples, uniform) = match image.into_samples() {
         Samples::U8(mut v) => {
             let uniform = extend(&mut v, size, step, stays, interrupt)?;
             (Samples::U8(v), uniform)
@@ -57,7 +57,7 @@ enum Mark {
     Colored,
 }
 
-/// Whether alpha is the same everywhere; if not, every fully transparent pixel gets a color unless the picture `stays`.
+/// Whether alpha is the same everywhere; if not, every fully transparent pixel gets a color unless the image `stays`.
 fn extend<T: Copy + PartialEq + Default + Into<u32> + TryFrom<u32>>(
     samples: &mut [T],
     size: Size,
@@ -136,9 +136,9 @@ mod tests {
     use super::*;
 
     fn surveyed(width: u32, height: u32, channels: Channels, samples: Vec<u8>) -> (Vec<u8>, Alpha) {
-        let picture = Raster::new(Size::new(width, height), channels, Samples::U8(samples));
-        let (picture, alpha) = survey(picture, false, &Interrupt::default()).expect("not interrupted");
-        match picture.into_samples() {
+        let image = Raster::new(Size::new(width, height), channels, Samples::U8(samples));
+        let (image, alpha) = survey(image, false, &Interrupt::default()).expect("not interrupted");
+        match image.into_samples() {
             Samples::U8(v) => (v, alpha),
             Samples::U16(_) => unreachable!("8 bit in, 8 bit out"),
         }
@@ -184,17 +184,17 @@ mod tests {
 
     #[test]
     fn sixteen_bits_are_extended_too() {
-        let picture = Raster::new(Size::new(2, 1), Channels::GrayAlpha, Samples::U16(vec![60_000, 65_535, 1, 0]));
-        let (picture, alpha) = survey(picture, false, &Interrupt::default()).expect("not interrupted");
+        let image = Raster::new(Size::new(2, 1), Channels::GrayAlpha, Samples::U16(vec![60_000, 65_535, 1, 0]));
+        let (image, alpha) = survey(image, false, &Interrupt::default()).expect("not interrupted");
         assert_eq!(alpha, Alpha::Plane);
-        assert_eq!(picture.samples(), &Samples::U16(vec![60_000, 65_535, 60_000, 0]));
+        assert_eq!(image.samples(), &Samples::U16(vec![60_000, 65_535, 60_000, 0]));
     }
 
     #[test]
     fn extending_colors_ends_with_its_request() {
         let ended = Interrupt::default();
         ended.set();
-        let picture = Raster::new(Size::new(2, 1), Channels::GrayAlpha, Samples::U8(vec![60, 255, 1, 0]));
-        assert_eq!(survey(picture, false, &ended), Err(CodecError::Interrupted));
+        let image = Raster::new(Size::new(2, 1), Channels::GrayAlpha, Samples::U8(vec![60, 255, 1, 0]));
+        assert_eq!(survey(image, false, &ended), Err(CodecError::Interrupted));
     }
 }

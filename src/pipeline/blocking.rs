@@ -20,7 +20,7 @@ impl<J> Slot<J> {
     }
 }
 
-/// Takes the job back with whoever waited for it.
+/// Takes the job back with anyone who waited for it.
 struct Waiting<J>(Slot<J>);
 
 impl<J> Drop for Waiting<J> {

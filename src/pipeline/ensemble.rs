@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn every_second_four_lie_on_their_side() {
         assert_eq!((turned_size(WIDE, 3), turned_size(WIDE, 4)), (WIDE, Size::new(3, 5)));
-        // The first row of the transposed is the first column of the picture.
+        // The first row of the transposed is the first column of the image.
         assert_eq!(turned(&tile(), WIDE, 4)[..3], [0.0, 5.0, 10.0]);
     }
 

@@ -1,4 +1,4 @@
-//! What a client may choose about color, transparency and notes; and what comes of it for one picture.
+//! What a client may choose about color, transparency and notes; and what comes of it for one image.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,7 +35,7 @@ pub enum Transparency {
     /// It stays.
     #[default]
     Keep,
-    /// The picture is laid over the background, as it always is in a format without transparency.
+    /// The image is laid over the background, as it always is in a format without transparency.
     Flatten,
 }
 
@@ -44,7 +44,7 @@ pub enum Transparency {
 pub struct Background(pub [u8; 3]);
 
 impl Background {
-    /// Whether a gray picture over it stays gray.
+    /// Whether a gray image over it stays gray.
     pub const fn is_gray(self) -> bool {
         let [r, g, b] = self.0;
         r == g && g == b
@@ -81,14 +81,14 @@ impl FromStr for Background {
     }
 }
 
-/// All of it; the default keeps the picture as it was, only larger.
+/// All of it; the default keeps the image as it was, only larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fidelity {
     /// Colors.
     pub icc: Icc,
     /// Transparency.
     pub alpha: Transparency,
-    /// What is seen through a picture that is flattened.
+    /// What is seen through an image that is flattened.
     pub background: Background,
     /// Notes.
     pub metadata: MetadataPolicy,
@@ -96,7 +96,7 @@ pub struct Fidelity {
     pub density: DensityPolicy,
 }
 
-/// Something that was done to the picture beside enlarging it.
+/// Something that was done to the image beside upscaling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Conversion {
     /// Turned upright as its Exif says.
@@ -159,7 +159,7 @@ impl Serialize for Conversion {
     }
 }
 
-/// What is done to one picture.
+/// What is done to one image.
 #[derive(Clone, Debug)]
 pub(super) struct OutputPlan {
     /// Channels of the answer.
@@ -172,19 +172,19 @@ pub(super) struct OutputPlan {
     pub(super) metadata: OutputMetadata,
     /// How colors go to the network and from there to the answer.
     pub(super) transform: ColorTransform,
-    /// What the picture is laid over.
+    /// What the image is laid over.
     pub(super) background: Option<Background>,
     pub(super) conversions: Vec<Conversion>,
     pub(super) warnings: Vec<Warning>,
 }
 
 impl OutputPlan {
-    /// Nothing is done to a picture of these channels.
+    /// Nothing is done to an image of these channels.
     #[cfg(test)]
     pub(super) fn plain(channels: Channels, depth: Depth) -> Self {
         let probe = Probe::of_pixels(images::units::Size::new(1, 1), channels, depth);
         let to = images::geometry::Resize::To { width: Some(1), height: None, fit: images::geometry::Fit::Inside };
-        let view = to.view(probe.size).expect("a picture can stay as large as it is");
+        let view = to.view(probe.size).expect("an image can stay as large as it is");
         Self::of(&probe, OutputFormat::Png, depth, Fidelity::default(), &view)
     }
 
@@ -202,7 +202,7 @@ impl OutputPlan {
         }
     }
 
-    /// The same for a picture that no network sees: its own numbers need not go to sRGB and come back, unless they
+    /// The same for an image that no network sees: its own numbers need not go to sRGB and come back, unless they
     /// are laid over a background there.
     #[must_use]
     pub(super) fn without_network(mut self) -> Self {
@@ -218,7 +218,7 @@ impl OutputPlan {
         let gray = probe.channels.colors() == 1;
         let flattens = format == OutputFormat::Jpeg || wish.alpha == Transparency::Flatten;
         let background = (probe.channels.has_alpha() && flattens).then_some(wish.background);
-        // WebP has no gray: its encoder writes three channels of a gray picture.
+        // WebP has no gray: its encoder writes three channels of a gray image.
         let colored = gray && (format == OutputFormat::WebP || background.is_some_and(|b| !b.is_gray()));
         let channels = match (probe.channels, background) {
             (Channels::GrayAlpha, Some(background)) if background.is_gray() => Channels::Gray,
@@ -227,7 +227,7 @@ impl OutputPlan {
         };
 
         let mut warnings = probe.warnings.clone();
-        // A profile for gray does not fit a picture in color.
+        // A profile for gray does not fit an image in color.
         let to_srgb = wish.icc == Icc::Srgb || colored;
         let tag = || Some(signals::srgb(gray && !colored));
         let own = || probe.icc.as_ref().filter(|_| !colored).map(|profile| Arc::clone(&profile.bytes));

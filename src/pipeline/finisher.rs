@@ -17,26 +17,26 @@ use super::fidelity::{Background, OutputPlan};
 pub(super) struct RowFinisher {
     /// Pixels of a row as it comes.
     width: u32,
-    /// Whether the picture is gray.
+    /// Whether the image is gray.
     gray: bool,
     alpha: Alpha,
     output_plan: OutputPlan,
-    /// The picture, from which alpha and the colors beyond sRGB are enlarged.
+    /// The image, from which alpha and the colors beyond sRGB are upscaled.
     beside: Option<(Arc<Raster>, Kernel)>,
     downscaler: Option<Downscaler>,
 }
 
 impl RowFinisher {
-    /// For bands of this picture, enlarged `times`; rows will be as `output_plan` says, and as large as `downscaler` says.
+    /// For bands of this image, upscaled `times`; rows will be as `output_plan` says, and as large as `downscaler` says.
     pub(super) fn new(
-        picture: Arc<Raster>,
+        image: Arc<Raster>,
         alpha: Alpha,
         times: u32,
         downscaler: Option<Downscaler>,
         output_plan: OutputPlan,
     ) -> Self {
-        let (width, gray) = (picture.size().width * times, picture.channels().colors() == 1);
-        Self { width, gray, alpha, output_plan, beside: Some((picture, Kernel::by(times))), downscaler }
+        let (width, gray) = (image.size().width * times, image.channels().colors() == 1);
+        Self { width, gray, alpha, output_plan, beside: Some((image, Kernel::by(times))), downscaler }
     }
 
     /// For what one network gives to the next: colors alone, `width` of them in a row, in 16 bits.
@@ -48,14 +48,14 @@ impl RowFinisher {
     /// The rows that are finished by one band, rounded half up; `None` if it takes more for the next.
     pub(super) fn rows(&mut self, mut band: Band) -> Option<Raster> {
         if self.downscaler.is_some() {
-            // What is reduced is the picture that the network made, not what it overshot.
+            // What is reduced is the image that the network made, not what it overshot.
             band.planes.iter_mut().for_each(|level| *level = level.clamp(0.0, 255.0));
         }
         let mut alpha = Vec::new();
-        if let Some((picture, kernel)) = &self.beside {
-            self.output_plan.transform.add_out_of_gamut(picture, kernel, &mut band);
+        if let Some((image, kernel)) = &self.beside {
+            self.output_plan.transform.add_out_of_gamut(image, kernel, &mut band);
             if self.alpha == Alpha::Plane {
-                alpha = alpha_rows(picture, kernel, band.y..band.y + band.rows);
+                alpha = alpha_rows(image, kernel, band.y..band.y + band.rows);
             }
         }
         let Band { mut rows, mut planes, .. } = band;
@@ -92,19 +92,19 @@ impl RowFinisher {
     }
 }
 
-fn alpha_rows(picture: &Raster, kernel: &Kernel, rows: Range<u32>) -> Vec<f32> {
-    let size = picture.size();
-    let (width, channel) = (size.width as usize, picture.channels().count() - 1);
+fn alpha_rows(image: &Raster, kernel: &Kernel, rows: Range<u32>) -> Vec<f32> {
+    let size = image.size();
+    let (width, channel) = (size.width as usize, image.channels().count() - 1);
     let needed = kernel.depends_on(&rows, size.height);
     let level = |y| (0..size.width).map(move |x| (x, y));
-    let plane: Vec<f32> = needed.clone().flat_map(level).map(|(x, y)| picture.level(x, y, channel)).collect();
+    let plane: Vec<f32> = needed.clone().flat_map(level).map(|(x, y)| image.level(x, y, channel)).collect();
     let mut out = vec![0.0; rows.len() * width * kernel.factor() as usize];
     let row = |y: u32| &plane[(y - needed.start) as usize * width..][..width];
-    kernel.enlarge(size, row, rows, &mut out);
+    kernel.upscale(size, row, rows, &mut out);
     out
 }
 
-/// Three planes to one of gray. The picture went through the network three times over; its three answers are weighted
+/// Three planes to one of gray. The image went through the network three times over; its three answers are weighted
 /// as BT.601 weighs the primaries, so that luma is kept, and by differences, so that equal planes stay exact.
 fn luma(planes: &mut Vec<f32>) {
     let plane = planes.len() / 3;
@@ -116,7 +116,7 @@ fn luma(planes: &mut Vec<f32>) {
     planes.truncate(plane);
 }
 
-/// Lays the picture over a background, in sRGB, as browsers lay it over a page. Gray becomes three planes where the
+/// Lays the image over a background, in sRGB, as browsers lay it over a page. Gray becomes three planes where the
 /// result has `colors` of them. What is opaque and what is clear stays exact.
 fn lay_over(planes: &mut Vec<f32>, alpha: &[f32], background: Background, colors: usize) {
     let plane = alpha.len();
@@ -168,9 +168,9 @@ fn interleaved<T: Copy + Default>(
 mod tests {
     use super::*;
 
-    fn finish(picture: Raster, alpha: Alpha, times: u32, depth: Depth) -> RowFinisher {
-        let output_plan = OutputPlan::plain(picture.channels(), depth);
-        RowFinisher::new(Arc::new(picture), alpha, times, None, output_plan)
+    fn finish(image: Raster, alpha: Alpha, times: u32, depth: Depth) -> RowFinisher {
+        let output_plan = OutputPlan::plain(image.channels(), depth);
+        RowFinisher::new(Arc::new(image), alpha, times, None, output_plan)
     }
 
     fn one(levels: [f32; 3]) -> Band {
@@ -178,8 +178,8 @@ mod tests {
     }
 
     fn pixel(channels: Channels, levels: [f32; 3], depth: Depth) -> Samples {
-        let picture = Raster::new(Size::new(1, 1), channels, Samples::U8(vec![0; channels.count()]));
-        finish(picture, Alpha::None, 1, depth).rows(one(levels)).expect("at once").into_samples()
+        let image = Raster::new(Size::new(1, 1), channels, Samples::U8(vec![0; channels.count()]));
+        finish(image, Alpha::None, 1, depth).rows(one(levels)).expect("at once").into_samples()
     }
 
     #[test]
@@ -199,19 +199,19 @@ mod tests {
     #[test]
     fn uniform_alpha_stays_to_the_bit() {
         for alpha in [0, 1, 32_768, 65_535_u16] {
-            let picture = Raster::new(Size::new(1, 1), Channels::GrayAlpha, Samples::U16(vec![5, alpha]));
-            let level = picture.level(0, 0, 1);
-            let rows = finish(picture, Alpha::Uniform(level), 1, Depth::Sixteen).rows(one([7.0; 3]));
+            let image = Raster::new(Size::new(1, 1), Channels::GrayAlpha, Samples::U16(vec![5, alpha]));
+            let level = image.level(0, 0, 1);
+            let rows = finish(image, Alpha::Uniform(level), 1, Depth::Sixteen).rows(one([7.0; 3]));
             assert_eq!(rows.expect("at once").samples(), &Samples::U16(vec![7 * 257, alpha]));
         }
     }
 
     #[test]
-    fn the_alpha_plane_is_enlarged_by_bands_and_its_flat_parts_stay_exact() {
+    fn the_alpha_plane_is_upscaled_by_bands_and_its_flat_parts_stay_exact() {
         // Left half clear, right half opaque, 12 x 9.
         let samples = (0..9).flat_map(|_| (0..12).flat_map(|x| [50, 60, 70, if x < 6 { 0 } else { 255 }])).collect();
-        let picture = Raster::new(Size::new(12, 9), Channels::Rgba, Samples::U8(samples));
-        let mut finisher = finish(picture, Alpha::Plane, 3, Depth::Eight);
+        let image = Raster::new(Size::new(12, 9), Channels::Rgba, Samples::U8(samples));
+        let mut finisher = finish(image, Alpha::Plane, 3, Depth::Eight);
         let mut rows = |y: u32, rows: u32| {
             let band = Band { y, rows, planes: vec![128.0; 3 * 36 * rows as usize] };
             match finisher.rows(band).expect("at once").into_samples() {

@@ -1,4 +1,4 @@
-//! Flat stays flat: where a picture is of one color, its enlargement is of the very same.
+//! Flat stays flat: where an image is of one color, its upscaled image is of the very same.
 //!
 //! No network gives a flat patch back exactly. It is off by a part of a level, which becomes a dozen levels where the
 //! curve of a wide gamut is steep, as the colors come back from sRGB; and a white page that is not quite white packs
@@ -15,23 +15,23 @@ use super::color::ColorTransform;
 
 /// What the flat parts of one pass are told by.
 pub(super) struct FlatRegions {
-    picture: Arc<Raster>,
+    image: Arc<Raster>,
     transform: ColorTransform,
     kernel: Kernel,
 }
 
 impl FlatRegions {
-    /// Of a picture that a network enlarges by `scale`, its colors shown by `transform`.
-    pub(super) fn new(picture: Arc<Raster>, transform: ColorTransform, scale: Scale) -> Self {
-        Self { picture, transform, kernel: Kernel::new(scale) }
+    /// Of an image that a network upscales by `scale`, its colors shown by `transform`.
+    pub(super) fn new(image: Arc<Raster>, transform: ColorTransform, scale: Scale) -> Self {
+        Self { image, transform, kernel: Kernel::new(scale) }
     }
 
-    /// Sets the flat parts of rows that a network enlarged.
+    /// Sets the flat parts of rows that a network upscaled.
     pub(super) fn keep(&self, band: &mut Band) {
-        let (size, factor) = (self.picture.size(), self.kernel.factor());
+        let (size, factor) = (self.image.size(), self.kernel.factor());
         let rows = band.y / factor..(band.y + band.rows).div_ceil(factor);
         let needed = self.kernel.depends_on(&(band.y..band.y + band.rows), size.height);
-        let mut levels = extract::rows(&self.picture, needed.clone());
+        let mut levels = extract::rows(&self.image, needed.clone());
         let window = Size::new(size.width, needed.len() as u32);
         let inside = (rows.start - needed.start) as usize..(rows.end - needed.start) as usize;
         let flat: Vec<Vec<usize>> = {
@@ -41,7 +41,7 @@ impl FlatRegions {
         if flat.iter().all(Vec::is_empty) {
             return;
         }
-        self.transform.to_model(&mut levels, self.picture.channels().colors() == 1);
+        self.transform.to_model(&mut levels, self.image.channels().colors() == 1);
 
         let (width, times) = (size.width as usize, factor as usize);
         let (plane, out_plane) = (levels.len() / 3, band.planes.len() / 3);
@@ -57,7 +57,7 @@ impl FlatRegions {
     }
 }
 
-/// Bytes that [`FlatRegions::keep`] holds at most: levels, marks and columns of the rows that `band` rows of an enlargement of
+/// Bytes that [`FlatRegions::keep`] holds at most: levels, marks and columns of the rows that `band` rows of an upscaled image of
 /// `width` pixels depend on.
 pub(super) fn held_bytes(width: u32, scale: Scale, band: u32) -> u64 {
     let rows = u64::from(band / scale.factor() + 2 + 2 * RADIUS);
@@ -99,13 +99,13 @@ mod tests {
 
     use super::*;
 
-    /// What no picture holds.
+    /// What no image holds.
     const NETWORK: f32 = -7.0;
 
-    fn kept(picture: &Arc<Raster>, scale: Scale, y: u32, rows: u32) -> Vec<f32> {
-        let line = (picture.size().width * scale.factor()) as usize;
+    fn kept(image: &Arc<Raster>, scale: Scale, y: u32, rows: u32) -> Vec<f32> {
+        let line = (image.size().width * scale.factor()) as usize;
         let mut band = Band { y, rows, planes: vec![NETWORK; 3 * line * rows as usize] };
-        FlatRegions::new(Arc::clone(picture), ColorTransform::Straight, scale).keep(&mut band);
+        FlatRegions::new(Arc::clone(image), ColorTransform::Straight, scale).keep(&mut band);
         band.planes
     }
 
@@ -120,14 +120,14 @@ mod tests {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 if (state >> 33).is_multiple_of(8 * rare) { 99 } else { [10, 20, 30][i as usize % 3] }
             });
-            let picture = Raster::new(Size::new(width, height), Channels::Rgb, Samples::U8(samples.collect()));
-            let picture = Arc::new(picture);
+            let image = Raster::new(Size::new(width, height), Channels::Rgb, Samples::U8(samples.collect()));
+            let image = Arc::new(image);
             let scale = Scale::new(scale).expect("a scale");
             let times = scale.factor();
-            let planes = kept(&picture, scale, 0, height * times);
+            let planes = kept(&image, scale, 0, height * times);
             let color = |x: i64, y: i64| {
                 let (x, y) = (mirror(x, width) as u32, mirror(y, height) as u32);
-                [0, 1, 2].map(|c| picture.level(x, y, c))
+                [0, 1, 2].map(|c| image.level(x, y, c))
             };
             let line = (width * times) as usize;
             for (at, expected) in (0..line * (height * times) as usize).map(|at| {
@@ -146,13 +146,13 @@ mod tests {
     #[test]
     fn bands_do_not_show() {
         let samples = (0..40 * 30).map(|i| if i % 40 < 20 || i / 40 > 21 { 200 } else { (i * 7 % 251) as u8 });
-        let picture = Raster::new(Size::new(40, 30), Channels::Gray, Samples::U8(samples.collect()));
-        let (picture, scale) = (Arc::new(picture), Scale::new(4).expect("a scale"));
-        let whole = kept(&picture, scale, 0, 120);
+        let image = Raster::new(Size::new(40, 30), Channels::Gray, Samples::U8(samples.collect()));
+        let (image, scale) = (Arc::new(image), Scale::new(4).expect("a scale"));
+        let whole = kept(&image, scale, 0, 120);
         assert!(whole.contains(&200.0) && whole.contains(&NETWORK));
         let plane = whole.len() / 3;
         for (y, rows) in [(0, 1), (1, 5), (6, 90), (96, 24)] {
-            let part = kept(&picture, scale, y, rows);
+            let part = kept(&image, scale, y, rows);
             let (first, count) = (y as usize * 160, rows as usize * 160);
             for (part, whole) in part.chunks_exact(count).zip(whole.chunks_exact(plane)) {
                 assert!(part == &whole[first..first + count], "rows {y} to {}", y + rows);
@@ -162,10 +162,10 @@ mod tests {
 
     #[test]
     fn memory_is_what_was_said() {
-        let (picture, scale) = (Raster::new(Size::new(50, 40), Channels::Gray, Samples::U8(vec![9; 2000])), 3);
+        let (image, scale) = (Raster::new(Size::new(50, 40), Channels::Gray, Samples::U8(vec![9; 2000])), 3);
         let scale = Scale::new(scale).expect("a scale");
-        // Rows 10 to 20 of the enlargement are of rows 3 to 6 of the picture, which depend on 1 to 8.
-        let levels = extract::rows(&picture, 1..9);
+        // Rows 10 to 20 of the upscaled image are of rows 3 to 6 of the image, which depend on 1 to 8.
+        let levels = extract::rows(&image, 1..9);
         let columns = 4 * 50 * size_of::<usize>();
         let held = (levels.len() * size_of::<f32>() + levels.len() / 3 + columns) as u64;
         assert!(held <= held_bytes(50, scale, 11), "{held}");

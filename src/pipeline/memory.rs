@@ -49,11 +49,11 @@ pub(super) fn bytes_held(
     let line = target.channels.count() * target.depth.bytes();
     let writing =
         bands + colors + shrinking + band(target.size.width, line) + buffered_bytes(target) + body::HELD_BYTES as u64;
-    let enlarging = passing.max(seen + writing);
-    upload as u64 + probe.profile_bytes() + probe.decoded_bytes().max(cutting).max(source + marks.max(enlarging))
+    let upscaling = passing.max(seen + writing);
+    upload as u64 + probe.profile_bytes() + probe.decoded_bytes().max(cutting).max(source + marks.max(upscaling))
 }
 
-/// A band of levels as it is taken from a picture.
+/// A band of levels as it is taken from an image.
 fn rows_bytes(size: Size) -> u64 {
     BAND_BYTES.max(12 * u64::from(size.width))
 }

@@ -60,7 +60,7 @@ use plan::{Prepared, depth_of};
 use sequence::PassSequence;
 use stage_timings::StageTimings;
 
-/// An enlarged picture on its way out.
+/// An upscaled image on its way out.
 #[derive(Debug)]
 pub struct Answer {
     /// What was done.
@@ -91,7 +91,7 @@ impl Pipeline {
         }
     }
 
-    /// Enlarges one file. Returns when the whole answer is ready or its first [`pass::THRESHOLD`] bytes are; until
+    /// Upscales one file. Returns when the whole answer is ready or its first [`pass::THRESHOLD`] bytes are; until
     /// then a failure is an error, after it the body breaks off. Dropping the future cancels the work.
     pub async fn upscale(self: &Arc<Self>, bytes: Bytes, options: Options) -> Result<Answer, PipelineError> {
         self.upscale_as_planned(bytes, options, |_| ()).await
@@ -114,7 +114,7 @@ impl Pipeline {
         timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
     }
 
-    /// Enlarges decoded pixels, whole in memory and in their own depth: for measuring. The format does not matter.
+    /// Upscales decoded pixels, whole in memory and in their own depth: for measuring. The format does not matter.
     /// Dropping the future cancels the work.
     pub async fn upscale_raster(self: &Arc<Self>, image: Raster, options: Options) -> Result<Raster, PipelineError> {
         let deadline = Instant::now() + options.deadline;
@@ -139,9 +139,9 @@ impl Pipeline {
     }
 
     /// Reads the header on a blocking thread, since a profile may have to be inflated; but out of turn, since it is
-    /// short and a refusal should not wait for pictures.
+    /// short and a refusal should not wait for images.
     async fn examine(&self, bytes: Bytes, options: &Options, deadline: Instant) -> Result<Prepared, PipelineError> {
-        // A wrong parameter is told before a wrong picture: it is the cheaper one to put right.
+        // A wrong parameter is told before a wrong image: it is the cheaper one to put right.
         options.model.name().map(|name| self.registry.model(name)).transpose()?;
         let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
         let probe =
@@ -164,7 +164,7 @@ impl Pipeline {
         // Its request may end before it does.
         let interrupt = Interrupt::default();
         let _set_on_drop = interrupt.clone().set_on_drop();
-        // The budget is not given back while a decoder that nobody waits for runs, nor before its picture is freed.
+        // The budget is not given back while a decoder that nobody waits for runs, nor before its image is freed.
         let decode = {
             let (plan, stage_timings, reservation, trace) =
                 (plan.clone(), Arc::clone(&stage_timings), reservation_of(&tickets), Trace::current());
@@ -177,15 +177,15 @@ impl Pipeline {
                     Fact::Number("upscaler.bytes", bytes.len() as u64),
                     Fact::Number("upscaler.pixels", plan.input.pixels()),
                 ]);
-                let picture = images::decode::decode_until(&bytes, &plan.probe, &interrupt);
-                let picture = picture.inspect_err(|_| stage.failed("decode"))?;
+                let image = images::decode::decode_until(&bytes, &plan.probe, &interrupt);
+                let image = image.inspect_err(|_| stage.failed("decode"))?;
                 drop(stage);
                 stage_timings.decoded(began.elapsed());
                 let etag = etag::etag(&bytes, &plan);
                 drop(bytes);
                 let window = plan.view.window();
-                let picture = picture.cut(window.x, window.y, window.size);
-                Ok::<_, CodecError>((etag, alpha::survey(picture, plan.stays(), &interrupt)?, reservation))
+                let image = image.cut(window.x, window.y, window.size);
+                Ok::<_, CodecError>((etag, alpha::survey(image, plan.stays(), &interrupt)?, reservation))
             }
         };
         let (etag, surveyed, _) = self.compute(decode).await??;
@@ -221,13 +221,13 @@ impl Pipeline {
     fn pass_sequence(
         self: &Arc<Self>,
         prepared: &Prepared,
-        (picture, alpha): (Raster, alpha::Alpha),
+        (image, alpha): (Raster, alpha::Alpha),
         tickets: Vec<Ticket>,
         stage_timings: Arc<StageTimings>,
     ) -> PassSequence {
         PassSequence {
             pipeline: Arc::clone(self),
-            picture: Arc::new(picture),
+            image: Arc::new(image),
             alpha,
             model: prepared.plan.model.clone(),
             specs: prepared.specs.clone(),
@@ -252,7 +252,7 @@ impl Pipeline {
         spawn_blocking_cancellable(&self.metrics, in_turn).await?
     }
 
-    /// Counts a picture that was answered in full.
+    /// Counts an image that was answered in full.
     fn count(&self, plan: &Plan) {
         for (direction, size) in [("input", plan.input), ("output", plan.output)] {
             self.metrics.pixels.with_label_values(&[direction, &plan.model]).inc_by(size.pixels());

@@ -40,7 +40,7 @@ const UNDER_WAY: usize = 32 << 20;
 /// Tiles in order that wait to be joined.
 const HANDOVER: usize = 4;
 
-/// One network on one picture.
+/// One network on one image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PassSpec {
     pub(super) grid: Grid,
@@ -52,7 +52,7 @@ pub(super) struct PassSpec {
 impl PassSpec {
     /// Size of what comes out.
     pub(super) fn output(&self) -> Size {
-        self.grid.picture().scaled(self.scale)
+        self.grid.image().scaled(self.scale)
     }
 
     /// Tiles to run.
@@ -70,7 +70,7 @@ impl PassSpec {
     /// Bytes that joining them, and keeping flat what is flat, holds at most.
     pub(super) fn blend_bytes(&self) -> u64 {
         let band = band_rows(self.output().width);
-        Blender::held_bytes(&self.grid, self.scale) + flat::held_bytes(self.grid.picture().width, self.scale, band)
+        Blender::held_bytes(&self.grid, self.scale) + flat::held_bytes(self.grid.image().width, self.scale, band)
     }
 
     /// Places of the grid that may be under way together, each `copies` tiles.
@@ -78,7 +78,7 @@ impl PassSpec {
         (UNDER_WAY / (self.tile_bytes() * self.copies)).max(2)
     }
 
-    /// Bytes of one tile and its enlargement.
+    /// Bytes of one tile and its upscaled image.
     fn tile_bytes(&self) -> usize {
         3 * self.grid.spec().shape.pixels() * (1 + (self.scale.factor() as usize).pow(2)) * size_of::<f32>()
     }
@@ -99,13 +99,13 @@ pub(super) struct PassContext {
     pub(super) last: bool,
 }
 
-/// One pass over a picture.
+/// One pass over an image.
 pub(super) struct Pass {
     pub(super) pipeline: Arc<Pipeline>,
-    pub(super) picture: Arc<Raster>,
+    pub(super) image: Arc<Raster>,
     /// How its colors are shown to the network.
     pub(super) transform: ColorTransform,
-    /// `None` if no network runs: then the rows are those of the picture.
+    /// `None` if no network runs: then the rows are those of the image.
     pub(super) spec: Option<PassSpec>,
     pub(super) finisher: RowFinisher,
     pub(super) ticket: Ticket,
@@ -123,10 +123,10 @@ impl Pass {
         let (metrics, stop) = (Arc::clone(&self.pipeline.metrics), CancellationToken::new());
         let _stopped_on_drop = stop.clone().drop_guard();
         let (tiles, ordered) = mpsc::channel(HANDOVER);
-        let Self { pipeline, picture, transform, spec, finisher, ticket, context } = self;
+        let Self { pipeline, image, transform, spec, finisher, ticket, context } = self;
         let thread = Thread {
             tiles: ordered,
-            picture: Arc::clone(&picture),
+            image: Arc::clone(&image),
             transform: transform.clone(),
             spec,
             finisher,
@@ -141,7 +141,7 @@ impl Pass {
         });
         let producer = async {
             let Some(spec) = spec else { return Ok(()) };
-            let produced = TileProducer { pipeline, picture, transform, spec, ticket, context }.run(tiles).await;
+            let produced = TileProducer { pipeline, image, transform, spec, ticket, context }.run(tiles).await;
             if produced.is_err() {
                 stop.cancel();
             }
@@ -152,7 +152,7 @@ impl Pass {
         match produced {
             // The thread says why it wanted no more tiles.
             Err(ProduceError::Unwanted) => {
-                joined.and_then(|_| Err(PipelineError::Internal("the encoder ended before the picture".into())))
+                joined.and_then(|_| Err(PipelineError::Internal("the encoder ended before the image".into())))
             }
             Err(ProduceError::Failed(error)) => Err(error),
             Ok(()) => joined,
@@ -163,7 +163,7 @@ impl Pass {
 /// What the blocking thread does.
 struct Thread {
     tiles: mpsc::Receiver<Vec<Vec<f32>>>,
-    picture: Arc<Raster>,
+    image: Arc<Raster>,
     transform: ColorTransform,
     spec: Option<PassSpec>,
     finisher: RowFinisher,
@@ -178,15 +178,15 @@ impl Thread {
         stop: CancellationToken,
         sink: impl FnOnce(Rows) -> Result<T, EncodeError>,
     ) -> Result<T, PipelineError> {
-        let Self { tiles, picture, transform, spec, finisher, pipeline, context } = self;
+        let Self { tiles, image, transform, spec, finisher, pipeline, context } = self;
         let permit = ComputePermit::take(Arc::clone(&pipeline.compute), runtime, stop)
             .map_err(|Stopped| PipelineError::Internal("the request ended before its first row".into()))?;
         let source = match spec {
             Some(spec) => {
                 let blender = Box::new(Blender::new(&spec.grid, spec.scale));
-                RowSource::Tiles(tiles, blender, spec, FlatRegions::new(picture, transform, spec.scale))
+                RowSource::Tiles(tiles, blender, spec, FlatRegions::new(image, transform, spec.scale))
             }
-            None => RowSource::Picture(picture, transform, 0),
+            None => RowSource::Image(image, transform, 0),
         };
         let rows = Rows { source, finisher, permit: permit.clone() };
         let mut stage = context.trace.stage(if context.last { "encode" } else { "join" });
@@ -209,7 +209,7 @@ impl Thread {
 /// What the task does: it keeps the workers supplied.
 struct TileProducer {
     pipeline: Arc<Pipeline>,
-    picture: Arc<Raster>,
+    image: Arc<Raster>,
     transform: ColorTransform,
     spec: PassSpec,
     ticket: Ticket,
@@ -231,7 +231,7 @@ impl TileProducer {
             }
             let finished = match self.ticket.finished().await {
                 Ok(finished) => finished,
-                // Told by whoever drives the walk: its own timer, for the same instant, knows what was allowed.
+                // Told by anyone who drives the walk: its own timer, for the same instant, knows what was allowed.
                 Err(TileError::Expired) => std::future::pending().await,
                 // The time for the drain is over.
                 Err(TileError::Stopped) => return Err(ProduceError::Failed(Rejection::Draining.into())),
@@ -256,15 +256,15 @@ impl TileProducer {
 
     fn submit(&self, place: usize) {
         let PassSpec { grid, copies, .. } = &self.spec;
-        let mut tile = extract::tile(&self.picture, grid, place);
-        self.transform.to_model(&mut tile, self.picture.channels().colors() == 1);
+        let mut tile = extract::tile(&self.image, grid, place);
+        self.transform.to_model(&mut tile, self.image.channels().colors() == 1);
         for k in 1..*copies {
             self.ticket.submit(place * copies + k, ensemble::turned(&tile, self.spec.square(), k));
         }
         self.ticket.submit(place * copies, tile);
     }
 
-    /// An engine that gives a tile of another size would shift the rest of the picture.
+    /// An engine that gives a tile of another size would shift the rest of the image.
     fn check(&self, finished: &Finished) -> Result<(), ProduceError> {
         let PassSpec { grid, scale, .. } = &self.spec;
         let expected = 3 * grid.spec().shape.pixels() * (scale.factor() as usize).pow(2);
@@ -294,21 +294,21 @@ enum ProduceError {
 enum RowSource {
     /// Tiles that are joined as they come.
     Tiles(mpsc::Receiver<Vec<Vec<f32>>>, Box<Blender>, PassSpec, FlatRegions),
-    /// A picture, how its colors are shown, and how many of its rows were taken.
-    Picture(Arc<Raster>, ColorTransform, u32),
+    /// An image, how its colors are shown, and how many of its rows were taken.
+    Image(Arc<Raster>, ColorTransform, u32),
 }
 
 impl RowSource {
     /// The next band; `None` after the last, or if the request ended.
     fn band(&mut self, permit: &ComputePermit) -> Option<Band> {
         match self {
-            Self::Picture(picture, transform, taken) => {
-                let (y, size) = (*taken, picture.size());
+            Self::Image(image, transform, taken) => {
+                let (y, size) = (*taken, image.size());
                 let rows = band_rows(size.width).min(size.height - y);
                 *taken += rows;
                 (rows > 0).then(|| {
-                    let mut planes = extract::rows(picture, y..y + rows);
-                    transform.to_model(&mut planes, picture.channels().colors() == 1);
+                    let mut planes = extract::rows(image, y..y + rows);
+                    transform.to_model(&mut planes, image.channels().colors() == 1);
                     Band { y, rows, planes }
                 })
             }
@@ -330,7 +330,7 @@ impl RowSource {
     }
 }
 
-/// The finished rows of a picture, as an encoder pulls them; ends early if the request does.
+/// The finished rows of an image, as an encoder pulls them; ends early if the request does.
 pub(super) struct Rows {
     source: RowSource,
     finisher: RowFinisher,

@@ -68,7 +68,7 @@ impl ComputePermit {
         Ok(value)
     }
 
-    /// Lets whoever waits in line compute first.
+    /// Lets anyone who waits in line compute first.
     pub(super) fn yield_now(&self) -> Result<(), Stopped> {
         self.wait_for(std::future::ready(()))
     }

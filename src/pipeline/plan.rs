@@ -1,4 +1,4 @@
-//! What will be done with a picture, told from its header.
+//! What will be done with an image, told from its header.
 
 use images::encode::{QUALITY, Target};
 use images::geometry::passes::{passes, product};
@@ -51,9 +51,9 @@ pub struct Plan {
     pub passes: Vec<PlannedPass>,
     /// Whether what they give is then reduced, or cut, to the answer.
     pub reduced: bool,
-    /// What is done beside enlarging.
+    /// What is done beside upscaling.
     pub conversions: Vec<Conversion>,
-    /// What a picture that is flattened lies over, `#rrggbb`.
+    /// What an image that is flattened lies over, `#rrggbb`.
     pub background: Option<String>,
     /// What was ignored or could not be kept.
     pub warnings: Vec<Warning>,
@@ -124,7 +124,7 @@ impl Pipeline {
         if output.pixels() > self.limits.output_pixels {
             return Err(PipelineError::Codec(CodecError::TooLarge {
                 name: "output_pixels",
-                what: "number of pixels after enlarging",
+                what: "number of pixels after upscaling",
                 limit: self.limits.output_pixels,
                 actual: output.pixels(),
                 remedy: "ask for a smaller scale, or send a smaller image",
@@ -194,7 +194,7 @@ impl Pipeline {
     fn pass(&self, network: &Network, spec: &PassSpec) -> PlannedPass {
         PlannedPass {
             scale: network.scale,
-            input: spec.grid.picture(),
+            input: spec.grid.image(),
             output: spec.output(),
             tile: spec.grid.spec(),
             tiles: spec.tiles(),

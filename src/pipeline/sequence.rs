@@ -31,8 +31,8 @@ pub(super) const fn pixel_bytes(channels: Channels) -> usize {
 /// An admitted and decoded request.
 pub(super) struct PassSequence {
     pub(super) pipeline: Arc<Pipeline>,
-    /// What is enlarged: the upload, or the part of it that is kept.
-    pub(super) picture: Arc<Raster>,
+    /// What is upscaled: the upload, or the part of it that is kept.
+    pub(super) image: Arc<Raster>,
     pub(super) alpha: Alpha,
     pub(super) specs: Vec<PassSpec>,
     pub(super) reduction: Option<(Line, Line)>,
@@ -58,15 +58,15 @@ impl PassSequence {
         let last = self.specs.pop();
         let context =
             PassContext { model: self.model, stage_timings: self.stage_timings, trace: self.trace, last: false };
-        let mut seen = Arc::clone(&self.picture);
-        let channels = self.picture.channels();
+        let mut seen = Arc::clone(&self.image);
+        let channels = self.image.channels();
         let colors = if channels.colors() == 1 { Channels::Gray } else { Channels::Rgb };
         let mut transform = self.output_plan.transform.clone();
         for (spec, pass_ticket) in self.specs.into_iter().zip(self.tickets) {
             let size = spec.output();
             let pass = Pass {
                 pipeline: Arc::clone(&self.pipeline),
-                picture: seen,
+                image: seen,
                 // What a network gave is what the next one may see.
                 transform: std::mem::take(&mut transform),
                 spec: Some(spec),
@@ -82,10 +82,10 @@ impl PassSequence {
         let reservation = ticket.reservation();
         let pass = Pass {
             pipeline: self.pipeline,
-            picture: seen,
+            image: seen,
             transform,
             spec: last,
-            finisher: RowFinisher::new(self.picture, self.alpha, times, downscaler, self.output_plan),
+            finisher: RowFinisher::new(self.image, self.alpha, times, downscaler, self.output_plan),
             ticket,
             context: PassContext { last: true, ..context },
         };

@@ -16,7 +16,7 @@ pub struct Timings {
     pub encode: Duration,
 }
 
-/// What the stages took; written by whoever ends one.
+/// What the stages took; written by anyone who ends one.
 #[derive(Debug, Default)]
 pub(super) struct StageTimings(Mutex<Gauges>);
 

@@ -4,30 +4,30 @@
 use images::raster::Raster;
 use images::units::{Scale, Size};
 
-/// How near a picture is to its original.
+/// How near an image is to its original.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Quality {
-    /// Peak signal-to-noise ratio in dB; infinite for equal pictures.
+    /// Peak signal-to-noise ratio in dB; infinite for equal images.
     pub psnr: f64,
-    /// Structural similarity (Wang et al., IEEE Trans. Image Processing 13(4), 2004), 1 for equal pictures.
+    /// Structural similarity (Wang et al., IEEE Trans. Image Processing 13(4), 2004), 1 for equal images.
     pub ssim: f64,
 }
 
-/// Why two pictures cannot be compared.
+/// Why two images cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompareError {
-    /// One is not the enlargement of the other's low-resolution picture.
-    #[error("the picture is {actual}, but its original is {expected}; crop the original to a multiple of the scale")]
+    /// One is not the upscaled image of the other's low-resolution image.
+    #[error("the image is {actual}, but its original is {expected}; crop the original to a multiple of the scale")]
     Size {
         /// The original's size.
         expected: Size,
-        /// The picture's.
+        /// The image's.
         actual: Size,
     },
     /// Nothing is left inside the border for SSIM's 11 x 11 window.
     #[error("{size} is too small to be compared: {least} pixels a side are needed")]
     TooSmall {
-        /// The pictures' size.
+        /// The images' size.
         size: Size,
         /// What a side must have.
         least: u32,
@@ -37,7 +37,7 @@ pub enum CompareError {
 /// SSIM's window: 11 samples of a Gaussian with σ = 1.5.
 const WINDOW: usize = 11;
 
-/// Luma of a picture, row after row.
+/// Luma of an image, row after row.
 struct Luma {
     width: usize,
     height: usize,
@@ -46,11 +46,11 @@ struct Luma {
 
 impl Luma {
     /// Y of everything but `border` pixels on each side.
-    fn inside(picture: &Raster, border: u32) -> Self {
-        let Size { width, height } = picture.size();
-        let (green, blue) = if picture.channels().colors() == 3 { (1, 2) } else { (0, 0) };
+    fn inside(image: &Raster, border: u32) -> Self {
+        let Size { width, height } = image.size();
+        let (green, blue) = if image.channels().colors() == 3 { (1, 2) } else { (0, 0) };
         let y = |x, y| {
-            let level = |channel| f64::from(picture.level(x, y, channel));
+            let level = |channel| f64::from(image.level(x, y, channel));
             16.0 + (65.481 * level(0) + 128.553 * level(green) + 24.966 * level(blue)) / 255.0
         };
         let samples = (border..height - border).flat_map(|row| (border..width - border).map(move |x| y(x, row)));
@@ -89,18 +89,18 @@ fn gaussian() -> [f64; WINDOW] {
     bell.map(|weight| weight / sum)
 }
 
-/// PSNR and SSIM on Y of an enlarged picture against its original of the same size; `scale` pixels of border are left
+/// PSNR and SSIM on Y of an upscaled image against its original of the same size; `scale` pixels of border are left
 /// out. Alpha is not looked at.
-pub fn compare(original: &Raster, picture: &Raster, scale: Scale) -> Result<Quality, CompareError> {
+pub fn compare(original: &Raster, image: &Raster, scale: Scale) -> Result<Quality, CompareError> {
     let (size, border) = (original.size(), scale.factor());
-    if picture.size() != size {
-        return Err(CompareError::Size { expected: size, actual: picture.size() });
+    if image.size() != size {
+        return Err(CompareError::Size { expected: size, actual: image.size() });
     }
     let least = 2 * border + WINDOW as u32;
     if size.width.min(size.height) < least {
         return Err(CompareError::TooSmall { size, least });
     }
-    let (a, b) = (Luma::inside(original, border), Luma::inside(picture, border));
+    let (a, b) = (Luma::inside(original, border), Luma::inside(image, border));
     Ok(Quality { psnr: psnr(&a, &b), ssim: ssim(&a, &b) })
 }
 
@@ -161,8 +161,8 @@ mod tests {
             let (mut mean, mut count) = ((0.0, 0.0), 0.0);
             for name in ["baby", "bird", "butterfly", "head", "woman"] {
                 let original = cropped(&open(&set.join(format!("{name}.png"))), scale(by)).expect("big enough");
-                let picture = open(&golden.join(format!("X{by}/{name}_RCAN_x{by}.png")));
-                let quality = compare(&original, &picture, scale(by)).expect("comparable");
+                let image = open(&golden.join(format!("X{by}/{name}_RCAN_x{by}.png")));
+                let quality = compare(&original, &image, scale(by)).expect("comparable");
                 mean = (mean.0 + quality.psnr, mean.1 + quality.ssim);
                 count += 1.0;
             }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_pictures_are_perfect_and_gray_counts_as_gray_rgb() {
+    fn equal_images_are_perfect_and_gray_counts_as_gray_rgb() {
         let rgb = pattern(20, 20, |x, y, _| x * 7 + y * 5);
         let quality = compare(&rgb, &rgb, scale(2)).expect("comparable");
         assert!(quality.psnr.is_infinite() && quality.psnr > 0.0);
@@ -185,13 +185,13 @@ mod tests {
 
     #[test]
     fn sizes_must_agree_and_leave_room_for_the_window() {
-        let picture = |side| pattern(side, side, |x, y, c| x + y + c);
-        let differing = compare(&picture(20), &picture(21), scale(2));
+        let image = |side| pattern(side, side, |x, y, c| x + y + c);
+        let differing = compare(&image(20), &image(21), scale(2));
         assert_eq!(differing, Err(CompareError::Size { expected: Size::new(20, 20), actual: Size::new(21, 21) }));
         assert_eq!(
-            compare(&picture(14), &picture(14), scale(2)),
+            compare(&image(14), &image(14), scale(2)),
             Err(CompareError::TooSmall { size: Size::new(14, 14), least: 15 })
         );
-        assert!(compare(&picture(15), &picture(15), scale(2)).is_ok());
+        assert!(compare(&image(15), &image(15), scale(2)).is_ok());
     }
 }

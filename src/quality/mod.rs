@@ -1,11 +1,11 @@
-//! How good an enlargement is: [`metrics`] (PSNR and SSIM on Y) and [`resize`] (MATLAB's bicubic, for LR images).
+//! How good an upscaled image is: [`metrics`] (PSNR and SSIM on Y) and [`resize`] (MATLAB's bicubic, for LR images).
 
 pub mod metrics;
 pub mod resize;
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! Test pictures that lie beside the project and not in it.
+    //! Test images that lie beside the project and not in it.
 
     use std::path::{Path, PathBuf};
 
@@ -22,10 +22,10 @@ pub(crate) mod testing {
         None
     }
 
-    /// An 8-bit RGB picture, decoded by none of our code.
+    /// An 8-bit RGB image, decoded by none of our code.
     pub(crate) fn open(path: &Path) -> Raster {
-        let picture = image::open(path).expect("a readable picture").into_rgb8();
-        let size = Size::new(picture.width(), picture.height());
-        Raster::new(size, Channels::Rgb, Samples::U8(picture.into_raw()))
+        let image = image::open(path).expect("a readable image").into_rgb8();
+        let size = Size::new(image.width(), image.height());
+        Raster::new(size, Channels::Rgb, Samples::U8(image.into_raw()))
     }
 }

@@ -1,8 +1,8 @@
-//! MATLAB's `imresize(picture, 1/k)`: bicubic, antialiased, to the bit. The literature's low-resolution pictures are
+//! MATLAB's `imresize(image, 1/k)`: bicubic, antialiased, to the bit. The literature's low-resolution images are
 //! made by it, and figures measured on any others cannot be compared.
 //!
 //! What must be kept to agree to the bit: the kernel is widened by k, its weights are normalized, borders are
-//! mirrored, rows are resized first, and the picture between the two passes is rounded to 8 bits.
+//! mirrored, rows are resized first, and the image between the two passes is rounded to 8 bits.
 
 use images::raster::{Raster, Samples};
 use images::resample::bicubic::keys;
@@ -36,12 +36,12 @@ fn rounded(level: f64) -> u8 {
     (level + 0.5).floor().clamp(0.0, 255.0) as u8
 }
 
-/// The picture at one `by`-th of its size (rounded up), as MATLAB makes it. `None` for 16-bit pictures, which the
+/// The image at one `by`-th of its size (rounded up), as MATLAB makes it. `None` for 16-bit images, which the
 /// literature does not have.
-pub fn shrink(picture: &Raster, by: Scale) -> Option<Raster> {
-    let Samples::U8(samples) = picture.samples() else { return None };
-    let Size { width, height } = picture.size();
-    let step = picture.channels().count();
+pub fn shrink(image: &Raster, by: Scale) -> Option<Raster> {
+    let Samples::U8(samples) = image.samples() else { return None };
+    let Size { width, height } = image.size();
+    let step = image.channels().count();
     let line = width as usize * step;
 
     let mut sums = vec![0.0; line];
@@ -67,24 +67,24 @@ pub fn shrink(picture: &Raster, by: Scale) -> Option<Raster> {
         }
     }
     let size = Size::new(width.div_ceil(by.factor()), height.div_ceil(by.factor()));
-    Some(Raster::new(size, picture.channels(), Samples::U8(out)))
+    Some(Raster::new(size, image.channels(), Samples::U8(out)))
 }
 
-/// The picture without what is left over at the bottom and the right when it is shrunk by `by`, as papers crop HR
-/// pictures. `None` if nothing would be left.
-pub fn cropped(picture: &Raster, by: Scale) -> Option<Raster> {
-    let Size { width, height } = picture.size();
+/// The image without what is left over at the bottom and the right when it is shrunk by `by`, as papers crop HR
+/// images. `None` if nothing would be left.
+pub fn cropped(image: &Raster, by: Scale) -> Option<Raster> {
+    let Size { width, height } = image.size();
     let size = Size::new(width / by.factor() * by.factor(), height / by.factor() * by.factor());
     if size.pixels() == 0 {
         return None;
     }
-    let step = picture.channels().count();
+    let step = image.channels().count();
     let (line, kept) = (width as usize * step, size.width as usize * step);
-    let samples = match picture.samples() {
+    let samples = match image.samples() {
         Samples::U8(v) => Samples::U8(crop(v, line, kept, size.height)),
         Samples::U16(v) => Samples::U16(crop(v, line, kept, size.height)),
     };
-    Some(Raster::new(size, picture.channels(), samples))
+    Some(Raster::new(size, image.channels(), samples))
 }
 
 fn crop<T: Copy>(samples: &[T], line: usize, kept: usize, rows: u32) -> Vec<T> {
@@ -103,7 +103,7 @@ mod tests {
         Scale::new(factor).expect("a scale")
     }
 
-    /// A picture whose sample at x, y is (37x + 91y + xy) mod 256.
+    /// An image whose sample at x, y is (37x + 91y + xy) mod 256.
     fn pattern(width: u32, height: u32) -> Raster {
         let samples = (0..height).flat_map(|y| (0..width).map(move |x| ((37 * x + 91 * y + x * y) % 256) as u8));
         Raster::new(Size::new(width, height), Channels::Gray, Samples::U8(samples.collect()))
@@ -135,7 +135,7 @@ mod tests {
                     assert!(shrink(&cropped, scale(by)).expect("8 bit") == expected, "{set} {stem} x{by}");
                     compared += 1;
                 }
-                assert!(compared >= 5, "{set} has its pictures");
+                assert!(compared >= 5, "{set} has its images");
             }
         }
     }
@@ -159,9 +159,9 @@ mod tests {
             .map(|i| (120.0 + 60.0 * (f64::from(i % width) / 5.0).sin() + f64::from(i / width)) as u8)
             .collect();
         let plane: Vec<f32> = samples.iter().map(|&sample| f32::from(sample)).collect();
-        let picture = Raster::new(Size::new(width, height), Channels::Gray, Samples::U8(samples));
+        let image = Raster::new(Size::new(width, height), Channels::Gray, Samples::U8(samples));
         for by in 2..=5 {
-            let shrunk = shrink(&picture, scale(by)).expect("8 bit");
+            let shrunk = shrink(&image, scale(by)).expect("8 bit");
             let line = |length, output| Line::new(length, output, f64::from(by), 0.0);
             let mut reducer = Reducer::new(1, line(width, shrunk.size().width), line(height, shrunk.size().height));
             let ours = reducer.reduce(&plane);

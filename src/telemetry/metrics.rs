@@ -176,7 +176,7 @@ impl Metrics {
             ),
             pixels: new.counter(
                 "upscaler_pixels_total",
-                "Pixels of pictures answered in full, by direction: input, output.",
+                "Pixels of images answered in full, by direction: input, output.",
                 &["direction", "model"],
             ),
             body_bytes: new.counter(

@@ -1,4 +1,4 @@
-//! Any picture with any options: the answer is what the plan promised, other decoders read it, and with bicubic it is
+//! Any image with any options: the answer is what the plan promised, other decoders read it, and with bicubic it is
 //! what another's resize makes of it.
 //!
 //! 32 cases, the same in every run; `PROPTEST_CASES=8000` makes it a thousand new ones (an eighth of what proptest is
@@ -6,7 +6,7 @@
 //! `convert`, if there is one, reads the answers too.
 
 mod files;
-mod picture;
+mod sample;
 
 use std::f64::consts::TAU;
 
@@ -17,11 +17,11 @@ use serde_json::Value;
 
 use crate::support::Server;
 use files::Container;
-use picture::{Picture, by_imagemagick, density};
+use sample::{Sample, by_imagemagick, density};
 
 /// What proptest runs if nobody asks for more.
 const USUAL: u32 = 256;
-/// Levels that two ways of bicubic may differ by: one enlarges first and reduces then.
+/// Levels that two ways of bicubic may differ by: one upscales first and reduces then.
 const NEAR: f64 = 5.0;
 /// The same on average, through a JPEG.
 const NEAR_IN_JPEG: f64 = 4.0;
@@ -39,7 +39,7 @@ struct Case {
     width: u32,
     height: u32,
     channels: usize,
-    /// Periods of the waves that the picture is made of, in pixels.
+    /// Periods of the waves that the image is made of, in pixels.
     waves: (f64, f64),
     container: Container,
     /// Pixels per inch.
@@ -98,9 +98,9 @@ fn cases() -> impl Strategy<Value = Case> {
             _ => Size::Sides { width, height, fit },
         }),
     ];
-    let picture = (1u32..=200, 1u32..=200, 1usize..=4, (24.0..90.0, 24.0..90.0));
+    let image = (1u32..=200, 1u32..=200, 1usize..=4, (24.0..90.0, 24.0..90.0));
     let told = (prop::option::of(20u32..=1200), any::<bool>());
-    (picture, containers(), told, size, wishes()).prop_map(
+    (image, containers(), told, size, wishes()).prop_map(
         |((width, height, channels, waves), container, (dots, profile), size, wishes)| {
             let channels = container.channels(channels);
             let dots = dots.filter(|_| container.has_density());
@@ -113,7 +113,7 @@ fn cases() -> impl Strategy<Value = Case> {
 
 impl Case {
     /// Smooth, so that all ways of resizing agree; alpha is never quite clear, so that all colors count.
-    fn picture(&self) -> Picture {
+    fn sample(&self) -> Sample {
         let Self { width, height, channels, waves: (across, down), container, .. } = *self;
         let opaque = matches!(container, Container::Png { key: true, .. });
         let wave = |x: u32, y: u32, channel: usize| {
@@ -127,10 +127,10 @@ impl Case {
         };
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
         let levels = pixels.flat_map(|(x, y)| (0..channels).map(move |c| wave(x, y, c))).collect();
-        let picture = Picture { width, height, channels, levels };
+        let image = Sample { width, height, channels, levels };
         match container {
-            Container::Palette { .. } | Container::Gif => picture.of_palette(channels),
-            _ => picture,
+            Container::Palette { .. } | Container::Gif => image.of_palette(channels),
+            _ => image,
         }
     }
 
@@ -154,7 +154,7 @@ impl Case {
         format!("{size}&format={format}&ensemble={ensemble}{flatten}{quality}&metadata={metadata}&density={density}")
     }
 
-    /// Sides of the upright picture.
+    /// Sides of the upright image.
     fn seen(&self) -> (u32, u32) {
         match self.container.orientation() {
             5.. => (self.height, self.width),
@@ -162,7 +162,7 @@ impl Case {
         }
     }
 
-    /// The size of the answer, and the part of the upright picture that it shows: left, top, width, height.
+    /// The size of the answer, and the part of the upright image that it shows: left, top, width, height.
     fn expected(&self) -> ((u32, u32), [f64; 4]) {
         let (width, height) = self.seen();
         let whole = [0.0, 0.0, f64::from(width), f64::from(height)];
@@ -239,9 +239,9 @@ fn asked(share: f64, side: u32) -> u32 {
 }
 
 async fn check(server: &Server, case: &Case) -> Result<(), TestCaseError> {
-    let (picture, query) = (case.picture(), case.query());
+    let (image, query) = (case.sample(), case.query());
     let profile = case.profile.then_some(&include_bytes!("../fixtures/images/srgb.icc")[..]);
-    let file = picture.file(case.container, case.dots, profile);
+    let file = image.file(case.container, case.dots, profile);
     let Wishes { format, flatten, .. } = case.wishes;
     let plan = server.post(&format!("/v1/plan?{query}"), file.clone()).send().await.expect("an answer");
     prop_assert_eq!(plan.status(), 200, "{}", query);
@@ -258,13 +258,13 @@ async fn check(server: &Server, case: &Case) -> Result<(), TestCaseError> {
     let (channels, bits) = case.layout();
     prop_assert_eq!(headers["content-type"].to_str().expect("text"), format!("image/{format}"));
     case.check_notes(&made, &headers)?;
-    let (read, depth) = Picture::read(&made, format);
+    let (read, depth) = Sample::read(&made, format);
     prop_assert_eq!((read.width, read.height, read.channels, depth), (size.0, size.1, channels, bits), "{}", query);
     match by_imagemagick(&made, channels, bits) {
         None => println!("skipped: no convert that reads {format}"),
         Some(levels) => {
             prop_assert_eq!(levels.len(), read.levels.len(), "{}", query);
-            let (most, _) = read.away(&Picture { levels, ..read.clone() });
+            let (most, _) = read.away(&Sample { levels, ..read.clone() });
             // Decoders of JPEG round each in their way.
             let tolerance = if format == "jpeg" { 8.0 } else { 1e-3 };
             prop_assert!(most <= tolerance, "{}: two decoders are {} apart", query, most);
@@ -274,9 +274,9 @@ async fn check(server: &Server, case: &Case) -> Result<(), TestCaseError> {
     let source = match case.container {
         // What the file says after its own losses.
         Container::Jpeg { orientation } => {
-            Picture::decoded(&image::load_from_memory(&file).expect("our own file")).0.turned(orientation)
+            Sample::decoded(&image::load_from_memory(&file).expect("our own file")).0.turned(orientation)
         }
-        container => picture.turned(container.orientation()),
+        container => image.turned(container.orientation()),
     };
     let seen = source.weighted(|level, alpha| level * alpha).resized(size, shown);
     let expected = seen
@@ -289,7 +289,7 @@ async fn check(server: &Server, case: &Case) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn any_picture_at_any_size_comes_out_as_planned() {
+fn any_image_at_any_size_comes_out_as_planned() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let server = runtime.block_on(async { Server::start(&[]) });
     let asked = ProptestConfig::default();

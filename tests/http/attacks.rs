@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Server, drawing, picture, png, problem, refused};
+use crate::support::{Server, drawing, image, png, problem, refused};
 
 /// A small GIF of frames that each cover the whole canvas.
 fn full_frames(side: u16, frames: u32) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn full_frames(side: u16, frames: u32) -> Vec<u8> {
 
 async fn still_serves(server: &Server) {
     assert_eq!(server.get("/health/ready").await.status(), 200);
-    picture(server.upscale("scale=2", png(&drawing(40, 30))).await).await;
+    image(server.upscale("scale=2", png(&drawing(40, 30))).await).await;
 }
 
 #[tokio::test]

@@ -39,8 +39,8 @@ async fn answers_have_the_fields_that_their_schemas_require() {
         let answer: Value = server.get(path).await.json().await.expect("JSON");
         holds(&document, &document["components"]["schemas"][schema], &answer, path);
     }
-    let picture = crate::support::png(&crate::support::drawing(9, 9));
-    let plan = server.post("/v1/plan?scale=2.5", picture).send().await.expect("an answer");
+    let image = crate::support::png(&crate::support::drawing(9, 9));
+    let plan = server.post("/v1/plan?scale=2.5", image).send().await.expect("an answer");
     holds(&document, &document["components"]["schemas"]["Plan"], &plan.json().await.expect("JSON"), "/v1/plan");
 }
 

@@ -47,8 +47,8 @@ async fn what_was_begun_is_finished_and_what_comes_is_refused() {
     timeout(PATIENCE, uploading.read_to_end(&mut answer)).await.expect("an answer").expect("the connection holds");
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..answer.len().min(500)]));
     let whole = large.bytes().await.expect("the whole answer");
-    let picture = image::load_from_memory(&whole).expect("a picture");
-    assert_eq!((picture.width(), picture.height()), (3200, 3200));
+    let image = image::load_from_memory(&whole).expect("an image");
+    assert_eq!((image.width(), image.height()), (3200, 3200));
     assert!(server.ended().await.success(), "nothing was cut off");
 }
 
@@ -91,7 +91,7 @@ async fn under_load_no_accepted_request_is_lost() {
                     match client.post(&url).body(body.clone()).send().await {
                         Ok(response) if response.status() == 200 => {
                             let whole = response.bytes().await.expect("an answer that has begun comes whole");
-                            image::load_from_memory(&whole).expect("a picture");
+                            image::load_from_memory(&whole).expect("an image");
                             answered.fetch_add(1, Ordering::Relaxed);
                         }
                         Ok(response) => {

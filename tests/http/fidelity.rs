@@ -31,8 +31,8 @@ async fn what_was_done_and_ignored_is_told_by_upscale_and_by_plan() {
 async fn transparency_in_a_jpeg_is_laid_over_the_background_and_said() {
     let server = Server::start(&[]);
     let mut clear = std::io::Cursor::new(Vec::new());
-    let picture = image::RgbaImage::from_pixel(8, 8, image::Rgba([255, 0, 0, 0]));
-    picture.write_to(&mut clear, image::ImageFormat::Png).expect("memory");
+    let image = image::RgbaImage::from_pixel(8, 8, image::Rgba([255, 0, 0, 0]));
+    image.write_to(&mut clear, image::ImageFormat::Png).expect("memory");
     let clear = clear.into_inner();
     for (query, told, color) in [("", "#ffffff", [255, 255, 255]), ("&background=%230064c8", "#0064c8", [0, 100, 200])]
     {

@@ -5,7 +5,7 @@ use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, Server, drawing, noise, picture, png, refused};
+use crate::support::{PATIENCE, Server, drawing, image, noise, png, refused};
 
 const KEY: &str = "k1-0123456789abcdef";
 const NEXT: &str = "k2-fedcba9876543210";
@@ -26,7 +26,7 @@ async fn each_key_of_the_file_is_accepted_and_no_line_shows_one() {
 
     let mut documents = vec![refused(server.upscale("scale=2", body.clone()).await, 401, "unauthorized").await];
     documents.push(refused(ask(WRONG).await, 401, "unauthorized").await);
-    assert_eq!(picture(ask(KEY).await).await.dimensions(), (60, 40));
+    assert_eq!(image(ask(KEY).await).await.dimensions(), (60, 40));
     assert_eq!(ask(NEXT).await.status(), 200);
 
     let lines = server.log_until(|line| line["message"] == "request" && line["request_id"] == "k2").await;

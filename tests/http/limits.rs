@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 
-use crate::support::{Server, drawing, file, noise, picture, png, refused};
+use crate::support::{Server, drawing, file, image, noise, png, refused};
 
 /// The first 33 bytes of a PNG of any size, and 67 more that are nothing.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
@@ -27,7 +27,7 @@ fn crc(bytes: &[u8]) -> u32 {
 #[tokio::test]
 async fn the_largest_input_passes_and_one_row_more_does_not() {
     let server = Server::start(&["--max-input", "10000"]);
-    picture(server.upscale("scale=2", png(&drawing(100, 100))).await).await;
+    image(server.upscale("scale=2", png(&drawing(100, 100))).await).await;
     let document = refused(server.upscale("scale=2", png(&drawing(100, 101))).await, 413, "image_too_large").await;
     assert_eq!(document["limit_name"], "input_pixels");
     assert_eq!((&document["limit"], &document["actual"]), (&10_000.into(), &10_100.into()));
@@ -36,7 +36,7 @@ async fn the_largest_input_passes_and_one_row_more_does_not() {
 #[tokio::test]
 async fn the_largest_output_passes_and_one_row_more_does_not() {
     let server = Server::start(&["--max-input", "20000", "--max-output", "40000"]);
-    picture(server.upscale("scale=2", png(&drawing(100, 100))).await).await;
+    image(server.upscale("scale=2", png(&drawing(100, 100))).await).await;
     let document = refused(server.upscale("scale=2", png(&drawing(100, 101))).await, 413, "image_too_large").await;
     assert_eq!(document["limit_name"], "output_pixels");
     assert_eq!((&document["limit"], &document["actual"]), (&40_000.into(), &40_400.into()));
@@ -45,7 +45,7 @@ async fn the_largest_output_passes_and_one_row_more_does_not() {
 #[tokio::test]
 async fn a_format_that_cannot_hold_the_answer_is_known_before() {
     let server = Server::start(&[]);
-    picture(server.upscale("scale=3&format=webp", png(&drawing(5461, 2))).await).await;
+    image(server.upscale("scale=3&format=webp", png(&drawing(5461, 2))).await).await;
     refused(server.upscale("scale=3&format=webp", png(&drawing(5462, 2))).await, 413, "image_too_large").await;
 }
 
@@ -56,7 +56,7 @@ async fn the_largest_body_passes_and_one_byte_more_does_not() {
     let mut body = png(&drawing(20, 20));
     assert!(body.len() < 5000, "{}", body.len());
     body.resize(5000, 0);
-    picture(server.upscale("scale=2", body.clone()).await).await;
+    image(server.upscale("scale=2", body.clone()).await).await;
     body.push(0);
     let document = refused(server.upscale("scale=2", body).await, 413, "body_too_large").await;
     assert_eq!(document["limit_name"], "body_bytes");
@@ -64,7 +64,7 @@ async fn the_largest_body_passes_and_one_byte_more_does_not() {
 }
 
 #[tokio::test]
-async fn tiles_of_one_picture_may_fill_the_queue_and_no_more() {
+async fn tiles_of_one_image_may_fill_the_queue_and_no_more() {
     let plan = async |server: &Server| -> usize {
         let response = server.post("/v1/plan?scale=2", png(&drawing(500, 300))).send().await.expect("an answer");
         let plan: serde_json::Value = response.json().await.expect("JSON");
@@ -73,7 +73,7 @@ async fn tiles_of_one_picture_may_fill_the_queue_and_no_more() {
     let tiles = plan(&Server::start(&[])).await;
     assert!(tiles > 1);
     let just = Server::start(&["--queue-tiles", &tiles.to_string()]);
-    picture(just.upscale("scale=2", png(&drawing(500, 300))).await).await;
+    image(just.upscale("scale=2", png(&drawing(500, 300))).await).await;
     let less = Server::start(&["--queue-tiles", &(tiles - 1).to_string()]);
     let document = refused(less.upscale("scale=2", png(&drawing(500, 300))).await, 413, "work_too_large").await;
     assert_eq!((&document["limit_name"], &document["actual"]), (&"queue_tiles".into(), &tiles.into()));
@@ -111,7 +111,7 @@ async fn files_that_break_off_are_damaged_and_others_unsupported() {
     for (name, bytes) in [
         ("a PDF", &b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"[..]),
         ("a HEIC", b"\0\0\0\x20ftypheic\0\0\0\0mif1heic"),
-        ("text", b"hello, I am a picture, honestly"),
+        ("text", b"hello, I am an image, honestly"),
         ("a byte", b"\x89"),
     ] {
         let document = refused(server.upscale("", bytes.to_vec()).await, 415, "unsupported_image").await;

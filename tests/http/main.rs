@@ -10,13 +10,13 @@ mod auto;
 mod contract;
 mod drain;
 mod fidelity;
+mod images;
 mod keys;
 mod limits;
 #[cfg(target_os = "linux")]
 mod memory;
 mod observed;
 mod parameters;
-mod pictures;
 mod protocol;
 mod queue;
 mod repeat;

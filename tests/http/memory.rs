@@ -1,4 +1,4 @@
-//! Memory is bounded: by bands and windows for one large picture, by the budget for several.
+//! Memory is bounded: by bands and windows for one large image, by the budget for several.
 
 use image::ImageFormat;
 use reqwest::StatusCode;
@@ -44,9 +44,9 @@ async fn several_are_admitted_or_refused_by_the_budget() {
     const BUDGET: u64 = 600_000_000;
     let server = Server::start(&["--memory", "600MB"]);
     let idle = server.memory("VmRSS");
-    let picture = large();
+    let image = large();
     let one = || async {
-        let response = server.upscale("scale=4", picture.clone()).await;
+        let response = server.upscale("scale=4", image.clone()).await;
         if response.status() == StatusCode::OK {
             assert_eq!(size_of_streamed_png(response).await, (16384, 16384));
             return true;

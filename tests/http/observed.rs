@@ -49,7 +49,7 @@ async fn what_is_not_there_is_a_problem_too() {
 }
 
 #[tokio::test]
-async fn one_request_is_one_line_and_never_its_picture() {
+async fn one_request_is_one_line_and_never_its_image() {
     let server = Server::start(&[]);
     let sent = png(&drawing(150, 90));
     let ask = server.post("/v1/upscale?scale=2", sent.clone()).header("x-request-id", "find-me");
@@ -70,7 +70,7 @@ async fn one_request_is_one_line_and_never_its_picture() {
     assert!(good["duration_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{good}");
     let bad = line("find-me-too");
     assert_eq!((&bad["status"], &bad["code"]), (&400.into(), &"invalid_parameter".into()));
-    assert!(log.iter().all(|line| line.to_string().len() < 2000), "no line holds a picture");
+    assert!(log.iter().all(|line| line.to_string().len() < 2000), "no line holds an image");
 }
 
 /// JSON logs may keep the fields of an event beside or under its head.

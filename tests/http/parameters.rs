@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Server, drawing, picture, png, problem, refused};
+use crate::support::{Server, drawing, image, png, problem, refused};
 
 #[tokio::test]
 async fn a_wrong_query_is_told_in_full() {
@@ -106,7 +106,7 @@ async fn any_size_is_met_to_the_pixel_and_planned() {
         assert_eq!(networks, if passes.is_empty() { &["none"] } else { passes }, "{query}");
         assert_eq!(plan["passes"].as_array().map(Vec::len), Some(passes.len()), "{query}");
         assert_eq!(plan["tiles"].to_string(), answer.headers()["x-upscale-tiles"].to_str().expect("text"), "{query}");
-        assert_eq!(picture(answer).await.dimensions(), size, "{query}");
+        assert_eq!(image(answer).await.dimensions(), size, "{query}");
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, Server, drawing, noise, picture, png, problem, refused};
+use crate::support::{PATIENCE, Server, drawing, image, noise, png, problem, refused};
 
 /// A request whose answer has begun and is not read on.
 async fn held(server: &Server) -> TcpStream {
@@ -30,7 +30,7 @@ async fn settled(server: &Server) -> f64 {
     loop {
         let admitted = server.metric("upscaler_admitted_tiles", "").await;
         if admitted == before {
-            assert!(admitted > 0.0, "the answer fits into the network's buffers: the picture must be larger");
+            assert!(admitted > 0.0, "the answer fits into the network's buffers: the image must be larger");
             return admitted;
         }
         before = admitted;
@@ -47,7 +47,7 @@ async fn a_full_queue_is_refused_and_empties_when_the_client_leaves() {
 
     let document = refused(server.upscale("scale=4", png(&drawing(800, 800))).await, 429, "queue_full").await;
     assert_eq!(document["limit_name"], "queue_tiles");
-    let small = picture(server.upscale("scale=4", png(&drawing(60, 60))).await).await;
+    let small = image(server.upscale("scale=4", png(&drawing(60, 60))).await).await;
     assert_eq!(small.dimensions(), (240, 240), "what fits beside it is not refused");
 
     drop(stream);
@@ -56,7 +56,7 @@ async fn a_full_queue_is_refused_and_empties_when_the_client_leaves() {
     server.until_metric("upscaler_inflight_bytes", "", |bytes| bytes == 0.0).await;
     server.until_metric("upscaler_requests_total", "status=\"499\"", |count| count == 1.0).await;
     server.until_metric("upscaler_inflight_requests", "", |count| count == 0.0).await;
-    picture(server.upscale("scale=4", png(&drawing(800, 800))).await).await;
+    image(server.upscale("scale=4", png(&drawing(800, 800))).await).await;
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn memory_that_is_taken_is_refused() {
     let _stream = held(&server).await;
     let document = refused(server.upscale("scale=4", png(&noise(800, 800))).await, 429, "memory_full").await;
     assert_eq!((&document["limit_name"], &document["limit"]), (&"memory_bytes".into(), &(needed * 3 / 2).into()));
-    picture(server.upscale("scale=4", png(&drawing(60, 60))).await).await;
+    image(server.upscale("scale=4", png(&drawing(60, 60))).await).await;
 
     let tight = Server::start(&["--memory", &(needed - 1_000_000).to_string()]);
     let document = refused(tight.upscale("scale=4", png(&noise(800, 800))).await, 413, "work_too_large").await;
@@ -84,7 +84,7 @@ async fn a_deadline_that_the_queue_makes_impossible_is_refused() {
     let small = png(&drawing(60, 60));
     let busy = async {
         loop {
-            picture(server.upscale("scale=4", small.clone()).await).await;
+            image(server.upscale("scale=4", small.clone()).await).await;
         }
     };
     let body = png(&noise(900, 900));

@@ -11,7 +11,7 @@ async fn answered(response: Response) -> (String, Vec<u8>) {
     (tag, response.bytes().await.expect("a whole body").to_vec())
 }
 
-/// Asks for each of these three times: alone, and twice at once beside another picture, whose tiles share batches.
+/// Asks for each of these three times: alone, and twice at once beside another image, whose tiles share batches.
 async fn asks(server: &Server, queries: &[&str]) {
     let (sent, other) = (png(&noise(150, 90)), png(&noise(70, 140)));
     for query in queries {

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 
 use crate::support::collector::{Collector, attribute, digits};
-use crate::support::{Server, drawing, noise, picture, png, refused};
+use crate::support::{Server, drawing, image, noise, png, refused};
 
 const KEY: &str = "k1-0123456789abcdef";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -30,7 +30,7 @@ async fn a_request_is_a_tree_linked_to_the_batches_that_ran_it() {
     let answer = request.send().await.expect("an answer");
     let answered = answer.headers()["traceparent"].to_str().expect("text").to_owned();
     let tiles = answer.headers()["x-upscale-tiles"].to_str().expect("text").to_owned();
-    picture(answer).await;
+    image(answer).await;
     // Of a caller that does not record, and of none.
     let unrecorded = "00-11111111111111111111111111111111-b7ad6b7169203331-00";
     let answer = ask("scale=2", sent.clone()).header("traceparent", unrecorded).send().await.expect("an answer");
@@ -39,7 +39,7 @@ async fn a_request_is_a_tree_linked_to_the_batches_that_ran_it() {
             .to_str()
             .is_ok_and(|text| text.starts_with(&unrecorded[..36]) && text.ends_with("-00"))
     );
-    picture(answer).await;
+    image(answer).await;
     let damaged = ask("scale=2", sent[..sent.len() / 2].to_vec()).send().await.expect("an answer");
     let other = damaged.headers()["traceparent"].to_str().expect("text")[3..35].to_owned();
     refused(damaged, 422, "damaged_image").await;
@@ -100,7 +100,7 @@ async fn a_request_is_a_tree_linked_to_the_batches_that_ran_it() {
     assert_eq!(named(&spans, &other, "decode").status.as_ref().map(|status| status.code), Some(2));
 
     for span in &spans {
-        assert!(span.encoded_len() < 4096, "{} has {} bytes: is there a picture in it?", span.name, span.encoded_len());
+        assert!(span.encoded_len() < 4096, "{} has {} bytes: is there an image in it?", span.name, span.encoded_len());
     }
     let told = format!("{:?}", collector.taken());
     assert!(!told.contains(&KEY[3..]), "a key is shown");
@@ -118,10 +118,10 @@ async fn a_share_of_none_traces_only_whom_the_caller_records() {
     let collector = Collector::start(200).await;
     let mut server = Server::start(&["--otlp-endpoint", &collector.url, "--trace-ratio", "0"]);
     let body = png(&drawing(30, 30));
-    picture(server.upscale("scale=2", body.clone()).await).await;
+    image(server.upscale("scale=2", body.clone()).await).await;
     let parent = format!("00-{TRACE}-{CALLER}-01");
     let answer = server.post("/v1/upscale?scale=2", body).header("traceparent", parent).send().await;
-    picture(answer.expect("an answer")).await;
+    image(answer.expect("an answer")).await;
     server.signal("TERM");
     assert!(server.ended().await.success());
     let spans = collector.spans();
@@ -140,7 +140,7 @@ async fn a_collector_that_refuses_or_hangs_hurts_nobody() {
     for url in [&refusing.url, &hanging.0] {
         let mut server = Server::start(&["--otlp-endpoint", url]);
         for _ in 0..3 {
-            picture(server.upscale("scale=2", png(&drawing(30, 30))).await).await;
+            image(server.upscale("scale=2", png(&drawing(30, 30))).await).await;
         }
         server.signal("TERM");
         assert!(server.ended().await.success(), "it ends all the same");

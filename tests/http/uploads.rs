@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, Server, drawing, picture, png, refused};
+use crate::support::{PATIENCE, Server, drawing, image, png, refused};
 
 /// All that comes until the server closes; what a reset cuts off is not missed.
 async fn rest(mut stream: TcpStream) -> String {
@@ -98,15 +98,15 @@ async fn who_asks_before_sending_is_answered_before_sending() {
 }
 
 #[tokio::test]
-async fn forms_hold_one_picture_and_nothing_else() {
+async fn forms_hold_one_image_and_nothing_else() {
     let server = Server::start(&[]);
     let send = async |form: Form| {
         server.client.post(server.url("/v1/upscale?scale=2")).multipart(form).send().await.expect("an answer")
     };
     let part = || Part::bytes(png(&drawing(8, 8))).file_name("a.png");
-    picture(send(Form::new().part("image", part())).await).await;
+    image(send(Form::new().part("image", part())).await).await;
     for (form, word) in [
-        (Form::new().part("picture", part()), "'picture'"),
+        (Form::new().part("photo", part()), "'photo'"),
         (Form::new().part("image", part()).text("scale", "2"), "'scale'"),
         (Form::new().part("image", part()).part("file", part()), "exactly one"),
     ] {
@@ -117,7 +117,7 @@ async fn forms_hold_one_picture_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_announced_as_no_picture_is_refused_unread() {
+async fn what_is_announced_as_no_image_is_refused_unread() {
     let server = Server::start(&[]);
     for (name, value) in [("content-type", "application/json"), ("content-encoding", "gzip")] {
         let request = server.post("/v1/upscale", png(&drawing(8, 8))).header(name, value);

@@ -1,4 +1,4 @@
-//! The real binary on a free port, and pictures to send it.
+//! The real binary on a free port, and images to send it.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -101,7 +101,7 @@ impl Server {
         self.client.post(self.url(path)).body(body)
     }
 
-    /// Sends a picture and gives its answer.
+    /// Sends an image and gives its answer.
     pub async fn upscale(&self, query: &str, body: impl Into<reqwest::Body>) -> Response {
         self.post(&format!("/v1/upscale?{query}"), body).send().await.expect("an answer")
     }
@@ -212,7 +212,7 @@ pub fn noise(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// A picture with edges and a gradient.
+/// An image with edges and a gradient.
 pub fn drawing(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let inside = (x * 2).abs_diff(width) + (y * 2).abs_diff(height) < width.min(height);
@@ -221,23 +221,23 @@ pub fn drawing(width: u32, height: u32) -> RgbImage {
 }
 
 /// As the bytes of a file.
-pub fn file(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+pub fn file(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, format).expect("memory takes it");
+    image.write_to(&mut bytes, format).expect("memory takes it");
     bytes.into_inner()
 }
 
 /// As a PNG.
-pub fn png(picture: &RgbImage) -> Vec<u8> {
-    file(picture, ImageFormat::Png)
+pub fn png(image: &RgbImage) -> Vec<u8> {
+    file(image, ImageFormat::Png)
 }
 
-/// Reads an answer that must be a picture.
-pub async fn picture(response: Response) -> RgbImage {
+/// Reads an answer that must be an image.
+pub async fn image(response: Response) -> RgbImage {
     let status = response.status();
     let bytes = response.bytes().await.expect("a whole body");
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&bytes));
-    image::load_from_memory(&bytes).expect("a picture").into_rgb8()
+    image::load_from_memory(&bytes).expect("an image").into_rgb8()
 }
 
 /// Reads an answer that must be a problem document, and holds it to what every one of them has.

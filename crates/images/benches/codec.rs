@@ -1,4 +1,4 @@
-//! Decoders and encoders in bytes of pixels per second, on the sample photograph enlarged to some megapixels.
+//! Decoders and encoders in bytes of pixels per second, on the sample photograph upscaled to some megapixels.
 //!
 //! `cargo bench -p images --bench codec`
 
@@ -20,7 +20,7 @@ const SAMPLE: &[u8] = include_bytes!("../../../docs/sample/astronaut.jpg");
 /// Bands as the blender gives them: the rows of one row of tiles.
 const BAND: usize = 256;
 
-/// The sample, enlarged bilinearly, in the channels and depth asked for.
+/// The sample, upscaled bilinearly, in the channels and depth asked for.
 fn photograph(factor: u32, channels: Channels, depth: Depth) -> Raster {
     let told = probe(SAMPLE, &LIMITS).expect("the sample is a JPEG");
     let small = decode(SAMPLE, &told).expect("the sample is whole");
@@ -48,25 +48,25 @@ fn photograph(factor: u32, channels: Channels, depth: Depth) -> Raster {
     Raster::new(size, channels, samples)
 }
 
-fn bands(picture: &Raster) -> Vec<Raster> {
-    let Size { width, .. } = picture.size();
-    let row = width as usize * picture.channels().count();
+fn bands(image: &Raster) -> Vec<Raster> {
+    let Size { width, .. } = image.size();
+    let row = width as usize * image.channels().count();
     let cut = |samples: Samples| {
         let rows = (samples.len() / row) as u32;
-        Raster::new(Size::new(width, rows), picture.channels(), samples)
+        Raster::new(Size::new(width, rows), image.channels(), samples)
     };
-    match picture.samples() {
+    match image.samples() {
         Samples::U8(v) => v.chunks(row * BAND).map(|c| cut(Samples::U8(c.to_vec()))).collect(),
         Samples::U16(v) => v.chunks(row * BAND).map(|c| cut(Samples::U16(c.to_vec()))).collect(),
     }
 }
 
-fn file(format: OutputFormat, picture: &Raster) -> Vec<u8> {
-    let (size, channels, depth) = (picture.size(), picture.channels(), picture.depth());
+fn file(format: OutputFormat, image: &Raster) -> Vec<u8> {
+    let (size, channels, depth) = (image.size(), image.channels(), image.depth());
     let target =
         Target { format, quality: QUALITY, size, channels, depth, icc: None, metadata: OutputMetadata::default() };
     let mut out = Vec::new();
-    encode(&target, &mut bands(picture).into_iter(), &mut out).expect("a Vec takes everything");
+    encode(&target, &mut bands(image).into_iter(), &mut out).expect("a Vec takes everything");
     out
 }
 
@@ -74,14 +74,14 @@ fn decoding(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
     let rgb = photograph(10, Channels::Rgb, Depth::Eight);
     let deep = photograph(10, Channels::Rgb, Depth::Sixteen);
-    for (name, file, picture) in [
+    for (name, file, image) in [
         ("jpeg", file(OutputFormat::Jpeg, &rgb), &rgb),
         ("png", file(OutputFormat::Png, &rgb), &rgb),
         ("png-16", file(OutputFormat::Png, &deep), &deep),
         ("webp-lossless", file(OutputFormat::WebP, &rgb), &rgb),
         ("tiff", file(OutputFormat::Tiff, &rgb), &rgb),
     ] {
-        group.throughput(Throughput::Bytes(picture.bytes()));
+        group.throughput(Throughput::Bytes(image.bytes()));
         group.bench_with_input(BenchmarkId::from_parameter(name), &file, |b, file| {
             b.iter(|| {
                 let told = probe(file, &LIMITS).expect("it was just made");
@@ -104,12 +104,12 @@ fn encoding(c: &mut Criterion) {
         ("tiff-rgb-16", OutputFormat::Tiff, Channels::Rgb, Depth::Sixteen),
         ("webp-rgb", OutputFormat::WebP, Channels::Rgb, Depth::Eight),
     ] {
-        let picture = photograph(10, channels, depth);
-        let size = file(format, &picture).len() as u64;
-        println!("{name}: {:.1} % of the pixels' bytes", 100.0 * size as f64 / picture.bytes() as f64);
-        group.throughput(Throughput::Bytes(picture.bytes()));
-        group.bench_with_input(BenchmarkId::from_parameter(name), &picture, |b, picture| {
-            b.iter(|| black_box(file(format, picture)));
+        let image = photograph(10, channels, depth);
+        let size = file(format, &image).len() as u64;
+        println!("{name}: {:.1} % of the pixels' bytes", 100.0 * size as f64 / image.bytes() as f64);
+        group.throughput(Throughput::Bytes(image.bytes()));
+        group.bench_with_input(BenchmarkId::from_parameter(name), &image, |b, image| {
+            b.iter(|| black_box(file(format, image)));
         });
     }
     group.finish();
@@ -134,9 +134,9 @@ impl Helpers for Cores {
 /// A large PNG: alone, with every core, and by the fastest ways of the `png` crate and of zlib.
 fn large(c: &mut Criterion) {
     let mut group = c.benchmark_group("large-png");
-    let picture = photograph(12, Channels::Rgb, Depth::Eight);
-    let Samples::U8(samples) = picture.samples() else { unreachable!("8 bits were asked for") };
-    let Size { width, height } = picture.size();
+    let image = photograph(12, Channels::Rgb, Depth::Eight);
+    let Samples::U8(samples) = image.samples() else { unreachable!("8 bits were asked for") };
+    let Size { width, height } = image.size();
     let theirs = |compression, filter| {
         let mut out = Vec::new();
         let mut encoder = png::Encoder::new(&mut out, width, height);
@@ -151,7 +151,7 @@ fn large(c: &mut Criterion) {
     let target = Target {
         format: OutputFormat::Png,
         quality: QUALITY,
-        size: picture.size(),
+        size: image.size(),
         channels: Channels::Rgb,
         depth: Depth::Eight,
         icc: None,
@@ -161,20 +161,20 @@ fn large(c: &mut Criterion) {
     let helpers = Cores(Arc::new(AtomicUsize::new(free)));
     let shared = || {
         let mut out = Vec::new();
-        encode_with(&target, &mut bands(&picture).into_iter(), &mut out, &helpers).expect("a Vec takes everything");
+        encode_with(&target, &mut bands(&image).into_iter(), &mut out, &helpers).expect("a Vec takes everything");
         out
     };
     let fdeflate = png::DeflateCompression::FdeflateUltraFast;
     let ways: [(&str, &dyn Fn() -> Vec<u8>); 5] = [
-        ("ours, one core", &|| file(OutputFormat::Png, &picture)),
+        ("ours, one core", &|| file(OutputFormat::Png, &image)),
         ("ours, every core", &shared),
         ("png, fdeflate, Paeth", &|| theirs(fdeflate, png::Filter::Paeth)),
         ("png, fdeflate, adaptive", &|| theirs(fdeflate, png::Filter::Adaptive)),
         ("png, level 1, Up", &|| theirs(png::DeflateCompression::Level(1), png::Filter::Up)),
     ];
     for (name, way) in ways {
-        println!("{name}: {:.2} % of the pixels' bytes", 100.0 * way().len() as f64 / picture.bytes() as f64);
-        group.throughput(Throughput::Bytes(picture.bytes()));
+        println!("{name}: {:.2} % of the pixels' bytes", 100.0 * way().len() as f64 / image.bytes() as f64);
+        group.throughput(Throughput::Bytes(image.bytes()));
         group.bench_function(name, |b| b.iter(|| black_box(way())));
     }
     group.finish();

@@ -1,6 +1,6 @@
 //! Why a file is refused.
 
-/// Why bytes are no picture for us. The texts go to clients: they name the value and the remedy, never a library.
+/// Why bytes are no image for us. The texts go to clients: they name the value and the remedy, never a library.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     /// Nothing was sent. 400.

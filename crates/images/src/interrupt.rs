@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::CodecError;
 
-/// Set once, by whoever waits for the decode and does no longer. Clones are one.
+/// Set once, by anyone who waits for the decode and does no longer. Clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     set: Arc<AtomicBool>,

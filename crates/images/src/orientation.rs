@@ -47,12 +47,12 @@ impl Orientation {
         matches!(self, Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270)
     }
 
-    /// The size of a stored picture once it is upright.
+    /// The size of a stored image once it is upright.
     pub const fn upright(self, stored: Size) -> Size {
         if self.swaps_sides() { Size::new(stored.height, stored.width) } else { stored }
     }
 
-    /// Turns a stored picture upright; in place unless the sides change places.
+    /// Turns a stored image upright; in place unless the sides change places.
     pub fn apply(self, stored: Raster, interrupt: &Interrupt) -> Result<Raster, CodecError> {
         if self == Self::Upright {
             return Ok(stored);
@@ -101,7 +101,7 @@ impl Orientation {
         Ok(samples)
     }
 
-    /// Writes row after row of the upright picture, in blocks of columns, so that the stored rows that a block reads
+    /// Writes row after row of the upright image, in blocks of columns, so that the stored rows that a block reads
     /// stay in the cache.
     fn transposed<T: Copy, const C: usize>(
         self,
@@ -148,7 +148,7 @@ mod tests {
         Orientation::Rotate270,
     ];
 
-    /// Two rows of three pixels; what each orientation makes of them, by the pictures in the EXIF standard.
+    /// Two rows of three pixels; what each orientation makes of them, by the images in the EXIF standard.
     #[test]
     fn three_by_two() {
         let expect: [(u32, &[u8]); 8] = [

@@ -145,7 +145,7 @@ fn judged(format: InputFormat, header: Header) -> Result<Probe, CodecError> {
         working_bytes,
         loss,
     };
-    // Turning by a quarter needs a second picture, when the decoder has let go of what it held.
+    // Turning by a quarter needs a second image, when the decoder has let go of what it held.
     if orientation.swaps_sides() {
         probe.working_bytes = working_bytes.max(probe.raster_bytes());
     }

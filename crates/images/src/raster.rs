@@ -1,6 +1,6 @@
 //! The pixel type that moves between codec and tiling: rows of interleaved samples, 8 or 16 bit, 1 to 4 channels.
 //!
-//! A whole decoded picture is one [`Raster`], and so is a band of output rows on its way to the encoder.
+//! A whole decoded image is one [`Raster`], and so is a band of output rows on its way to the encoder.
 
 use crate::units::Size;
 
@@ -85,7 +85,7 @@ impl Depth {
     }
 }
 
-/// A picture, or a band of its rows.
+/// An image, or a band of its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raster {
     size: Size,
@@ -159,7 +159,7 @@ impl Raster {
     /// One sample in 8-bit levels, 0.0..=255.0, whatever the depth (a 16-bit sample is divided by 257).
     ///
     /// # Panics
-    /// Outside the picture.
+    /// Outside the image.
     #[inline]
     pub fn level(&self, x: u32, y: u32, channel: usize) -> f32 {
         let at = (y as usize * self.size.width as usize + x as usize) * self.channels.count() + channel;

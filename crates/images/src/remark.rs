@@ -11,7 +11,7 @@ pub enum Warning {
     ProfileMismatch,
     /// There is more than one ICC profile; the first counts.
     ProfileDuplicated,
-    /// The profile has no way back from sRGB: the network saw the picture's own numbers.
+    /// The profile has no way back from sRGB: the network saw the image's own numbers.
     ProfileNotInvertible,
     /// `cICP`, `gAMA` or `cHRM` of a PNG mean nothing, and were ignored.
     ColorChunksUnreadable,

@@ -74,7 +74,7 @@ pub fn sniff(bytes: &[u8]) -> Result<InputFormat, CodecError> {
     }
     if is_svg(bytes) {
         return Err(CodecError::Unsupported(format!(
-            "the file is an SVG, which has no pixels to enlarge; {ACCEPTED}, or render it at the size you want"
+            "the file is an SVG, which has no pixels to upscale; {ACCEPTED}, or render it at the size you want"
         )));
     }
     Err(CodecError::Unsupported(format!("the file is no image of a known kind; {ACCEPTED}")))

@@ -50,7 +50,7 @@ struct Entry {
     running: usize,
     /// Jobs that hold its memory, whether or not somebody waits for them.
     holds: usize,
-    /// When a tile of it last came or was settled; `None` until the first, while the picture is decoded.
+    /// When a tile of it last came or was settled; `None` until the first, while the image is decoded.
     active: Option<Instant>,
     results: Results,
     state: State,

@@ -19,7 +19,7 @@
 //! thumbnails would starve a large request.
 //!
 //! Bounds, with batches of at most `b` tiles: of `n` flows that wait in a batch class, each gets a tile in every 2·⌈n/b⌉
-//! batches of that batch class, whoever arrives. While a flow receives `k` tiles of cost `c`, each flow of another batch class
+//! batches of that batch class, anyone who arrives. While a flow receives `k` tiles of cost `c`, each flow of another batch class
 //! receives at most `k·c` and the cost of the dearest tile, and each other batch class one batch more.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

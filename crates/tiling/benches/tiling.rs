@@ -1,4 +1,4 @@
-//! What a picture costs outside the network: cutting tiles, enlarging them by bicubic, joining them.
+//! What an image costs outside the network: cutting tiles, upscaling them by bicubic, joining them.
 //!
 //! `cargo bench -p tiling --bench tiling`. Throughput is in bytes of `f32` that come out.
 
@@ -12,7 +12,7 @@ use tiling::{Blender, Grid, TileSpec, extract};
 
 const SPEC: TileSpec = TileSpec { shape: TileShape::square(96), halo: 4 };
 
-fn picture() -> Raster {
+fn image() -> Raster {
     let size = Size::new(1024, 512);
     Raster::new(size, Channels::Rgb, Samples::U8((0..3 * size.pixels()).map(|i| (i * 31 % 251) as u8).collect()))
 }
@@ -26,21 +26,21 @@ fn bytes(samples: usize) -> Throughput {
 }
 
 fn cut(c: &mut Criterion) {
-    let picture = picture();
-    let grid = Grid::new(picture.size(), &[SPEC]);
+    let image = image();
+    let grid = Grid::new(image.size(), &[SPEC]);
     let mut group = c.benchmark_group("extract");
     group.throughput(bytes(grid.len() * 3 * SPEC.shape.pixels()));
     group.bench_function("rgb 8 bit", |b| {
         b.iter(|| {
             for index in 0..grid.len() {
-                black_box(extract::tile(&picture, &grid, index));
+                black_box(extract::tile(&image, &grid, index));
             }
         });
     });
     group.finish();
 }
 
-fn enlarge(c: &mut Criterion) {
+fn upscale(c: &mut Criterion) {
     let side = SPEC.shape.side();
     let plane = vec![99.0; SPEC.shape.pixels()];
     let mut group = c.benchmark_group("bicubic, one plane");
@@ -50,19 +50,19 @@ fn enlarge(c: &mut Criterion) {
         group.throughput(bytes(out.len()));
         group.bench_function(BenchmarkId::from_parameter(format!("x{factor}")), |b| {
             let row = |y: u32| &plane[(y * side) as usize..][..side as usize];
-            b.iter(|| kernel.enlarge(Size::new(side, side), row, 0..side * kernel.factor(), black_box(&mut out)));
+            b.iter(|| kernel.upscale(Size::new(side, side), row, 0..side * kernel.factor(), black_box(&mut out)));
         });
     }
     group.finish();
 }
 
 fn join(c: &mut Criterion) {
-    let grid = Grid::new(picture().size(), &[SPEC]);
+    let grid = Grid::new(image().size(), &[SPEC]);
     let mut group = c.benchmark_group("blend");
     for factor in [2, 4] {
         let scale = scale(factor);
         let tile = vec![99.0; 3 * SPEC.shape.pixels() * usize::from(factor).pow(2)];
-        group.throughput(bytes(3 * grid.picture().scaled(scale).pixels() as usize));
+        group.throughput(bytes(3 * grid.image().scaled(scale).pixels() as usize));
         group.bench_function(BenchmarkId::from_parameter(format!("x{factor}")), |b| {
             b.iter(|| {
                 let mut blender = Blender::new(&grid, scale);
@@ -78,5 +78,5 @@ fn join(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, cut, enlarge, join);
+criterion_group!(benches, cut, upscale, join);
 criterion_main!(benches);

@@ -2,7 +2,7 @@
 //!
 //! Tiles of one row are joined from left to right as they come, then the row is joined to the one above. Both joins
 //! are the linear cross-fade `a + t·(b - a)`, which gives exactly `a` where the tiles agree: a network whose reach is
-//! within half a halo cannot be told from one that saw the whole picture. Held are one row of tiles, enlarged, and
+//! within half a halo cannot be told from one that saw the whole image. Held are one row of tiles, upscaled, and
 //! the rows in which it fades into the next; bands leave in small pieces.
 
 use std::ops::Range;
@@ -17,12 +17,12 @@ pub const BAND_SAMPLES: usize = 1 << 18;
 /// Bytes of one band, unless one row has more.
 pub const BAND_BYTES: u64 = (BAND_SAMPLES * size_of::<f32>()) as u64;
 
-/// Rows of one band of pictures this wide.
+/// Rows of one band of images this wide.
 pub fn band_rows(width: u32) -> u32 {
     (BAND_SAMPLES / (3 * width as usize)).max(1) as u32
 }
 
-/// Finished rows of the enlarged picture: planar R, G, B in levels, not yet rounded or clamped.
+/// Finished rows of the upscaled image: planar R, G, B in levels, not yet rounded or clamped.
 #[derive(Debug)]
 pub struct Band {
     /// First row in the output.
@@ -49,7 +49,7 @@ pub struct Blender {
 }
 
 fn capacity(grid: &Grid, scale: Scale) -> usize {
-    grid.spec().shape.side().min(grid.picture().height) as usize * scale.factor() as usize
+    grid.spec().shape.side().min(grid.image().height) as usize * scale.factor() as usize
 }
 
 fn fade_rows(grid: &Grid, scale: Scale) -> usize {
@@ -75,14 +75,14 @@ fn spans(axis: Axis, i: usize, scale: u32) -> (Range<usize>, Range<usize>) {
 impl Blender {
     /// Bytes that a blender of this grid at `scale`, and the band it gives, hold at most.
     pub fn held_bytes(grid: &Grid, scale: Scale) -> u64 {
-        let width = u64::from(grid.picture().width * scale.factor());
+        let width = u64::from(grid.image().width * scale.factor());
         let rows = capacity(grid, scale) + fade_rows(grid, scale);
         (3 * width * rows as u64 + (BAND_SAMPLES as u64).max(3 * width)) * size_of::<f32>() as u64
     }
 
-    /// A blender that expects every tile of `grid`, enlarged by `scale`, in order of their index.
+    /// A blender that expects every tile of `grid`, upscaled by `scale`, in order of their index.
     pub fn new(grid: &Grid, scale: Scale) -> Self {
-        let line = (grid.picture().width * scale.factor()) as usize;
+        let line = (grid.image().width * scale.factor()) as usize;
         Self {
             grid: *grid,
             scale: scale.factor(),
@@ -107,7 +107,7 @@ impl Blender {
         let (across, down) = (self.grid.across(), self.grid.down());
         let rows = scaled(&down.used(row), self.scale);
         let (fade, plain) = spans(across, column, self.scale);
-        // How far into the tile the picture's sample `at` lies.
+        // How far into the tile the image's sample `at` lies.
         let offset = |start: i64, at: usize| (at as i64 - start * i64::from(self.scale)) as usize;
         let left = offset(across.start(column), fade.start.min(plain.start));
         let top = offset(down.start(row), rows.start);
@@ -173,7 +173,7 @@ impl Blender {
     }
 
     fn line(&self) -> usize {
-        (self.grid.picture().width * self.scale) as usize
+        (self.grid.image().width * self.scale) as usize
     }
 
     /// Keeps the rows of `row` that fade into the next row of tiles.
@@ -202,7 +202,7 @@ mod tests {
     use crate::{TileSpec, extract};
 
     fn joined(grid: &Grid, scale: Scale, mut tile: impl FnMut(usize) -> Vec<f32>) -> Vec<f32> {
-        let size = grid.picture().scaled(scale);
+        let size = grid.image().scaled(scale);
         let (line, plane) = (size.width as usize, size.pixels() as usize);
         let mut out = vec![f32::NAN; 3 * plane];
         let mut blender = Blender::new(grid, scale);
@@ -224,7 +224,7 @@ mod tests {
         out
     }
 
-    fn picture(size: Size, seed: u32) -> Raster {
+    fn image(size: Size, seed: u32) -> Raster {
         let mut state = seed | 1;
         let samples = (0..3 * size.pixels()).map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -233,24 +233,24 @@ mod tests {
         Raster::new(size, Channels::Rgb, Samples::U8(samples.collect()))
     }
 
-    fn whole(picture: &Raster, scale: Scale) -> Vec<f32> {
-        enlarged(&extract::padded(picture, picture.size()), picture.size(), scale)
+    fn whole(image: &Raster, scale: Scale) -> Vec<f32> {
+        upscaled(&extract::padded(image, image.size()), image.size(), scale)
     }
 
-    fn enlarged(planes: &[f32], size: Size, scale: Scale) -> Vec<f32> {
+    fn upscaled(planes: &[f32], size: Size, scale: Scale) -> Vec<f32> {
         let (width, target) = (size.width as usize, size.scaled(scale));
         let mut out = vec![0.0; 3 * target.pixels() as usize];
         for (plane, out) in
             planes.chunks_exact(size.pixels() as usize).zip(out.chunks_exact_mut(target.pixels() as usize))
         {
-            Kernel::new(scale).enlarge(size, |y| &plane[y as usize * width..][..width], 0..target.height, out);
+            Kernel::new(scale).upscale(size, |y| &plane[y as usize * width..][..width], 0..target.height, out);
         }
         out
     }
 
-    fn tiled(picture: &Raster, grid: &Grid, scale: Scale) -> Vec<f32> {
+    fn tiled(image: &Raster, grid: &Grid, scale: Scale) -> Vec<f32> {
         let side = grid.spec().shape.side();
-        joined(grid, scale, |index| enlarged(&extract::tile(picture, grid, index), Size::new(side, side), scale))
+        joined(grid, scale, |index| upscaled(&extract::tile(image, grid, index), Size::new(side, side), scale))
     }
 
     proptest! {
@@ -262,9 +262,9 @@ mod tests {
             halo in 2u32..=6, more in 0u32..60, seed in any::<u32>(),
         ) {
             let spec = TileSpec { shape: TileShape::square(8 * halo + more), halo: 2 * halo };
-            let (picture, scale) = (picture(Size::new(width, height), seed), Scale::new(scale).expect("a scale"));
-            let grid = Grid::new(picture.size(), &[spec]);
-            prop_assert!(tiled(&picture, &grid, scale) == whole(&picture, scale), "{:?}", grid);
+            let (image, scale) = (image(Size::new(width, height), seed), Scale::new(scale).expect("a scale"));
+            let grid = Grid::new(image.size(), &[spec]);
+            prop_assert!(tiled(&image, &grid, scale) == whole(&image, scale), "{:?}", grid);
         }
 
         /// Constant tiles of any values: a sum of weights other than one would show, and so would an uncovered pixel.
@@ -286,9 +286,9 @@ mod tests {
         let scale = Scale::new(2).expect("a scale");
         for length in (1..=35).chain([63, 64, 65]) {
             for size in [Size::new(length, 19), Size::new(19, length), Size::new(length, length)] {
-                let picture = picture(size, length);
+                let image = image(size, length);
                 let grid = Grid::new(size, &[spec]);
-                assert!(tiled(&picture, &grid, scale) == whole(&picture, scale), "{size}");
+                assert!(tiled(&image, &grid, scale) == whole(&image, scale), "{size}");
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Where the tiles of a picture lie: pure arithmetic on sizes, a function of picture and model alone.
+//! Where the tiles of an image lie: pure arithmetic on sizes, a function of image and model alone.
 //!
-//! The picture is mirrored by one halo at its borders, and tiles are spread evenly
+//! The image is mirrored by one halo at its borders, and tiles are spread evenly
 //! over what results, the first and last flush with it: a network pads with zeros, and what it says beside them is off,
-//! visibly so in the corner of a flat picture. Two neighbors overlap by at least twice the halo. In the middle of each
+//! visibly so in the corner of a flat image. Two neighbors overlap by at least twice the halo. In the middle of each
 //! overlap they are cross-faded over `halo` pixels, so that what a tile says within half a halo of its inner border is
 //! never used. A halo is at most a quarter of the side: then the even spread keeps the fades of one axis apart, and no
 //! pixel is shared by three tiles of it.
@@ -33,7 +33,7 @@ impl TileSpec {
     }
 }
 
-/// The tiles of one picture, row by row. `index = row * columns + column`.
+/// The tiles of one image, row by row. `index = row * columns + column`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     spec: TileSpec,
@@ -41,16 +41,16 @@ pub struct Grid {
     down: Axis,
 }
 
-/// A tile's place in the picture, in low-resolution pixels.
+/// A tile's place in the image, in low-resolution pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// First column of the tile, counted from the picture's first: at least minus the halo.
+    /// First column of the tile, counted from the image's first: at least minus the halo.
     pub x: i64,
     /// First row, likewise.
     pub y: i64,
 }
 
-/// The tiles along one side of the picture.
+/// The tiles along one side of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Axis {
     length: u32,
@@ -90,7 +90,7 @@ impl Axis {
         from..to
     }
 
-    /// The first pixel that tile `i` shares with the next; the picture's end for the last tile.
+    /// The first pixel that tile `i` shares with the next; the image's end for the last tile.
     pub fn settled(self, i: usize) -> u32 {
         if i + 1 == self.count() { self.length } else { self.fade(i).start }
     }
@@ -101,16 +101,13 @@ impl Grid {
     ///
     /// # Panics
     /// If `specs` is empty or holds a spec that is not [sound](TileSpec::is_sound): the registry lets none in.
-    pub fn new(picture: Size, specs: &[TileSpec]) -> Self {
+    pub fn new(image: Size, specs: &[TileSpec]) -> Self {
         assert!(
             specs.iter().all(|spec| spec.is_sound()),
             "a halo must be even and 2 to a quarter of the side: {specs:?}"
         );
-        let grid = |&spec: &TileSpec| Self {
-            spec,
-            across: Axis::new(picture.width, spec),
-            down: Axis::new(picture.height, spec),
-        };
+        let grid =
+            |&spec: &TileSpec| Self { spec, across: Axis::new(image.width, spec), down: Axis::new(image.height, spec) };
         let computed = |grid: &Self| {
             let side = u64::from(grid.spec.shape.side());
             (grid.len() as u64 * side * side, Reverse(side))
@@ -123,8 +120,8 @@ impl Grid {
         self.spec
     }
 
-    /// The picture.
-    pub const fn picture(&self) -> Size {
+    /// The image.
+    pub const fn image(&self) -> Size {
         Size::new(self.across.length, self.down.length)
     }
 
@@ -153,7 +150,7 @@ impl Grid {
         self.columns() * self.rows()
     }
 
-    /// Never true: the smallest picture has one tile.
+    /// Never true: the smallest image has one tile.
     pub const fn is_empty(&self) -> bool {
         false
     }
@@ -230,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_picture_has_one_tile() {
+    fn the_smallest_image_has_one_tile() {
         let grid = Grid::new(Size::new(1, 1), &[spec(64, 8)]);
         assert_eq!((grid.len(), grid.place(0)), (1, Place { x: -8, y: -8 }));
         assert!(!grid.is_empty());
@@ -248,7 +245,7 @@ mod tests {
     fn the_spec_that_computes_least_is_chosen_and_of_equals_the_largest() {
         let specs = [spec(72, 4), spec(48, 4)];
         let chosen = |width, height| Grid::new(Size::new(width, height), &specs).spec().shape.side();
-        // A picture of 40 pixels fits between the halos of 48, one of 41 does not; 4 tiles of 48 undercut 4 of 72.
+        // An image of 40 pixels fits between the halos of 48, one of 41 does not; 4 tiles of 48 undercut 4 of 72.
         assert_eq!([40, 41, 64, 65, 80, 81, 128].map(|side| chosen(side, side)), [48, 72, 72, 48, 48, 72, 72]);
         // 3 x 3 tiles of 48 are as many pixels as 2 x 2 of 72.
         assert_eq!((chosen(120, 120), 9 * 48 * 48, 4 * 72 * 72), (72, 20_736, 20_736));

@@ -1,4 +1,4 @@
-//! From a picture to tiles and back: [`grid`] is pure arithmetic, [`extract`] cuts, [`blend`] joins.
+//! From an image to tiles and back: [`grid`] is pure arithmetic, [`extract`] cuts, [`blend`] joins.
 
 pub mod blend;
 pub mod extract;

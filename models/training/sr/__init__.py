@@ -6,7 +6,7 @@ One subject a module: networks (`attention`, `nonlocal_regions`, `upsample`; as 
 `evaluate`), and the replication (`small`, `systems`, `replicate`, `zoo`; `replicate_report` with `service`,
 `image_statistics`, `published`, `report_plots`).
 
-Shapes are written (batch, channels, height, width). Pictures at a network's border are float32 RGB in 0..255.
+Shapes are written (batch, channels, height, width). Images at a network's border are float32 RGB in 0..255.
 """
 import os
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 NEWTON_SCHULZ_STEPS = 5
-# Trace below which a picture counts as flat: keeps the division finite and is far under any trained feature's trace.
+# Trace below which an image counts as flat: keeps the division finite and is far under any trained feature's trace.
 TINY_TRACE = 1e-10
 
 

@@ -1,4 +1,4 @@
-"""The learning curve of a run as a picture: loss and PSNR-Y over steps."""
+"""The learning curve of a run as an image: loss and PSNR-Y over steps."""
 import json
 from pathlib import Path
 

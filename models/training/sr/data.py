@@ -33,8 +33,8 @@ def read_rgb(path):
         return np.asarray(img.convert("RGB"))
 
 
-def pictures(folder):
-    """Sorted paths of the pictures under `folder`, at any depth."""
+def images(folder):
+    """Sorted paths of the images under `folder`, at any depth."""
     return sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in EXTENSIONS)
 
 
@@ -44,7 +44,7 @@ def test_pairs(name, scale, kind="BI", root=None):
     The published LR is used where the set brings one, else LR is made (equal to the bit for BI).
     """
     folder = Path(root or data_root()) / "test" / name
-    for path in pictures(folder / "HR"):
+    for path in images(folder / "HR"):
         hr = crop_to_multiple(read_rgb(path), scale)
         published = folder / "LR_bicubic" / f"X{scale}" / f"{path.stem}x{scale}{path.suffix}"
         lr = read_rgb(published) if kind == "BI" and published.exists() else degrade(hr, scale, kind)
@@ -58,13 +58,13 @@ def detail_map(lr):
 
 
 class Crops:
-    """Training pictures of one scale and degradation, in memory."""
+    """Training images of one scale and degradation, in memory."""
 
     def __init__(self, folder, scale, kind="BI", cache=None, limit=None):
         self.scale, self.real = scale, kind == "REAL"
-        paths = pictures(folder)[:limit]
+        paths = images(folder)[:limit]
         if not paths:
-            raise FileNotFoundError(f"no pictures under {folder}: set SAN_DATA to the folder that has train/")
+            raise FileNotFoundError(f"no images under {folder}: set SAN_DATA to the folder that has train/")
         self.hr = [crop_to_multiple(read_rgb(p), scale) for p in paths]
         self.lr = self._low(paths, "BI" if self.real else kind, cache)
         self.drawings = Drawings()

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of a network on the test sets, whole pictures or tiled as the service does.
+"""PSNR and SSIM of a network on the test sets, whole images or tiled as the service does.
 
     python -m sr.evaluate ../san-light/x4.onnx --scale 4 --tile 48 72 84 96 108 --halo 4
 """
@@ -16,7 +16,7 @@ from .tiling import ensembled, padded, served
 from .upsample import BicubicUpsample
 
 
-# Sides of whole pictures are padded to a multiple of it: every region divides it.
+# Sides of whole images are padded to a multiple of it: every region divides it.
 WHOLE_MULTIPLE = 48
 
 
@@ -49,7 +49,7 @@ def evaluate(upscale, name, scale, kind="BI", root=None, quality=None):
     figures = [psnr_ssim_y(hr, to_uint8(upscale(to_planes(seen(lr)))[0]), scale)
                for _, lr, hr in test_pairs(name, scale, kind, root)]
     if not figures:
-        raise FileNotFoundError(f"test set {name}: no pictures")
+        raise FileNotFoundError(f"test set {name}: no images")
     return tuple(float(v) for v in np.mean(figures, axis=0))
 
 
@@ -58,7 +58,7 @@ def arguments(argv=None):
     parser.add_argument("model", help="an exported .onnx, or bicubic")
     parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
     parser.add_argument("--tile", type=int, nargs="*", default=[],
-                        help="LR pixels a side, of several the one that computes least; none: the whole picture at once (default)")
+                        help="LR pixels a side, of several the one that computes least; none: the whole image at once (default)")
     parser.add_argument("--halo", type=int, default=8, help="LR pixels (default 8)")
     parser.add_argument("--ensemble", action="store_true", help="x8 self-ensemble")
     parser.add_argument("--degradation", default="BI", choices=("BI", "BD"))

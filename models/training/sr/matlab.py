@@ -1,4 +1,4 @@
-"""MATLAB's `imresize` (bicubic, antialiased, 8 bits in and out), as the field's low-resolution pictures are made.
+"""MATLAB's `imresize` (bicubic, antialiased, 8 bits in and out), as the field's low-resolution images are made.
 
 Each axis is one matrix: (out, in) with the kernel's weights, symmetric at the border. Rows go first and the result
 between the two passes is rounded to 8 bits, as MATLAB does for uint8; a test holds it equal to the published files.

@@ -1,6 +1,6 @@
 """PSNR and SSIM on the Y channel, the way the papers count them.
 
-Y is BT.601 studio luma of the rounded 8-bit picture, not rounded itself, in [16, 235]; `border` pixels (the scale)
+Y is BT.601 studio luma of the rounded 8-bit image, not rounded itself, in [16, 235]; `border` pixels (the scale)
 are shaved off each side. SSIM: Gaussian window 11x11, sigma 1.5, valid part only, L = 255.
 """
 import numpy as np
@@ -34,6 +34,6 @@ def ssim(a, b):
 
 
 def psnr_ssim_y(hr, sr, border):
-    """(PSNR in dB, SSIM) of two uint8 RGB pictures of equal shape."""
+    """(PSNR in dB, SSIM) of two uint8 RGB images of equal shape."""
     a, b = (luma(v)[border:-border, border:-border] for v in (hr, sr))
     return float(psnr(a, b)), ssim(a, b)

@@ -3,10 +3,10 @@
 One residual block is unrolled `unrollings` times with the same convolutions (the paper's recurrent transition
 function). Its non-local module is embedded Gaussian in a confined neighborhood, and adds the correlation of the
 unrolling before to its own before the softmax (the paper's correlation propagation). Published: 128 channels, 64 inside the correlation, 12 unrollings, neighborhoods of 45 x 45,
-on the luma of the bicubic enlargement; color is that of the enlargement. Batch normalizations belong to their unrolling,
+on the luma of the bicubic upscaled image; color is that of the upscaled image. Batch normalizations belong to their unrolling,
 as in the authors' code.
 
-A neighborhood here is a region of a fixed grid, 48 x 48 pixels of the enlargement, since that side goes with tiles at
+A neighborhood here is a region of a fixed grid, 48 x 48 pixels of the upscaled image, since that side goes with tiles at
 every scale. The authors' test code too cuts patches (45 x 45, every 7 pixels) and lets a pixel see its patch; halos take
 the place of that overlap. A sliding neighborhood would need 2,025 copies of the features.
 """

@@ -1,7 +1,7 @@
 """Region-level non-local module (RL-NL; paper, section 3.2): embedded-Gaussian attention inside each region.
 
 Cost grows with the square of a region's area. The published network cuts its input into 2 x 2 regions, so a large
-tile is slow; san-light uses regions of a fixed size, which keeps the cost linear in the picture.
+tile is slow; san-light uses regions of a fixed size, which keeps the cost linear in the image.
 """
 import torch
 from torch import nn
@@ -52,7 +52,7 @@ class GridNonLocal(nn.Module):
 class FixedRegionNonLocal(nn.Module):
     """Regions of `region` x `region` pixels as one batch; H and W must be multiples of `region`.
 
-    The four 1x1 projections work on the whole picture; only their few inner channels are regrouped.
+    The four 1x1 projections work on the whole image; only their few inner channels are regrouped.
     """
 
     def __init__(self, channels, inner, region):

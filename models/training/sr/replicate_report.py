@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import report_plots
-from .data import REPOSITORY, data_root, pictures, read_rgb
+from .data import REPOSITORY, data_root, images, read_rgb
 from .image_statistics import NIQE_SIDE, WINDOW, correlation, mean_with_interval, niqe, texture
 from .published import PUBLISHED
 from .replicate import table as seeds_table
@@ -51,7 +51,7 @@ def naturalness(service, models, data, sets, work):
     made = {m.name: {} for m in models}
     originals = {}
     for name in sets:
-        originals |= known(name, {p.stem: niqe(read_rgb(p)) for p in pictures(Path(data) / name / "HR")})
+        originals |= known(name, {p.stem: niqe(read_rgb(p)) for p in images(Path(data) / name / "HR")})
         for model in models:
             made[model.name] |= known(name, service.measured(model, stage(data, name, SCALE, "BI", work), niqe))
     return made, originals
@@ -86,7 +86,7 @@ def questions_for(names):
 
 def texture_answers(found, asked, data, sets):
     """(Markdown, series of the scatter plot): each comparison's mean gain and its correlation with texture, image by image."""
-    textures = {(name, p.stem): texture(read_rgb(p)) for name in sets for p in pictures(Path(data) / name / "HR")}
+    textures = {(name, p.stem): texture(read_rgb(p)) for name in sets for p in images(Path(data) / name / "HR")}
     lines = ["| comparison | images | mean gain [dB] | Pearson with texture | Spearman with texture |", "|---|---|---|---|---|"]
     series = []
     for model, base, title in asked:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .data import REPOSITORY, pictures, read_rgb
+from .data import REPOSITORY, images, read_rgb
 from .degrade import degrade
 from .matlab import crop_to_multiple
 
@@ -60,7 +60,7 @@ def stage(data, name, scale, kind, work):
         link = folder / "HR"
         if not link.exists():
             link.symlink_to(originals.resolve())
-        for path in pictures(originals):
+        for path in images(originals):
             made = degrade(crop_to_multiple(read_rgb(path), scale), scale, kind)
             Image.fromarray(made).save(low / f"{path.stem}x{scale}.png")
         done.touch()
@@ -103,4 +103,4 @@ class Service:
         if not done.exists():
             self._run("upscale", model, folder.resolve() / "LR_bicubic" / f"X{self.scale}", "--output", out.resolve())
             done.touch()
-        return {p.stem.removesuffix(f"x{self.scale}"): measure(read_rgb(p)) for p in pictures(out)}
+        return {p.stem.removesuffix(f"x{self.scale}"): measure(read_rgb(p)) for p in images(out)}

@@ -1,6 +1,6 @@
-"""SRCNN (Dong et al., ECCV 2014), the baseline: three convolutions on the bicubic enlargement.
+"""SRCNN (Dong et al., ECCV 2014), the baseline: three convolutions on the bicubic upscaled image.
 
-It fits the service's slot like every network, low resolution in: the bicubic enlargement is part of the graph. Color
+It fits the service's slot like every network, low resolution in: the bicubic upscaled image is part of the graph. Color
 instead of luma, and the last convolution gives the difference to bicubic, which reaches the paper's figure in minutes.
 """
 import torch

@@ -1,4 +1,4 @@
-"""The table by which the tile shape and the halo were chosen: PSNR-Y of tiled against whole-picture inference.
+"""The table by which the tile shape and the halo were chosen: PSNR-Y of tiled against whole-image inference.
 
     python -m sr.tile_table ../san-light/x4.onnx --scale 4 --sets Set5 Set14
 """
@@ -23,7 +23,7 @@ def main(argv=None):
         return run(made, planes)
 
     whole = [evaluate(padded(upscale, args.scale, WHOLE_MULTIPLE), name, args.scale)[0] for name in args.sets]
-    print(f"| tile | halo | pixels computed for one of the picture | {' | '.join(args.sets)} |")
+    print(f"| tile | halo | pixels computed for one of the image | {' | '.join(args.sets)} |")
     print("|---|---|---|" + "---|" * len(args.sets))
     print(f"| whole | | 1.00 | {' | '.join(f'{v:.3f}' for v in whole)} |", flush=True)
     for tile in args.tiles:

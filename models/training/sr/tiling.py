@@ -1,8 +1,8 @@
-"""A whole picture through a network that takes tiles, as the service does it, to measure what tiling costs.
+"""A whole image through a network that takes tiles, as the service does it, to measure what tiling costs.
 
-The picture is mirrored by one halo at its borders, and tiles of one shape cover what results in even steps, the outer
+The image is mirrored by one halo at its borders, and tiles of one shape cover what results in even steps, the outer
 ones flush with it. Neighbors overlap by at least twice the halo and are cross-faded linearly over `halo` pixels around
-the middle of their overlap, so that what a tile says within half a halo of its inner edge is never used. A picture
+the middle of their overlap, so that what a tile says within half a halo of its inner edge is never used. An image
 smaller than the tile is mirrored further at the bottom and right.
 """
 from math import ceil
@@ -17,7 +17,7 @@ def starts(length, tile, halo):
 
 
 def weights_along(places, tile, halo, scale):
-    """One array of tile*scale weights a tile, of which those over the picture sum to 1."""
+    """One array of tile*scale weights a tile, of which those over the image sum to 1."""
     rise = (np.arange(halo * scale) + 0.5) / (halo * scale)
     made = [np.ones(tile * scale) for _ in places]
     for i in range(len(places) - 1):
@@ -38,7 +38,7 @@ def mirrored(planes, border, height, width):
 
 
 def tiled(upscale, scale, tile, halo, batch=4):
-    """Wrap `upscale` (B, 3, tile, tile) -> (B, 3, s*tile, s*tile) into one for whole pictures (1, 3, H, W)."""
+    """Wrap `upscale` (B, 3, tile, tile) -> (B, 3, s*tile, s*tile) into one for whole images (1, 3, H, W)."""
 
     def whole(planes):
         _, _, h, w = planes.shape
@@ -61,12 +61,12 @@ def tiled(upscale, scale, tile, halo, batch=4):
 
 
 def least(height, width, sides, halo):
-    """The one of `sides` whose tiles compute the fewest pixels of such a picture; of equals the largest."""
+    """The one of `sides` whose tiles compute the fewest pixels of such an image; of equals the largest."""
     return min(sides, key=lambda side: (len(starts(height, side, halo)) * len(starts(width, side, halo)) * side**2, -side))
 
 
 def served(upscale, scale, sides, halo):
-    """As `tiled`, each picture in tiles of the side that computes least."""
+    """As `tiled`, each image in tiles of the side that computes least."""
 
     def whole(planes):
         return tiled(upscale, scale, least(*planes.shape[2:], sides, halo), halo)(planes)

@@ -219,8 +219,8 @@ def arguments(argv=None):
     parser.add_argument("--out", type=Path, help="folder of the run (default runs/NAME-xSCALE)")
     parser.add_argument("--init-from", type=Path, nargs="+", default=[],
                         help="ONNX, .npz or .pt files to start from, the later over the earlier; what does not fit is left")
-    parser.add_argument("--train-dir", type=Path, help="folder of training pictures (default $SAN_DATA/train)")
-    parser.add_argument("--limit", type=int, help="use the first N pictures only")
+    parser.add_argument("--train-dir", type=Path, help="folder of training images (default $SAN_DATA/train)")
+    parser.add_argument("--limit", type=int, help="use the first N images only")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--rate", type=float)

@@ -1,4 +1,4 @@
-"""Bicubic enlargement as a fixed convolution, to be part of a network's graph.
+"""Bicubic upscaled image as a fixed convolution, to be part of a network's graph.
 
 At an integer factor s, each of the s*s output phases is a weighted sum of a 5 x 5 neighborhood of the input, so the
 whole is one depthwise convolution followed by PixelShuffle; the border repeats the edge pixel.

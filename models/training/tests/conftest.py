@@ -40,7 +40,7 @@ def stir(network):
     return network.eval()
 
 
-def drawn_picture(size, rng):
+def drawn_image(size, rng):
     """uint8 (size, size, 3): gradients, a hairline grid, discs and a little noise, drawn here."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float64)
     img = np.stack([255 * x / size, 255 * y / size, 128 + 100 * np.sin(x / 5) * np.cos(y / 7)], 2)

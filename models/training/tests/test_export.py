@@ -3,7 +3,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import drawn_picture, stir
+from conftest import drawn_image, stir
 
 from sr import export
 from sr.evaluate import to_planes
@@ -38,7 +38,7 @@ def exported(request, tmp_path_factory):
 
 def test_parity_on_random_and_drawn_tiles_batch_1_and_8(exported, rng):
     network, made, _ = exported
-    drawn = to_planes(drawn_picture(72, rng))
+    drawn = to_planes(drawn_image(72, rng))
     for planes in (rng.uniform(0, 255, (1, 3, 72, 72)), rng.uniform(0, 255, (8, 3, 24, 24)), drawn,
                    np.repeat(drawn, 8, 0), rng.uniform(0, 255, (2, 3, 24, 84))):
         assert parity(network, made, planes.astype(np.float32)) < PARITY

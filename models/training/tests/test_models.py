@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import MODELS, drawn_picture
+from conftest import MODELS, drawn_image
 
 from sr.evaluate import evaluate, to_planes
 from sr.export import run, session
@@ -28,14 +28,14 @@ def test_every_tile_shape_runs_alone_and_in_a_batch(folder, scale, rng):
     made = session(folder / scale["file"], 2)
     for tile in tomllib.loads((folder / "model.toml").read_text())["tile"]:
         side = tile["width"]
-        drawn = to_planes(drawn_picture(side, rng))
+        drawn = to_planes(drawn_image(side, rng))
         flat = np.full_like(drawn, 200)
         noise = rng.uniform(0, 255, drawn.shape).astype(np.float32)
         together = run(made, np.concatenate([drawn, flat, noise]))
         assert together.shape == (3, 3, side * scale["factor"], side * scale["factor"])
         assert np.isfinite(together).all()
         assert np.abs(run(made, drawn)[0] - together[0]).max() / 255 < 1e-5
-        # A trained network keeps a flat color and lies near bicubic on a drawn picture.
+        # A trained network keeps a flat color and lies near bicubic on a drawn image.
         assert np.abs(together[1] - 200).max() < (3 if folder.parent == MODELS else 8)
         bicubic = BicubicUpsample(scale["factor"])(torch.from_numpy(drawn)).numpy()[0]
         assert np.abs(together[0] - bicubic).mean() < 12

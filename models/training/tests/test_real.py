@@ -1,7 +1,7 @@
 """REAL, the random degradation, and the images that are drawn by code."""
 import numpy as np
 import pytest
-from conftest import drawn_picture
+from conftest import drawn_image
 from PIL import Image
 
 from sr import real
@@ -16,7 +16,7 @@ def differences(a, b):
 
 @pytest.mark.parametrize("scale", (2, 3, 4))
 def test_equal_seeds_give_equal_degradations(rng, scale):
-    hr = drawn_picture(48, rng)
+    hr = drawn_image(48, rng)
     made = [[real.degrade_real(hr, scale, np.random.default_rng(seed)) for seed in range(20)] for _ in range(2)]
     assert all(lr.shape == (48 // scale, 48 // scale, 3) and lr.dtype == np.uint8 for lr in made[0])
     assert all(np.array_equal(a, b) for a, b in zip(*made))
@@ -35,12 +35,12 @@ def test_every_reduction_keeps_its_place(rng):
         got = np.asarray(real.reduce(Image.fromarray(ramp), 4, kind))
         assert differences(got, wanted)[3:-3, 3:-3].max() <= 1, kind
     # On detail the kernels differ.
-    image = Image.fromarray(drawn_picture(96, rng))
+    image = Image.fromarray(drawn_image(96, rng))
     assert len({real.reduce(image, 4, kind).tobytes() for kind in real.REDUCTIONS}) == len(real.REDUCTIONS)
 
 
 def test_compression_loses_more_at_lower_quality(rng):
-    image = Image.fromarray(drawn_picture(64, rng))
+    image = Image.fromarray(drawn_image(64, rng))
     for through in (lambda q: real.jpeg(image, q, True), lambda q: real.webp(image, q)):
         low, high = (differences(through(q), image).mean() for q in (25, 95))
         assert low > high > 0
@@ -48,7 +48,7 @@ def test_compression_loses_more_at_lower_quality(rng):
 
 
 def test_a_share_is_left_clean(monkeypatch, rng):
-    hr = drawn_picture(48, rng)
+    hr = drawn_image(48, rng)
     monkeypatch.setattr(real, "CLEAN", 1.0)
     kinds = {np.asarray(real.reduce(Image.fromarray(hr), 4, kind)).tobytes() for kind in real.REDUCTIONS}
     assert all(real.degrade_real(hr, 4, rng).tobytes() in kinds for _ in range(20))
@@ -56,7 +56,7 @@ def test_a_share_is_left_clean(monkeypatch, rng):
 
 def test_real_patches_lie_over_their_high_resolution(tmp_path, rng):
     for i in range(2):
-        Image.fromarray(drawn_picture(160, rng)).save(tmp_path / f"{i}.png")
+        Image.fromarray(drawn_image(160, rng)).save(tmp_path / f"{i}.png")
     crops = Crops(tmp_path, 4, "REAL")
     low, high = crops.batch(rng, 40, 16, 1)
     assert low.shape == (40, 3, 16, 16) and high.shape == (40, 3, 64, 64)
@@ -78,7 +78,7 @@ def test_drawings_of_every_kind_fill_their_size(rng):
 
 
 def test_a_share_of_documents_is_black_and_white_alone(tmp_path, rng):
-    Image.fromarray(drawn_picture(160, rng)).save(tmp_path / "a.png")
+    Image.fromarray(drawn_image(160, rng)).save(tmp_path / "a.png")
     crops = Crops(tmp_path, 4)
     low, high = crops.batch(rng, 100, 16, 1, drawn=1.0)
     bilevel = [i for i, lr in enumerate(low.numpy()) if set(np.unique(lr)) == {0.0, 255.0}]
@@ -87,6 +87,6 @@ def test_a_share_of_documents_is_black_and_white_alone(tmp_path, rng):
 
 
 def test_flat_and_drawn_are_shares_of_one_batch(tmp_path, rng):
-    Image.fromarray(drawn_picture(160, rng)).save(tmp_path / "a.png")
+    Image.fromarray(drawn_image(160, rng)).save(tmp_path / "a.png")
     low, _ = Crops(tmp_path, 4).batch(rng, 60, 16, 1, flat=0.5, drawn=0.5)
     assert 15 < int((low.flatten(2).std(2).amax(1) == 0).sum()) < 50

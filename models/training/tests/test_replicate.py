@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import TRAINING, drawn_picture, stir
+from conftest import TRAINING, drawn_image, stir
 from PIL import Image
 
 from sr import config as configuration
@@ -45,7 +45,7 @@ def setup(tmp_path, monkeypatch, rng):
     (tmp_path / "tiny.toml").write_text(CONFIG)
     (tmp_path / "images").mkdir()
     for i in range(2):
-        Image.fromarray(drawn_picture(192, rng)).save(tmp_path / "images" / f"{i}.png")
+        Image.fromarray(drawn_image(192, rng)).save(tmp_path / "images" / f"{i}.png")
     monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
     for name, system in SYSTEMS.items():
         small = type(system)(name, system.label, system.paper, system.network | TINY[system.network["body"]], system.seeds)

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import MODELS, TRAINING, drawn_picture
+from conftest import MODELS, TRAINING, drawn_image
 from PIL import Image
 from scipy.stats import pearsonr, spearmanr
 
@@ -54,8 +54,8 @@ def setup(tmp_path, rng):
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     (tmp_path / "data" / "Drawn" / "HR").mkdir(parents=True)
     for i, side in enumerate((304, 300, 296, 200, 97)):
-        picture = np.clip(128 + (drawn_picture(side, rng).astype(float) - 128) * (1 - i / 6), 0, 255).astype(np.uint8)
-        Image.fromarray(picture).save(tmp_path / "data" / "Drawn" / "HR" / f"image{i}.png")
+        image = np.clip(128 + (drawn_image(side, rng).astype(float) - 128) * (1 - i / 6), 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / "data" / "Drawn" / "HR" / f"image{i}.png")
     for name in ("small-none", "small-se", "small-soca", "small-san", "broken"):
         folder = tmp_path / ("bad" if name == "broken" else "zoo") / name
         folder.mkdir(parents=True)
@@ -105,10 +105,10 @@ def test_the_interval_of_a_mean_holds_it(monkeypatch):
 
 def test_niqe_sees_blur_and_leaves_small_images_out(rng):
     pytest.importorskip("skvideo.measure")
-    picture = drawn_picture(NIQE_SIDE + 8, rng)
-    soft = np.asarray(Image.fromarray(picture).resize((74, 74)).resize(picture.shape[:2], Image.BICUBIC))
-    assert 0 < niqe(picture) < niqe(soft)
-    assert niqe(picture[1:]) is None
+    image = drawn_image(NIQE_SIDE + 8, rng)
+    soft = np.asarray(Image.fromarray(image).resize((74, 74)).resize(image.shape[:2], Image.BICUBIC))
+    assert 0 < niqe(image) < niqe(soft)
+    assert niqe(image[1:]) is None
 
 
 def test_models_and_sets_are_found_by_what_they_hold(setup):

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import drawn_picture
+from conftest import drawn_image
 
 from sr.evaluate import evaluate, to_planes, to_uint8
 from sr.tiling import ensembled, least, mirrored, padded, served, starts, tiled, weights_along
@@ -32,7 +32,7 @@ def test_a_local_upscaler_cannot_tell_tiles(size, rng):
 
 
 def test_a_tile_is_never_asked_for_its_own_border():
-    """Zeros at the rim of every tile, as a network pads with: no trace of them inside the picture or at its border."""
+    """Zeros at the rim of every tile, as a network pads with: no trace of them inside the image or at its border."""
 
     def rimmed(x):
         out = np.zeros_like(nearest(x))
@@ -44,7 +44,7 @@ def test_a_tile_is_never_asked_for_its_own_border():
 
 
 def test_bicubic_in_tiles_equals_bicubic_inside(rng):
-    planes = to_planes(drawn_picture(80, rng))
+    planes = to_planes(drawn_image(80, rng))
     network = BicubicUpsample(2)
 
     def upscale(x):
@@ -84,8 +84,8 @@ def test_bicubic_reaches_its_published_figures(data):
     assert abs(psnr - 28.42) < 0.03 and abs(ssim - 0.8104) < 0.001
 
 
-def test_a_picture_takes_the_side_that_computes_least_and_of_equals_the_largest():
-    # As crates/tiling/src/grid.rs has it: a picture of 64 fits between the halos of 72, and 3 x 3 tiles of 48 are 2 x 2 of 72.
+def test_an_image_takes_the_side_that_computes_least_and_of_equals_the_largest():
+    # As crates/tiling/src/grid.rs has it: an image of 64 fits between the halos of 72, and 3 x 3 tiles of 48 are 2 x 2 of 72.
     assert [least(side, side, (48, 72), 4) for side in (40, 41, 64, 65, 80, 81, 120)] == [48, 72, 72, 48, 48, 72, 72]
     assert least(600, 800, (48, 72, 84, 96, 108), 4) == 108
     assert least(1, 1, (48, 72), 4) == 48

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from conftest import TRAINING, drawn_picture
+from conftest import TRAINING, drawn_image
 from PIL import Image
 
 from sr import config as configuration
@@ -41,15 +41,15 @@ eval_every = 5
 
 @pytest.fixture
 def setup(tmp_path, monkeypatch, rng):
-    """A configuration, a folder of two drawn pictures, and runs/ kept out of the checkout."""
+    """A configuration, a folder of two drawn images, and runs/ kept out of the checkout."""
     (tmp_path / "tiny.toml").write_text(CONFIG)
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for i in range(2):
-        Image.fromarray(drawn_picture(160, rng)).save(tmp_path / "pictures" / f"{i}.png")
+        Image.fromarray(drawn_image(160, rng)).save(tmp_path / "images" / f"{i}.png")
     monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
 
     def go(*extra, out="run"):
-        return train.main([str(tmp_path / "tiny.toml"), "--scale", "4", "--train-dir", str(tmp_path / "pictures"),
+        return train.main([str(tmp_path / "tiny.toml"), "--scale", "4", "--train-dir", str(tmp_path / "images"),
                            "--no-eval", "--device", "cpu", "--out", str(tmp_path / out), *extra])
 
     return tmp_path, go

@@ -34,7 +34,7 @@ impl Image {
         let ready = self.low.as_ref().map(|low| low.join(format!("X{scale}/{}x{scale}.png", self.name)));
         match ready.filter(|path| path.is_file()) {
             Some(path) => rgb(&path),
-            None => shrink(original, scale).ok_or_else(|| "a test picture must have 8 bits".into()),
+            None => shrink(original, scale).ok_or_else(|| "a test image must have 8 bits".into()),
         }
     }
 }
@@ -96,10 +96,10 @@ pub(super) fn rgb(path: &Path) -> Result<Raster, String> {
 /// The same of a file's bytes.
 pub(super) fn decoded(bytes: &[u8]) -> Result<Raster, String> {
     let header = probe(bytes, &LIMITS).map_err(|error| error.to_string())?;
-    let picture = decode::decode(bytes, &header).map_err(|error| error.to_string())?;
-    let (size, step, colors) = (picture.size(), picture.channels().count(), picture.channels().colors());
-    let Samples::U8(samples) = picture.into_samples() else {
-        return Err("a test picture must have 8 bits".into());
+    let image = decode::decode(bytes, &header).map_err(|error| error.to_string())?;
+    let (size, step, colors) = (image.size(), image.channels().count(), image.channels().colors());
+    let Samples::U8(samples) = image.into_samples() else {
+        return Err("a test image must have 8 bits".into());
     };
     let pixel = |pixel: &[u8]| if colors == 3 { [pixel[0], pixel[1], pixel[2]] } else { [pixel[0]; 3] };
     Ok(Raster::new(size, Channels::Rgb, Samples::U8(samples.chunks_exact(step).flat_map(pixel).collect())))
@@ -109,15 +109,15 @@ pub(super) fn decoded(bytes: &[u8]) -> Result<Raster, String> {
 pub(super) mod testing {
 
     /// A set of code-drawn originals in a folder of its own.
-    pub(crate) fn set(pictures: &[(&str, u32, u32)]) -> tempfile::TempDir {
+    pub(crate) fn set(images: &[(&str, u32, u32)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(dir.path().join("HR")).expect("a folder");
-        for &(name, width, height) in pictures {
+        for &(name, width, height) in images {
             let wave = |at: u32| (f64::from(at) / 3.0).sin() * 60.0 + 120.0;
-            let picture = image::RgbImage::from_fn(width, height, |x, y| {
+            let image = image::RgbImage::from_fn(width, height, |x, y| {
                 image::Rgb([wave(x) as u8, wave(y) as u8, wave(x + y) as u8])
             });
-            picture.save(dir.path().join(format!("HR/{name}.png"))).expect("written");
+            image.save(dir.path().join(format!("HR/{name}.png"))).expect("written");
         }
         dir
     }
@@ -151,7 +151,7 @@ mod tests {
         let scale = Scale::new(2).expect("a scale");
         let low = |dir: &Path| {
             let image = &find(dir).expect("a set")[0].images[0];
-            image.low(&rgb(&image.original).expect("a picture"), scale).expect("a picture")
+            image.low(&rgb(&image.original).expect("an image"), scale).expect("an image")
         };
         let made = low(dir.path());
         assert_eq!((made.size().width, made.channels()), (12, Channels::Rgb));

@@ -45,21 +45,21 @@ impl Whole {
     }
 
     /// An 8-bit RGB image, upscaled.
-    pub(super) fn enlarge(&mut self, picture: &Raster, ensemble: bool) -> Result<Raster, EngineError> {
-        let size = picture.size();
+    pub(super) fn upscale(&mut self, image: &Raster, ensemble: bool) -> Result<Raster, EngineError> {
+        let size = image.size();
         let fed = match self.engine {
             Engine::Bicubic(_) => size,
             Engine::Onnx(_) => {
                 Size::new(size.width.next_multiple_of(self.step), size.height.next_multiple_of(self.step))
             }
         };
-        let planes = padded(picture, fed);
+        let planes = padded(image, fed);
         let orientations = if ensemble { ensemble::ORIENTATIONS } else { 1 };
         let parts = (0..orientations)
             .map(|k| self.run(&ensemble::turned(&planes, fed, k), ensemble::turned_size(fed, k)))
             .collect::<Result<Vec<_>, _>>()?;
-        let enlarged = ensemble::joined(parts, fed.scaled(self.scale));
-        Ok(rounded(&enlarged, fed.scaled(self.scale), size.scaled(self.scale)))
+        let upscaled = ensemble::joined(parts, fed.scaled(self.scale));
+        Ok(rounded(&upscaled, fed.scaled(self.scale), size.scaled(self.scale)))
     }
 
     fn run(&mut self, planes: &[f32], size: Size) -> Result<Vec<f32>, EngineError> {
@@ -71,7 +71,7 @@ impl Whole {
                 let mut out = vec![0.0; 3 * target.pixels() as usize];
                 let planes = planes.chunks_exact(width * height);
                 for (plane, out) in planes.zip(out.chunks_exact_mut(target.pixels() as usize)) {
-                    kernel.enlarge(size, |y| &plane[y as usize * width..][..width], 0..target.height, out);
+                    kernel.upscale(size, |y| &plane[y as usize * width..][..width], 0..target.height, out);
                 }
                 Ok(out)
             }
@@ -110,12 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn the_ensemble_of_a_picture_that_is_not_square_is_bicubic_again() {
+    fn the_ensemble_of_an_image_that_is_not_square_is_bicubic_again() {
         let samples: Vec<u8> = (0..3 * 35).map(|i| (i * 53 % 256) as u8).collect();
-        let picture = Raster::new(Size::new(7, 5), Channels::Rgb, Samples::U8(samples));
+        let image = Raster::new(Size::new(7, 5), Channels::Rgb, Samples::U8(samples));
         let scale = Scale::new(2).expect("a scale");
         let mut whole = Whole { engine: Engine::Bicubic(Kernel::new(scale)), scale, step: 1 };
-        let (one, eight) = (whole.enlarge(&picture, false), whole.enlarge(&picture, true));
+        let (one, eight) = (whole.upscale(&image, false), whole.upscale(&image, true));
         let (one, eight) = (one.expect("bicubic cannot fail"), eight.expect("bicubic cannot fail"));
         assert_eq!(one.size(), Size::new(14, 10));
         for y in 0..10 {

@@ -64,7 +64,7 @@ pub(super) fn plan(
         } else if taken.insert(target.clone()) {
             Ok(target)
         } else {
-            Err(format!("another input gives {} already; rename one, or enlarge them apart", target.display()))
+            Err(format!("another input gives {} already; rename one, or upscale them apart", target.display()))
         };
         Job { input, output }
     };
@@ -130,7 +130,7 @@ mod tests {
         for file in files {
             let path = dir.path().join(file);
             fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
-            fs::write(path, b"picture").expect("a file");
+            fs::write(path, b"image").expect("a file");
         }
         dir
     }

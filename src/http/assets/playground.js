@@ -1,4 +1,4 @@
-// The playground: one picture at a time, through the public API alone.
+// The playground: one image at a time, through the public API alone.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -6,7 +6,7 @@ const state = { file: null, models: [], xhr: null, sourceUrl: null, resultUrl: n
 
 // Beyond this a browser tab may die of showing it.
 const PREVIEW_PIXELS = 120e6;
-// A header of a picture (profile and EXIF included) is well within this; a plan needs no more.
+// A header of an image (profile and EXIF included) is well within this; a plan needs no more.
 const HEADER_BYTES = 1 << 20;
 
 // Has the server choose a model by the file.
@@ -90,7 +90,7 @@ async function plan() {
   }
 }
 
-// ---- the picture
+// ---- the image
 
 function choose(file) {
   if (!file) return;
@@ -126,7 +126,7 @@ function busy(on) {
   if (!on) $("progress").hidden = true;
 }
 
-function enlarge() {
+function upscale() {
   if (!state.file || state.xhr) return;
   $("problem").hidden = true;
   $("result").hidden = true;
@@ -148,7 +148,7 @@ function enlarge() {
     const tick = () => {
       const passed = (performance.now() - since) / 1000;
       // An estimate is one: the bar slows down instead of standing at the end.
-      progress(`Enlarging, ${seconds(passed)}`, estimate > 0 ? 1 - Math.exp((-1.6 * passed) / estimate) : null);
+      progress(`Upscaling, ${seconds(passed)}`, estimate > 0 ? 1 - Math.exp((-1.6 * passed) / estimate) : null);
     };
     tick();
     ticking = setInterval(tick, 100);
@@ -175,7 +175,7 @@ async function problemOf(xhr) {
   try {
     return JSON.parse(await xhr.response.text());
   } catch {
-    return { title: `Status ${xhr.status}`, detail: "The answer is not a picture and not a problem document; a proxy in between may have made it." };
+    return { title: `Status ${xhr.status}`, detail: "The answer is not an image and not a problem document; a proxy in between may have made it." };
   }
 }
 
@@ -258,7 +258,7 @@ function dragged(event) {
 
 // ---- wiring
 
-$("form").addEventListener("submit", (event) => { event.preventDefault(); enlarge(); });
+$("form").addEventListener("submit", (event) => { event.preventDefault(); upscale(); });
 $("form").addEventListener("change", (event) => {
   if (event.target === $("file")) choose($("file").files[0]);
   else if (event.target === $("key")) load();

@@ -31,7 +31,7 @@ pub(super) fn resize(query: &QueryParams, errors: &mut ParamErrors) -> Option<Re
     }
     let fit = query.get("fit").map(|text| {
         if width.is_none() || height.is_none() {
-            let detail = "fit says how a picture is fitted into width and height; give both, or leave fit out";
+            let detail = "fit says how an image is fitted into width and height; give both, or leave fit out";
             errors.report("fit", detail.into());
         }
         text.parse().unwrap_or_else(|_| {

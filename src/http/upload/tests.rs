@@ -104,14 +104,14 @@ async fn a_broken_or_empty_upload_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_form_holds_exactly_one_picture() {
+async fn a_form_holds_exactly_one_image() {
     for name in FIELDS {
         let bytes = read(form(&[(name, "abc")]).into(), &boundary()).await;
         assert_eq!(bytes.as_deref(), Ok(&b"abc"[..]), "{name}");
     }
     for fields in [
         &[][..],
-        &[("picture", "abc")],
+        &[("photo", "abc")],
         &[("image", "abc"), ("scale", "2")],
         &[("image", "abc"), ("image", "abc")],
         &[("image", "abc"), ("file", "abc")],
@@ -126,12 +126,12 @@ async fn a_form_holds_exactly_one_picture() {
 
 #[tokio::test]
 async fn a_form_comes_whole_in_pieces_of_any_size() {
-    let picture: String = (0..500).map(|i| char::from(b'!' + (i % 90) as u8)).collect();
-    let wire = form(&[("image", &picture)]).into_bytes();
+    let image: String = (0..500).map(|i| char::from(b'!' + (i % 90) as u8)).collect();
+    let wire = form(&[("image", &image)]).into_bytes();
     for size in [1, 2, 7, 64, 1000] {
         let chunks: Vec<Vec<u8>> = wire.chunks(size).map(<[u8]>::to_vec).collect();
         let bytes = read(pieces(stream::iter(chunks)), &boundary()).await;
-        assert_eq!(bytes.as_deref(), Ok(picture.as_bytes()), "pieces of {size}");
+        assert_eq!(bytes.as_deref(), Ok(image.as_bytes()), "pieces of {size}");
     }
 }
 
@@ -145,7 +145,7 @@ async fn a_strange_field_is_told_in_a_line() {
 }
 
 #[test]
-fn content_types_of_pictures_and_of_unknown_bytes_pass() {
+fn content_types_of_images_and_of_unknown_bytes_pass() {
     use header::{CONTENT_ENCODING, CONTENT_TYPE};
     for content_type in ["image/png", "IMAGE/JPEG", "image/x-unheard-of", "application/octet-stream; x=y", ""] {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! How a walk ends before the picture does: nobody waits, time is up, an engine misbehaves.
+//! How a walk ends before the image does: nobody waits, time is up, an engine misbehaves.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -39,10 +39,10 @@ fn behind(door: &Arc<Door>) -> Arc<Pipeline> {
 async fn dropping_the_request_frees_everything() {
     let door = Arc::new(Door::default());
     let pipeline = behind(&door);
-    let picture = png(&noise(Size::new(400, 400), Channels::Rgb));
+    let image = png(&noise(Size::new(400, 400), Channels::Rgb));
     let request = {
         let pipeline = Arc::clone(&pipeline);
-        tokio::spawn(async move { pipeline.upscale(picture, options(OutputFormat::Png)).await })
+        tokio::spawn(async move { pipeline.upscale(image, options(OutputFormat::Png)).await })
     };
     while pipeline.metrics.queued_tiles.get() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -62,13 +62,13 @@ async fn dropping_the_request_frees_everything() {
 async fn an_encoder_that_nobody_waits_for_holds_its_memory_and_no_tile() {
     let (door, began) = (Arc::new(Door::default()), CancellationToken::new());
     let pipeline = bicubic();
-    let picture = noise(Size::new(400, 400), Channels::Rgb);
+    let image = noise(Size::new(400, 400), Channels::Rgb);
     let options = options(OutputFormat::Png);
     let deadline = Instant::now() + options.deadline;
-    let probe = images::Probe::of_pixels(picture.size(), picture.channels(), picture.depth());
-    let prepared = pipeline.prepare(probe, 0, &options, picture.depth(), deadline).expect("a good picture");
+    let probe = images::Probe::of_pixels(image.size(), image.channels(), image.depth());
+    let prepared = pipeline.prepare(probe, 0, &options, image.depth(), deadline).expect("a good image");
     let tickets = pipeline.scheduler.admit_all(&prepared.admission_requests).expect("nothing else is there");
-    let sequence = pipeline.pass_sequence(&prepared, (picture, alpha::Alpha::None), tickets, Arc::default());
+    let sequence = pipeline.pass_sequence(&prepared, (image, alpha::Alpha::None), tickets, Arc::default());
     let request = {
         let (door, began) = (Arc::clone(&door), began.clone());
         tokio::spawn(sequence.run(move |rows| {
@@ -93,8 +93,8 @@ async fn an_encoder_that_nobody_waits_for_holds_its_memory_and_no_tile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_body_frees_everything() {
     let pipeline = bicubic();
-    let picture = png(&noise(Size::new(1000, 1000), Channels::Rgb));
-    let mut answer = pipeline.upscale(picture, options(OutputFormat::Png)).await.expect("a good picture");
+    let image = png(&noise(Size::new(1000, 1000), Channels::Rgb));
+    let mut answer = pipeline.upscale(image, options(OutputFormat::Png)).await.expect("a good image");
     assert!(answer.body.recv().await.expect("a first chunk").is_ok());
     drop(answer);
     idle(&pipeline).await;
@@ -109,9 +109,9 @@ fn more_requests_than_threads_and_turns_all_end() {
         let mut pipeline = Arc::into_inner(bicubic()).expect("nobody else has it yet");
         pipeline.compute = Arc::new(tokio::sync::Semaphore::new(1));
         let pipeline = Arc::new(pipeline);
-        let picture = png(&noise(Size::new(100, 100), Channels::Rgb));
+        let image = png(&noise(Size::new(100, 100), Channels::Rgb));
         let requests = (0..4).map(async |_| {
-            let answer = pipeline.upscale(picture.clone(), options(OutputFormat::Png)).await?;
+            let answer = pipeline.upscale(image.clone(), options(OutputFormat::Png)).await?;
             file(answer).await
         });
         for done in futures::future::join_all(requests).await {
@@ -125,11 +125,11 @@ async fn a_deadline_ends_the_wait() {
     let door = Arc::new(Door::default());
     let pipeline = behind(&door);
     let allowed = Duration::from_millis(50);
-    let picture = noise(Size::new(100, 100), Channels::Rgb);
+    let image = noise(Size::new(100, 100), Channels::Rgb);
     let late = Options { deadline: allowed, ..options(OutputFormat::Png) };
-    let error = pipeline.upscale(png(&picture), late.clone()).await.expect_err("the engine is shut");
+    let error = pipeline.upscale(png(&image), late.clone()).await.expect_err("the engine is shut");
     assert!(matches!(error, PipelineError::Deadline(d) if d == allowed), "{error}");
-    let error = pipeline.upscale_raster(picture, late).await.expect_err("the engine is shut");
+    let error = pipeline.upscale_raster(image, late).await.expect_err("the engine is shut");
     assert!(matches!(error, PipelineError::Deadline(d) if d == allowed), "{error}");
     door.open();
     idle(&pipeline).await;
@@ -138,10 +138,10 @@ async fn a_deadline_ends_the_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_that_passes_later_breaks_the_body_off() {
     let pipeline = bicubic();
-    let picture = png(&noise(Size::new(1000, 1000), Channels::Rgb));
+    let image = png(&noise(Size::new(1000, 1000), Channels::Rgb));
     let allowed = Duration::from_millis(1500);
     let options = Options { deadline: allowed, ..options(OutputFormat::Png) };
-    let answer = match pipeline.upscale(picture, options).await {
+    let answer = match pipeline.upscale(image, options).await {
         Ok(answer) => answer,
         // A machine too slow for the first bytes in time shows nothing about the later ones.
         Err(error) => return assert!(matches!(error, PipelineError::Deadline(_)), "{error}"),
@@ -172,10 +172,10 @@ async fn what_engines_do_wrong_is_an_internal_error_and_leaves_nothing_behind() 
     ];
     for (what, fault) in faults {
         let pipeline = pipeline(|| Box::new(Faulty(fault)));
-        let picture = noise(Size::new(100, 100), Channels::Rgb);
-        let error = pipeline.upscale(png(&picture), options(OutputFormat::Png)).await.expect_err(what);
+        let image = noise(Size::new(100, 100), Channels::Rgb);
+        let error = pipeline.upscale(png(&image), options(OutputFormat::Png)).await.expect_err(what);
         assert!(matches!(error, PipelineError::Internal(_)), "an engine that {what}: {error}");
-        let error = pipeline.upscale_raster(picture, options(OutputFormat::Png)).await.expect_err(what);
+        let error = pipeline.upscale_raster(image, options(OutputFormat::Png)).await.expect_err(what);
         assert!(matches!(error, PipelineError::Internal(_)), "an engine that {what}: {error}");
         idle(&pipeline).await;
     }
@@ -192,8 +192,8 @@ async fn a_failure_after_the_first_bytes_is_told_at_their_end() {
         }))
     });
     // 42 x 42 tiles; the first 38 rows of them make some 9 MB.
-    let picture = png(&noise(Size::new(1000, 1000), Channels::Rgb));
-    let answer = pipeline.upscale(picture, options(OutputFormat::Png)).await.expect("the first bytes come");
+    let image = png(&noise(Size::new(1000, 1000), Channels::Rgb));
+    let answer = pipeline.upscale(image, options(OutputFormat::Png)).await.expect("the first bytes come");
     let error = file(answer).await.expect_err("cut off");
     assert!(matches!(&error, PipelineError::Internal(text) if text.contains("for the test")), "{error}");
     idle(&pipeline).await;

@@ -20,7 +20,7 @@ const TIFF: OutputFormat = OutputFormat::Tiff;
 
 async fn answered(sent: &'static [u8], format: OutputFormat, fidelity: Fidelity) -> (Vec<u8>, Plan) {
     let options = Options { fidelity, ..options(format) };
-    let answer = bicubic().upscale(Bytes::from_static(sent), options).await.expect("a good picture");
+    let answer = bicubic().upscale(Bytes::from_static(sent), options).await.expect("a good image");
     let plan = answer.plan.clone();
     (file(answer).await.expect("whole"), plan)
 }
@@ -144,7 +144,7 @@ async fn density_stays_if_asked_for() {
 async fn a_file_that_says_nothing_is_answered_with_nothing_said() {
     for format in FORMATS {
         let answer = bicubic().upscale(png(&noise(Size::new(9, 9), Channels::Rgb)), options(format)).await;
-        let answer = answer.expect("a good picture");
+        let answer = answer.expect("a good image");
         assert!(answer.plan.conversions.is_empty() && answer.plan.warnings.is_empty());
         let file = file(answer).await.expect("whole");
         assert!(exif_of(&file).is_none() && density(&file, format).is_none(), "{format:?}");
@@ -152,7 +152,7 @@ async fn a_file_that_says_nothing_is_answered_with_nothing_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_note_fails_no_picture_and_is_told() {
+async fn a_broken_note_fails_no_image_and_is_told() {
     let mut broken = FILES[0].to_vec();
     let at = broken.windows(6).position(|bytes| bytes == b"Exif\0\0").expect("it is there") + 6;
     broken[at..at + 4].copy_from_slice(b"oops");
@@ -173,7 +173,7 @@ async fn notes_are_counted_in_memory() {
     let with = [&plain[..33], &chunk, &plain[33..]].concat();
     let held = async |sent: Vec<u8>, metadata| {
         let options = Options { fidelity: wish(metadata, DensityPolicy::Scale), ..options(OutputFormat::Png) };
-        pipeline.plan(sent.into(), &options).await.expect("a good picture").bytes
+        pipeline.plan(sent.into(), &options).await.expect("a good image").bytes
     };
     let (safe, all, none) = (
         held(with.clone(), MetadataPolicy::Safe),
@@ -283,7 +283,7 @@ async fn what_is_cut_is_as_large_on_paper_as_before() {
     let sent = [&plain[..33], &chunk, &plain[33..]].concat();
     let resize = Resize::To { width: Some(300), height: Some(300), fit: images::geometry::Fit::Cover };
     let options = Options { resize, ..options(OutputFormat::Png) };
-    let answer = bicubic().upscale(sent.into(), options).await.expect("a good picture");
+    let answer = bicubic().upscale(sent.into(), options).await.expect("a good image");
     assert_eq!(
         density(&file(answer).await.expect("whole"), OutputFormat::Png),
         Some((900, 900)),

@@ -6,9 +6,9 @@ mod ends;
 #[path = "../../../crates/images/src/testing.rs"]
 mod file_parts;
 mod metadata;
-mod pictures;
 mod plans;
 mod sizes;
+mod streaming;
 mod transparency;
 
 use std::io::Cursor;
@@ -79,8 +79,8 @@ struct Faulty<F>(F);
 
 impl<F: FnMut(Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, EngineError> + Send> TileEngine for Faulty<F> {
     fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
-        let enlarged = Bicubic::new(scale()).upscale(shape, tiles)?;
-        (self.0)(enlarged)
+        let upscaled = Bicubic::new(scale()).upscale(shape, tiles)?;
+        (self.0)(upscaled)
     }
 
     fn execution(&self) -> Execution {
@@ -97,21 +97,21 @@ fn noise(size: Size, channels: Channels) -> Raster {
     Raster::new(size, channels, Samples::U8(samples.collect()))
 }
 
-fn widened(picture: &Raster) -> Raster {
-    match picture.samples() {
+fn widened(image: &Raster) -> Raster {
+    match image.samples() {
         Samples::U8(v) => {
             let wide = v.iter().map(|&sample| u16::from(sample) * 257).collect();
-            Raster::new(picture.size(), picture.channels(), Samples::U16(wide))
+            Raster::new(image.size(), image.channels(), Samples::U16(wide))
         }
-        Samples::U16(_) => picture.clone(),
+        Samples::U16(_) => image.clone(),
     }
 }
 
 /// PNG bytes, by none of our code.
-fn png(picture: &Raster) -> Bytes {
+fn png(image: &Raster) -> Bytes {
     let mut out = Cursor::new(Vec::new());
-    let Size { width, height } = picture.size();
-    let buffer: image::DynamicImage = match (picture.channels(), picture.samples().clone()) {
+    let Size { width, height } = image.size();
+    let buffer: image::DynamicImage = match (image.channels(), image.samples().clone()) {
         (Channels::Gray, Samples::U8(v)) => image::GrayImage::from_raw(width, height, v).map(Into::into),
         (Channels::GrayAlpha, Samples::U8(v)) => image::GrayAlphaImage::from_raw(width, height, v).map(Into::into),
         (Channels::Rgb, Samples::U8(v)) => image::RgbImage::from_raw(width, height, v).map(Into::into),
@@ -127,9 +127,9 @@ fn png(picture: &Raster) -> Bytes {
 }
 
 fn decoded(file: &[u8]) -> Raster {
-    let picture = image::load_from_memory(file).expect("a picture");
-    let size = Size::new(picture.width(), picture.height());
-    let (channels, samples) = match picture {
+    let image = image::load_from_memory(file).expect("an image");
+    let size = Size::new(image.width(), image.height());
+    let (channels, samples) = match image {
         image::DynamicImage::ImageLuma8(v) => (Channels::Gray, Samples::U8(v.into_raw())),
         image::DynamicImage::ImageLumaA8(v) => (Channels::GrayAlpha, Samples::U8(v.into_raw())),
         image::DynamicImage::ImageRgb8(v) => (Channels::Rgb, Samples::U8(v.into_raw())),
@@ -140,17 +140,17 @@ fn decoded(file: &[u8]) -> Raster {
     Raster::new(size, channels, samples)
 }
 
-/// Bicubic of the whole picture in one piece, channel by channel, rounded.
-fn whole(picture: &Raster) -> Vec<f32> {
-    let (size, target, step) = (picture.size(), picture.size().scaled(scale()), picture.channels().count());
+/// Bicubic of the whole image in one piece, channel by channel, rounded.
+fn whole(image: &Raster) -> Vec<f32> {
+    let (size, target, step) = (image.size(), image.size().scaled(scale()), image.channels().count());
     let mut out = vec![0.0; target.pixels() as usize * step];
     for channel in 0..step {
         let pixels = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y)));
-        let plane: Vec<f32> = pixels.map(|(x, y)| picture.level(x, y, channel)).collect();
-        let mut enlarged = vec![0.0; target.pixels() as usize];
+        let plane: Vec<f32> = pixels.map(|(x, y)| image.level(x, y, channel)).collect();
+        let mut upscaled = vec![0.0; target.pixels() as usize];
         let row = |y: u32| &plane[(y * size.width) as usize..][..size.width as usize];
-        Kernel::new(scale()).enlarge(size, row, 0..target.height, &mut enlarged);
-        out.iter_mut().skip(channel).step_by(step).zip(enlarged).for_each(|(out, level)| *out = level);
+        Kernel::new(scale()).upscale(size, row, 0..target.height, &mut upscaled);
+        out.iter_mut().skip(channel).step_by(step).zip(upscaled).for_each(|(out, level)| *out = level);
     }
     out
 }

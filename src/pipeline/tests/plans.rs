@@ -5,9 +5,9 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_what_will_be_done() {
     let pipeline = bicubic();
-    let picture = png(&noise(Size::new(100, 60), Channels::Rgb));
-    let planned = pipeline.plan(picture.clone(), &options(OutputFormat::Png)).await.expect("a good picture");
-    let answer = pipeline.upscale(picture, options(OutputFormat::Png)).await.expect("a good picture");
+    let image = png(&noise(Size::new(100, 60), Channels::Rgb));
+    let planned = pipeline.plan(image.clone(), &options(OutputFormat::Png)).await.expect("a good image");
+    let answer = pipeline.upscale(image, options(OutputFormat::Png)).await.expect("a good image");
     assert_eq!((planned.output, planned.tiles, planned.bytes), (Size::new(200, 120), 5 * 3, answer.plan.bytes));
     assert_eq!(planned.passes[0].tile, answer.plan.passes[0].tile);
     // What nobody has read yet counts.
@@ -18,10 +18,10 @@ async fn a_plan_is_what_will_be_done() {
 #[tokio::test]
 async fn a_plan_gives_the_errors_of_the_work() {
     let pipeline = bicubic();
-    let picture = png(&noise(Size::new(10, 10), Channels::Rgb));
+    let image = png(&noise(Size::new(10, 10), Channels::Rgb));
     let unknown = Options { model: "nonsense".into(), ..options(OutputFormat::Png) };
-    assert!(matches!(pipeline.plan(picture, &unknown).await, Err(PipelineError::Lookup(_))));
-    // The parameter is told first, even if the picture is wrong, too.
+    assert!(matches!(pipeline.plan(image, &unknown).await, Err(PipelineError::Lookup(_))));
+    // The parameter is told first, even if the image is wrong, too.
     assert!(matches!(pipeline.plan(Bytes::new(), &unknown).await, Err(PipelineError::Lookup(_))));
     let error = pipeline.plan(Bytes::new(), &options(OutputFormat::Png)).await;
     assert!(matches!(error, Err(PipelineError::Codec(CodecError::Empty))));
@@ -34,8 +34,8 @@ async fn the_output_limit_has_two_sides() {
     let mut pipeline = Arc::into_inner(bicubic()).expect("nobody else has it yet");
     pipeline.limits.output_pixels = 20 * 20;
     let plan = async |side| {
-        let picture = png(&noise(Size::new(side, 10), Channels::Gray));
-        pipeline.plan(picture, &options(OutputFormat::Png)).await
+        let image = png(&noise(Size::new(side, 10), Channels::Gray));
+        pipeline.plan(image, &options(OutputFormat::Png)).await
     };
     assert!(plan(10).await.is_ok());
     match plan(11).await {
@@ -51,13 +51,13 @@ async fn the_entity_tag_follows_what_determines_the_bytes() {
     let pipeline = bicubic();
     let (one, two) = (png(&noise(Size::new(9, 9), Channels::Rgb)), png(&noise(Size::new(9, 8), Channels::Rgb)));
     let tag =
-        async |upload: &Bytes, options| pipeline.upscale(upload.clone(), options).await.expect("a good picture").etag;
+        async |upload: &Bytes, options| pipeline.upscale(upload.clone(), options).await.expect("a good image").etag;
     let first = tag(&one, options(OutputFormat::Png)).await;
     assert_eq!(first.len(), 32);
     assert_eq!(first, tag(&one, options(OutputFormat::Png)).await);
     assert_ne!(first, tag(&two, options(OutputFormat::Png)).await);
     assert_ne!(first, tag(&one, options(OutputFormat::WebP)).await);
-    let plan = pipeline.plan(one.clone(), &options(OutputFormat::Png)).await.expect("a good picture");
+    let plan = pipeline.plan(one.clone(), &options(OutputFormat::Png)).await.expect("a good image");
     let told = |change: fn(&mut TileSpec)| {
         let mut plan = plan.clone();
         change(&mut plan.passes[0].tile);
@@ -75,7 +75,7 @@ async fn memory_grows_with_what_is_asked_for() {
     let bytes = async |size, channels, ensemble, format| {
         let upload = png(&noise(size, channels));
         let options = Options { ensemble, ..options(format) };
-        pipeline.plan(upload, &options).await.expect("a good picture").bytes
+        pipeline.plan(upload, &options).await.expect("a good image").bytes
     };
     let small = bytes(Size::new(64, 64), Channels::Rgb, false, OutputFormat::Png).await;
     assert!(small < 8 << 20, "{small} bytes for a thumbnail");

@@ -29,16 +29,16 @@ fn waves(size: Size, channels: Channels) -> Raster {
     Raster::new(size, channels, Samples::U8(samples))
 }
 
-async fn made(pipeline: &Arc<Pipeline>, picture: &Raster, options: Options) -> Raster {
-    let answer = pipeline.upscale(png(picture), options).await.expect("a good picture");
+async fn made(pipeline: &Arc<Pipeline>, image: &Raster, options: Options) -> Raster {
+    let answer = pipeline.upscale(png(image), options).await.expect("a good image");
     let size = answer.plan.output;
     let out = decoded(&file(answer).await.expect("whole"));
-    assert_eq!((out.size(), out.channels()), (size, picture.channels()));
+    assert_eq!((out.size(), out.channels()), (size, image.channels()));
     out
 }
 
 /// The same by another's bicubic, which does not know of ours: cut in source pixels, then resized.
-fn independent(picture: &Raster, cut: (f64, f64, f64, f64), size: Size) -> Vec<f64> {
+fn independent(image: &Raster, cut: (f64, f64, f64, f64), size: Size) -> Vec<f64> {
     let (left, top, width, height) = cut;
     let keys = |x: f64| {
         let x = x.abs();
@@ -62,15 +62,15 @@ fn independent(picture: &Raster, cut: (f64, f64, f64, f64), size: Size) -> Vec<f
         let sum: f64 = taps.iter().map(|tap| tap.1).sum();
         taps.into_iter().map(move |(at, weight)| (at, weight / sum)).collect::<Vec<_>>()
     };
-    let source = picture.size();
+    let source = image.size();
     let columns: Vec<_> = (0..size.width).map(|x| taps(x, left, width, size.width, source.width)).collect();
     let mut out = Vec::new();
     for y in 0..size.height {
         let rows = taps(y, top, height, size.height, source.height);
         for column in &columns {
-            for channel in 0..picture.channels().count() {
+            for channel in 0..image.channels().count() {
                 let sum = rows.iter().map(|(y, v)| {
-                    v * column.iter().map(|(x, h)| h * f64::from(picture.level(*x, *y, channel))).sum::<f64>()
+                    v * column.iter().map(|(x, h)| h * f64::from(image.level(*x, *y, channel))).sum::<f64>()
                 });
                 out.push(sum.sum());
             }
@@ -86,21 +86,21 @@ fn assert_near(out: &Raster, expected: &[f64], tolerance: f64, what: &str) {
     assert!(worst <= tolerance, "{what}: {worst} levels off");
 }
 
-fn all_of(picture: &Raster) -> (f64, f64, f64, f64) {
-    (0.0, 0.0, f64::from(picture.size().width), f64::from(picture.size().height))
+fn all_of(image: &Raster) -> (f64, f64, f64, f64) {
+    (0.0, 0.0, f64::from(image.size().width), f64::from(image.size().height))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_decimal_is_the_picture_resized() {
+async fn any_decimal_is_the_image_resized() {
     let pipeline = bicubics(&[2, 3, 4]);
     for channels in [Channels::Gray, Channels::Rgb] {
-        let picture = waves(Size::new(83, 61), channels);
+        let image = waves(Size::new(83, 61), channels);
         for text in ["1.1", "1.9", "2.5", "3.0701", "5", "6.4", "8"] {
             let options = by(text);
-            let out = made(&pipeline, &picture, options.clone()).await;
-            let size = options.resize.view(picture.size()).expect("in reach").output();
+            let out = made(&pipeline, &image, options.clone()).await;
+            let size = options.resize.view(image.size()).expect("in reach").output();
             assert_eq!(out.size(), size);
-            assert_near(&out, &independent(&picture, all_of(&picture), size), 4.0, &format!("x{text} {channels:?}"));
+            assert_near(&out, &independent(&image, all_of(&image), size), 4.0, &format!("x{text} {channels:?}"));
         }
     }
     idle(&pipeline).await;
@@ -109,8 +109,8 @@ async fn any_decimal_is_the_picture_resized() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sides_are_met_and_a_cover_shows_the_middle() {
     let pipeline = bicubics(&[2, 4]);
-    let picture = waves(Size::new(120, 60), Channels::Rgb);
-    let whole = all_of(&picture);
+    let image = waves(Size::new(120, 60), Channels::Rgb);
+    let whole = all_of(&image);
     for (options, size, cut) in [
         (to(300, None, Fit::Inside), (300, 150), whole),
         (to(None, 100, Fit::Inside), (200, 100), whole),
@@ -122,9 +122,9 @@ async fn sides_are_met_and_a_cover_shows_the_middle() {
         (to(240, 60, Fit::Cover), (240, 60), (0.0, 15.0, 120.0, 30.0)),
         (to(240, 240, Fit::Cover), (240, 240), (30.0, 0.0, 60.0, 60.0)),
     ] {
-        let out = made(&pipeline, &picture, options.clone()).await;
+        let out = made(&pipeline, &image, options.clone()).await;
         assert_eq!(out.size(), Size::new(size.0, size.1), "{:?}", options.resize);
-        assert_near(&out, &independent(&picture, cut, out.size()), 3.0, &options.resize.to_string());
+        assert_near(&out, &independent(&image, cut, out.size()), 3.0, &options.resize.to_string());
     }
 }
 
@@ -132,13 +132,13 @@ async fn sides_are_met_and_a_cover_shows_the_middle() {
 async fn below_the_upload_it_is_reduced_without_a_network() {
     let pipeline = bicubics(&[2]);
     for channels in [Channels::Gray, Channels::Rgb] {
-        let picture = waves(Size::new(200, 90), channels);
+        let image = waves(Size::new(200, 90), channels);
         for (width, tolerance) in [(150, 1.0), (31, 1.0), (2, 1.0)] {
             let options = to(width, None, Fit::Inside);
-            let plan = pipeline.plan(png(&picture), &options).await.expect("a good picture");
+            let plan = pipeline.plan(png(&image), &options).await.expect("a good image");
             assert_eq!((plan.tiles, plan.passes.len(), plan.reduced), (0, 0, true));
-            let out = made(&pipeline, &picture, options).await;
-            assert_near(&out, &independent(&picture, all_of(&picture), out.size()), tolerance, &format!("{width}"));
+            let out = made(&pipeline, &image, options).await;
+            assert_near(&out, &independent(&image, all_of(&image), out.size()), tolerance, &format!("{width}"));
         }
     }
     idle(&pipeline).await;
@@ -149,8 +149,8 @@ async fn scale_one_gives_back_the_very_pixels() {
     let pipeline = bicubics(&[2]);
     for channels in [Channels::Gray, Channels::GrayAlpha, Channels::Rgb, Channels::Rgba] {
         // Some of it is clear, and has colors under it.
-        let picture = noise(Size::new(57, 43), channels);
-        assert!(made(&pipeline, &picture, by("1")).await.samples() == picture.samples(), "{channels:?}");
+        let image = noise(Size::new(57, 43), channels);
+        assert!(made(&pipeline, &image, by("1")).await.samples() == image.samples(), "{channels:?}");
     }
     let wide: Vec<u16> = (0..3 * 300 * 300).map(|i| (i * 7919 % 65_536) as u16).collect();
     let wide = Raster::new(Size::new(300, 300), Channels::Rgb, Samples::U16(wide));
@@ -162,23 +162,23 @@ async fn scale_one_gives_back_the_very_pixels() {
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_times_is_four_and_then_two() {
     let pipeline = bicubics(&[2, 3, 4]);
-    let picture = waves(Size::new(50, 37), Channels::Rgb);
-    let plan = pipeline.plan(png(&picture), &by("8")).await.expect("a good picture");
+    let image = waves(Size::new(50, 37), Channels::Rgb);
+    let plan = pipeline.plan(png(&image), &by("8")).await.expect("a good image");
     let passes: Vec<_> = plan.passes.iter().map(|pass| (pass.scale.factor(), pass.input, pass.tiles)).collect();
     assert_eq!(passes, [(4, Size::new(50, 37), 3 * 2), (2, Size::new(200, 148), 9 * 7)]);
     assert_eq!((plan.tiles, plan.output, plan.reduced), (69, Size::new(400, 296), false));
-    let out = made(&pipeline, &picture, by("8")).await;
-    // The second pass saw the first one's picture, in 16 bits and clamped.
-    let enlarged = |scale: u8, picture: Raster| {
+    let out = made(&pipeline, &image, by("8")).await;
+    // The second pass saw the first one's image, in 16 bits and clamped.
+    let upscaled = |scale: u8, image: Raster| {
         let options = by(&scale.to_string());
-        async move { bicubics(&[scale]).upscale_raster(picture, options).await.expect("good pixels") }
+        async move { bicubics(&[scale]).upscale_raster(image, options).await.expect("good pixels") }
     };
-    let between = enlarged(4, widened(&picture)).await;
-    let expected = enlarged(2, between).await;
+    let between = upscaled(4, widened(&image)).await;
+    let expected = upscaled(2, between).await;
     let Samples::U16(expected) = expected.samples() else { unreachable!("16 bit in, 16 bit out") };
     let expected: Vec<f64> = expected.iter().map(|level| f64::from(*level) / 257.0).collect();
     assert_near(&out, &expected, 0.51, "x8");
-    // Both passes are timed as one, and every picture counts once.
+    // Both passes are timed as one, and every image counts once.
     let times = &pipeline.metrics.stage_duration;
     let count = |stage: Stage| times.with_label_values(&[stage.name(), MODEL]).get_sample_count();
     idle(&pipeline).await;
@@ -189,15 +189,15 @@ async fn eight_times_is_four_and_then_two() {
 async fn what_a_model_has_is_chained_and_the_ensemble_with_it() {
     for (scales, text, passes) in [(&[4][..], "8", vec![4, 4]), (&[2], "7.5", vec![2, 2, 2]), (&[4], "3", vec![4])] {
         let pipeline = bicubics(scales);
-        let picture = waves(Size::new(33, 20), Channels::Rgba);
-        let (extended, _) = alpha::survey(picture.clone(), false, &Interrupt::default()).expect("not interrupted");
+        let image = waves(Size::new(33, 20), Channels::Rgba);
+        let (extended, _) = alpha::survey(image.clone(), false, &Interrupt::default()).expect("not interrupted");
         for ensemble in [false, true] {
             let options = Options { ensemble, ..by(text) };
-            let plan = pipeline.plan(png(&picture), &options).await.expect("a good picture");
+            let plan = pipeline.plan(png(&image), &options).await.expect("a good image");
             assert_eq!(plan.passes.iter().map(|pass| pass.scale.factor()).collect::<Vec<_>>(), passes);
             let tiles: usize = plan.passes.iter().map(|pass| pass.tiles).sum();
             assert_eq!((plan.tiles, tiles % if ensemble { 8 } else { 1 }), (tiles, 0));
-            let out = made(&pipeline, &picture, options).await;
+            let out = made(&pipeline, &image, options).await;
             let expected = independent(&extended, all_of(&extended), out.size());
             assert_near(&out, &expected, 5.0, &format!("x{text} of {scales:?}"));
         }
@@ -221,15 +221,15 @@ async fn a_reduction_shows_no_halo_on_black_or_white() {
             [13, 240, 77, 0]
         }
     });
-    let picture = Raster::new(size, Channels::Rgba, Samples::U8(pixels.collect()));
+    let image = Raster::new(size, Channels::Rgba, Samples::U8(pixels.collect()));
     let pipeline = bicubics(&[4]);
-    let over = |picture: &Raster, x: u32, y: u32, ground: f32| {
-        let alpha = picture.level(x, y, 3) / 255.0;
-        picture.level(x, y, 1) * alpha + ground * (1.0 - alpha)
+    let over = |image: &Raster, x: u32, y: u32, ground: f32| {
+        let alpha = image.level(x, y, 3) / 255.0;
+        image.level(x, y, 1) * alpha + ground * (1.0 - alpha)
     };
-    let out = made(&pipeline, &picture, to(24, 24, Fit::Inside)).await;
+    let out = made(&pipeline, &image, to(24, 24, Fit::Inside)).await;
     for ground in [0.0, 255.0] {
-        let flat: Vec<u8> = (0..96 * 96).map(|at| (over(&picture, at % 96, at / 96, ground) + 0.5) as u8).collect();
+        let flat: Vec<u8> = (0..96 * 96).map(|at| (over(&image, at % 96, at / 96, ground) + 0.5) as u8).collect();
         let flat = Raster::new(size, Channels::Gray, Samples::U8(flat));
         let expected = independent(&flat, all_of(&flat), out.size());
         let seen: Vec<u8> = (0..24 * 24).map(|at| (over(&out, at % 24, at / 24, ground) + 0.5) as u8).collect();
@@ -238,12 +238,12 @@ async fn a_reduction_shows_no_halo_on_black_or_white() {
         assert_near(&seen, &expected, 12.0, &format!("on {ground}"));
     }
     // Reduced after a network, what is clear stays clear and what is solid stays solid.
-    let out = made(&pipeline, &picture, by("1.5")).await;
+    let out = made(&pipeline, &image, by("1.5")).await;
     assert!(out.level(2, 2, 3) == 0.0 && out.level(60, 72, 3) == 255.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sides_are_those_of_the_upright_picture() {
+async fn sides_are_those_of_the_upright_image() {
     let pipeline = bicubics(&[2, 4]);
     // A JPEG that lies on its side: stored 40 x 30, seen 30 x 40.
     let stored = waves(Size::new(40, 30), Channels::Rgb);
@@ -255,7 +255,7 @@ async fn sides_are_those_of_the_upright_picture() {
     let exif = [&b"Exif\0\0"[..], &file_parts::oriented(6, true)].concat();
     let length = (exif.len() as u16 + 2).to_be_bytes();
     let turned = [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat();
-    let answer = pipeline.upscale(turned.into(), to(90, None, Fit::Inside)).await.expect("a good picture");
+    let answer = pipeline.upscale(turned.into(), to(90, None, Fit::Inside)).await.expect("a good image");
     assert_eq!((answer.plan.input, answer.plan.output), (Size::new(30, 40), Size::new(90, 120)));
     assert_eq!(decoded(&file(answer).await.expect("whole")).size(), Size::new(90, 120));
 }
@@ -263,8 +263,8 @@ async fn sides_are_those_of_the_upright_picture() {
 #[tokio::test]
 async fn a_size_out_of_reach_is_refused_from_the_header() {
     let pipeline = bicubics(&[2]);
-    let picture = png(&noise(Size::new(10, 10), Channels::Rgb));
-    let ask = async |options: Options| pipeline.plan(picture.clone(), &options).await.map(|plan| plan.output);
+    let image = png(&noise(Size::new(10, 10), Channels::Rgb));
+    let ask = async |options: Options| pipeline.plan(image.clone(), &options).await.map(|plan| plan.output);
     assert_eq!(ask(to(80, None, Fit::Inside)).await.expect("eight times"), Size::new(80, 80));
     assert!(matches!(ask(to(81, None, Fit::Inside)).await, Err(PipelineError::Geometry(error)) if error.most == 80));
     let tall = png(&noise(Size::new(4, 2100), Channels::Gray));
@@ -278,25 +278,25 @@ async fn a_size_out_of_reach_is_refused_from_the_header() {
 }
 
 #[tokio::test]
-async fn a_model_that_enlarges_nothing_says_what_it_has() {
+async fn a_model_that_upscales_nothing_says_what_it_has() {
     let pipeline = bicubics(&[1]);
-    let picture = png(&noise(Size::new(10, 10), Channels::Rgb));
-    let error = pipeline.plan(picture.clone(), &by("1.5")).await.expect_err("out of its reach");
+    let image = png(&noise(Size::new(10, 10), Channels::Rgb));
+    let error = pipeline.plan(image.clone(), &by("1.5")).await.expect_err("out of its reach");
     assert_eq!(error.to_string(), "model 'bicubic' has no scale 2; it has 1");
-    assert_eq!(pipeline.plan(picture, &by("1")).await.expect("its own").passes.len(), 1);
+    assert_eq!(pipeline.plan(image, &by("1")).await.expect("its own").passes.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_and_the_tag_follow_the_size() {
     let pipeline = bicubics(&[2, 4]);
-    let picture = png(&noise(Size::new(64, 64), Channels::Rgb));
-    let bytes = async |options: Options| pipeline.plan(picture.clone(), &options).await.expect("good").bytes;
+    let image = png(&noise(Size::new(64, 64), Channels::Rgb));
+    let bytes = async |options: Options| pipeline.plan(image.clone(), &options).await.expect("good").bytes;
     let (four, eight) = (bytes(by("4")).await, bytes(by("8")).await);
     assert!(eight >= four + 256 * 256 * 6, "what is between two networks is counted: {four} and {eight}");
-    let tag = async |options| pipeline.upscale(picture.clone(), options).await.expect("good").etag;
+    let tag = async |options| pipeline.upscale(image.clone(), options).await.expect("good").etag;
     let two = tag(by("2")).await;
     assert_eq!(two, tag(by("2.0")).await);
-    assert_eq!(two, tag(to(128, None, Fit::Inside)).await, "the same picture, however it was asked for");
+    assert_eq!(two, tag(to(128, None, Fit::Inside)).await, "the same image, however it was asked for");
     assert_ne!(two, tag(by("2.1")).await);
     assert_ne!(tag(to(128, 100, Fit::Fill)).await, tag(to(128, 100, Fit::Cover)).await);
     idle(&pipeline).await;

@@ -19,14 +19,14 @@ fn disc(color: [u8; 3], garbage: [u8; 3]) -> Raster {
     Raster::new(Size::new(40, 40), Channels::Rgba, Samples::U8(samples.collect()))
 }
 
-async fn enlarged(picture: &Raster, options: Options) -> (Raster, Plan) {
-    let answer = bicubic().upscale(png(picture), options).await.expect("a good picture");
+async fn upscaled(image: &Raster, options: Options) -> (Raster, Plan) {
+    let answer = bicubic().upscale(png(image), options).await.expect("a good image");
     let plan = answer.plan.clone();
     (decoded(&file(answer).await.expect("whole")), plan)
 }
 
-fn bytes(picture: &Raster) -> &[u8] {
-    match picture.samples() {
+fn bytes(image: &Raster) -> &[u8] {
+    match image.samples() {
         Samples::U8(v) => v,
         Samples::U16(_) => panic!("8 bits were expected"),
     }
@@ -36,7 +36,7 @@ fn bytes(picture: &Raster) -> &[u8] {
 async fn no_halo_on_black_nor_on_white_and_interiors_are_exact() {
     let red = [220, 30, 10];
     for garbage in [[0, 0, 0], [255, 255, 255], [0, 255, 0]] {
-        let (out, plan) = enlarged(&disc(red, garbage), wish(OutputFormat::Png, Transparency::Keep, [0; 3])).await;
+        let (out, plan) = upscaled(&disc(red, garbage), wish(OutputFormat::Png, Transparency::Keep, [0; 3])).await;
         assert_eq!((out.channels(), plan.conversions.len()), (Channels::Rgba, 0));
         let pixels = bytes(&out).as_chunks::<4>().0;
         // Whatever is seen at all has the color of the disc.
@@ -49,9 +49,9 @@ async fn no_halo_on_black_nor_on_white_and_interiors_are_exact() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jpeg_lies_on_the_background_and_says_so() {
-    let picture = disc([200, 40, 40], [0, 255, 0]);
+    let image = disc([200, 40, 40], [0, 255, 0]);
     for background in [[255, 255, 255], [0, 0, 0], [0, 90, 200]] {
-        let (out, plan) = enlarged(&picture, wish(OutputFormat::Jpeg, Transparency::Keep, background)).await;
+        let (out, plan) = upscaled(&image, wish(OutputFormat::Jpeg, Transparency::Keep, background)).await;
         assert_eq!((out.channels(), &plan.conversions[..]), (Channels::Rgb, &[Conversion::AlphaFlattened][..]));
         assert_eq!(plan.background, Some(Background(background).to_string()));
         let near = |x: usize, y: usize, color: [u8; 3]| {
@@ -62,26 +62,26 @@ async fn jpeg_lies_on_the_background_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_may_be_flattened_in_any_format() {
+async fn an_image_may_be_flattened_in_any_format() {
     // Half transparent all over: 0.2 of the color.
-    let picture = Raster::new(Size::new(3, 3), Channels::Rgba, Samples::U8([200, 0, 80, 51].repeat(9)));
-    let (out, _) = enlarged(&picture, wish(OutputFormat::Png, Transparency::Flatten, [255; 3])).await;
+    let image = Raster::new(Size::new(3, 3), Channels::Rgba, Samples::U8([200, 0, 80, 51].repeat(9)));
+    let (out, _) = upscaled(&image, wish(OutputFormat::Png, Transparency::Flatten, [255; 3])).await;
     assert!(out.channels() == Channels::Rgb && out.samples() == &Samples::U8([244, 204, 220].repeat(36)));
-    let (out, _) = enlarged(&picture, wish(OutputFormat::WebP, Transparency::Flatten, [0, 100, 0])).await;
+    let (out, _) = upscaled(&image, wish(OutputFormat::WebP, Transparency::Flatten, [0, 100, 0])).await;
     assert!(out.channels() == Channels::Rgb && out.samples() == &Samples::U8([40, 80, 16].repeat(36)));
     // Nothing to flatten is nothing done.
     let opaque = noise(Size::new(8, 8), Channels::Rgb);
-    let (out, plan) = enlarged(&opaque, wish(OutputFormat::Png, Transparency::Flatten, [9; 3])).await;
+    let (out, plan) = upscaled(&opaque, wish(OutputFormat::Png, Transparency::Flatten, [9; 3])).await;
     assert!(plan.conversions.is_empty() && plan.background.is_none() && out.samples() == &eight(&whole(&opaque)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gray_stays_gray_on_gray_and_is_colored_on_a_color() {
-    let picture = Raster::new(Size::new(2, 2), Channels::GrayAlpha, Samples::U8([100, 0].repeat(4)));
-    let (out, plan) = enlarged(&picture, wish(OutputFormat::Png, Transparency::Flatten, [7; 3])).await;
+    let image = Raster::new(Size::new(2, 2), Channels::GrayAlpha, Samples::U8([100, 0].repeat(4)));
+    let (out, plan) = upscaled(&image, wish(OutputFormat::Png, Transparency::Flatten, [7; 3])).await;
     assert!(out.channels() == Channels::Gray && out.samples() == &Samples::U8(vec![7; 16]));
     assert_eq!(plan.conversions, [Conversion::AlphaFlattened]);
-    let (out, plan) = enlarged(&picture, wish(OutputFormat::Png, Transparency::Flatten, [7, 8, 9])).await;
+    let (out, plan) = upscaled(&image, wish(OutputFormat::Png, Transparency::Flatten, [7, 8, 9])).await;
     assert!(out.channels() == Channels::Rgb && out.samples() == &Samples::U8([7, 8, 9].repeat(16)));
     assert_eq!(plan.conversions, [Conversion::AlphaFlattened, Conversion::GrayToRgb]);
 }

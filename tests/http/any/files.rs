@@ -1,11 +1,11 @@
-//! Files of a picture: a TIFF by hand, the others by encoders that have nothing to do with our decoders.
+//! Files of an image: a TIFF by hand, the others by encoders that have nothing to do with our decoders.
 
 use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::{ExtendedColorType, ImageFormat};
 
-use super::picture::Picture;
+use super::sample::Sample;
 
 /// Places of the colors of a palette.
 const COLORS: u32 = 256;
@@ -37,7 +37,7 @@ pub enum Container {
 }
 
 impl Container {
-    /// How the picture is stored, as Exif and TIFF count it.
+    /// How the image is stored, as Exif and TIFF count it.
     pub const fn orientation(self) -> u8 {
         match self {
             Self::Jpeg { orientation } | Self::Tiff { orientation, .. } => orientation,
@@ -69,12 +69,12 @@ impl Container {
     }
 }
 
-/// One of a palette: smooth, so that a smooth picture of them is smooth.
+/// One of a palette: smooth, so that a smooth image of them is smooth.
 fn color(index: u8) -> [u8; 4] {
     [index, 255 - index, 60 + index / 2, 120 + index / 2]
 }
 
-impl Picture {
+impl Sample {
     /// The colors for which the first channel stands.
     pub fn of_palette(&self, channels: usize) -> Self {
         let colors = self.levels.iter().step_by(self.channels).map(|level| color(level.round() as u8));

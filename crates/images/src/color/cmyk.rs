@@ -28,7 +28,7 @@ impl CmykTransform {
             return Err(Unfit::Broken);
         }
         let profile = ColorProfile::new_from_slice(file).map_err(|_| Unfit::Broken)?;
-        // Links between devices, effects and named colors describe no picture.
+        // Links between devices, effects and named colors describe no image.
         let describes =
             !matches!(profile.profile_class, ProfileClass::DeviceLink | ProfileClass::Abstract | ProfileClass::Named);
         if profile.color_space != DataColorSpace::Cmyk || !describes {

@@ -1,6 +1,6 @@
-//! Color: what an ICC profile means, and the ways between a picture's own numbers and sRGB, in which networks see.
+//! Color: what an ICC profile means, and the ways between an image's own numbers and sRGB, in which networks see.
 //!
-//! A picture goes to sRGB for the network and comes back, so its profile stays true and no color is lost that it could
+//! An image goes to sRGB for the network and comes back, so its profile stays true and no color is lost that it could
 //! say. What a profile is worth is judged once, with the header; see [`profile`].
 
 mod cmyk;

@@ -1,6 +1,6 @@
 //! What an embedded ICC profile is worth (ICC.1:2022, chapters 7 and 9).
 //!
-//! A profile is carried unchanged or not at all. One that a reader would reject takes the picture with it in some
+//! A profile is carried unchanged or not at all. One that a reader would reject takes the image with it in some
 //! readers (libpng refuses an RGB profile in a gray file), so what does not hold together, or is of another color space
 //! than the pixels, is left out, and the answer says so. Of the others only the tags that make colors are given to the
 //! library: a broken description is no reason to lose the colors, and fewer bytes of strangers are interpreted.
@@ -36,7 +36,7 @@ pub struct Profile {
     pub space: Space,
 }
 
-/// What the numbers of a picture mean.
+/// What the numbers of an image mean.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Space {
     /// As good as sRGB: nothing is converted.
@@ -44,7 +44,7 @@ pub enum Space {
     /// Curves and a matrix: converted to sRGB and back.
     Shaper(Arc<Shaper>),
     /// Tables, or curves that cannot be walked back: there is at best a way to sRGB, and none back. So networks see
-    /// the picture's own numbers, as they would if it had no profile, and no color is lost.
+    /// the image's own numbers, as they would if it had no profile, and no color is lost.
     NotInvertible,
 }
 
@@ -55,7 +55,7 @@ pub enum Unfit {
     Broken,
     /// It is for other channels than those of the pixels.
     Mismatch,
-    /// It is no description of a picture: the picture has a high dynamic range, in this transfer function.
+    /// It is no description of an image: the image has a high dynamic range, in this transfer function.
     HighDynamicRange(&'static str),
 }
 
@@ -71,7 +71,7 @@ impl Profile {
         let tags = Tags::new(bytes).ok_or(Unfit::Broken)?;
         let gray = channels.colors() == 1;
         let space: &[u8; 4] = if gray { b"GRAY" } else { b"RGB " };
-        // Links between devices, effects and named colors describe no picture.
+        // Links between devices, effects and named colors describe no image.
         if &bytes[16..20] != space || matches!(&bytes[12..16], b"link" | b"abst" | b"nmcl") {
             return Err(Unfit::Mismatch);
         }

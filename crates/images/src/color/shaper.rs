@@ -1,7 +1,7 @@
 //! Profiles that are three curves and a matrix, or one curve for gray: the conversion to sRGB and back.
 //!
 //! moxcms reads the profiles and knows their curves and colorants. Its own conversions end at the gamut of their target,
-//! or need a target whose curve is one of a few; here every color must come back, and the picture's own curve may be
+//! or need a target whose curve is one of a few; here every color must come back, and the image's own curve may be
 //! any. So the arithmetic stands here, in floats that are never clamped on the way to sRGB.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use moxcms::{ColorProfile, Matrix3d, ToneReprCurve};
 use super::curve::Curve;
 use super::transfer::{from_linear, to_linear};
 
-/// A picture whose numbers mean what they mean in sRGB, to half a step of 8 bits or to a thousandth of white (which
+/// An image whose numbers mean what they mean in sRGB, to half a step of 8 bits or to a thousandth of white (which
 /// near black is more: there the rounding of colorants in profiles shows), is one in sRGB.
 const SAME_LEVEL: f32 = 0.5;
 const SAME_LIGHT: f32 = 1e-3;
@@ -21,7 +21,7 @@ const RETURN: f32 = 1e-4;
 
 type Matrix = [[f32; 3]; 3];
 
-/// Converts levels of a picture, 0 to 255, to those of sRGB and back.
+/// Converts levels of an image, 0 to 255, to those of sRGB and back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shaper(Kind);
 
@@ -56,7 +56,7 @@ impl Shaper {
         invert_each_other(&to_srgb, &from_srgb).then_some(Self(Kind::Rgb(Rgb { curves, to_srgb, from_srgb })))
     }
 
-    /// Whether a picture looks the same with this profile and as sRGB.
+    /// Whether an image looks the same with this profile and as sRGB.
     pub(super) fn is_srgb(&self) -> bool {
         const STEPS: u8 = 15;
         let levels = || (0..=255 / STEPS).map(|i| f32::from(i * STEPS));
@@ -80,7 +80,7 @@ impl Shaper {
         }
     }
 
-    /// Planes of levels of the picture (three of red, green and blue, or one of gray) to levels of sRGB, below 0 and
+    /// Planes of levels of the image (three of red, green and blue, or one of gray) to levels of sRGB, below 0 and
     /// above 255 where the color is outside of its gamut.
     pub fn to_srgb(&self, planes: &mut [f32]) {
         match &self.0 {
@@ -96,7 +96,7 @@ impl Shaper {
         }
     }
 
-    /// Levels of sRGB, in gamut or not, to levels of the picture, 0 to 255: what the picture cannot say is clamped.
+    /// Levels of sRGB, in gamut or not, to levels of the image, 0 to 255: what the image cannot say is clamped.
     pub fn from_srgb(&self, planes: &mut [f32]) {
         match &self.0 {
             Kind::Gray(curve) => {

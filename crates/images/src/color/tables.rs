@@ -1,11 +1,11 @@
-//! Profiles by tables: the one way that they have, from the picture's numbers to sRGB, for whoever asks for sRGB.
+//! Profiles by tables: the one way that they have, from the image's numbers to sRGB, for anyone who asks for sRGB.
 
 use std::fmt;
 use std::sync::Arc;
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, RenderingIntent, TransformExecutor, TransformOptions};
 
-/// Converts levels of a picture to levels of sRGB, 0 to 255.
+/// Converts levels of an image to levels of sRGB, 0 to 255.
 #[derive(Clone)]
 pub struct ToSrgb(Arc<dyn TransformExecutor<f32> + Send + Sync>);
 

@@ -1,7 +1,7 @@
 //! The curve of sRGB (IEC 61966-2-1), continued beyond 0 and 1 so that colors outside of its gamut keep their values:
 //! below zero it is the mirror image of itself (as in scRGB, IEC 61966-2-2 annex B), above one it goes on.
 //!
-//! Both ways run through tables, since they run for every sample of every picture that has a profile. Linear light is
+//! Both ways run through tables, since they run for every sample of every image that has a profile. Linear light is
 //! looked up by its square root: so the steep beginning of such curves is sampled as finely as their end.
 
 use std::fmt;

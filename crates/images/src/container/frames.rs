@@ -1,11 +1,11 @@
-//! Files of several pictures: which of them is meant. None is chosen unasked, since the wrong one would be enlarged
+//! Files of several images: which of them is meant. None is chosen unasked, since the wrong one would be upscaled
 //! without a word.
 
 use crate::CodecError;
 use crate::limits::{STREAM_PIXELS, check_work};
 use crate::units::Size;
 
-/// One of the pictures of a file.
+/// One of the images of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frames {
     /// The one that is meant, from 0.
@@ -113,14 +113,14 @@ pub fn work_of(canvas: Size, frames: &[Drawn]) -> Result<u64, CodecError> {
     Ok(frames.iter().map(of_frame).fold(canvas.pixels(), u64::saturating_add))
 }
 
-/// Layers of one picture at most. The decoder of JPEG XL goes into them one within the other, on the stack.
+/// Layers of one image at most. The decoder of JPEG XL goes into them one within the other, on the stack.
 const MAX_LAYERS: u64 = 16;
 
-/// Refuses a picture of too many layers of full size.
+/// Refuses an image of too many layers of full size.
 pub fn check_layers(size: Size, layers: u64) -> Result<(), CodecError> {
     if layers > MAX_LAYERS {
         return Err(CodecError::Unsupported(format!(
-            "the picture has more than {MAX_LAYERS} layers; send it in one layer, as a PNG"
+            "the image has more than {MAX_LAYERS} layers; send it in one layer, as a PNG"
         )));
     }
     check_work(size.pixels().saturating_mul(layers), size)

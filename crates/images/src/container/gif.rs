@@ -97,7 +97,7 @@ pub fn blocks(file: &[u8]) -> Result<Blocks, CodecError> {
 pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let blocks = blocks(file)?;
     if blocks.frames.is_empty() {
-        return Err(damaged("has no picture in it, or breaks off before it"));
+        return Err(damaged("has no image in it, or breaks off before it"));
     }
     let frames = Frames::choose("GIF", "frame", blocks.frames.len() as u64, frame)?;
     let drawn = &blocks.frames[..=frames.chosen as usize];

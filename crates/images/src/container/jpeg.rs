@@ -255,14 +255,14 @@ impl Frame {
     }
 
     /// A decoder that gets all components in one scan holds one row of blocks of each, raw and upsampled. One that
-    /// must wait for later scans holds the coefficients of the whole picture, two bytes each.
-    fn working_bytes(&self, whole_picture: bool) -> u64 {
+    /// must wait for later scans holds the coefficients of the whole image, two bytes each.
+    fn working_bytes(&self, whole_image: bool) -> u64 {
         let (h_max, v_max) = self.max_sampling();
         let (columns, rows) = self.mcus();
         let blocks: u64 = self.components.iter().map(|c| c.horizontal * c.vertical).sum();
         let full = self.components.len() as u64 * h_max * v_max;
         let row = columns * 128 * (blocks + 3 * full);
-        let coefficients = if whole_picture { columns * rows * blocks * 128 } else { 0 };
+        let coefficients = if whole_image { columns * rows * blocks * 128 } else { 0 };
         row + coefficients + (64 << 10)
     }
 }

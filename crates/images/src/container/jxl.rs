@@ -143,7 +143,7 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let stream = codestream(file);
     let (image, head) = open(&stream, AllocTracker::with_limit(usize::MAX))?;
     let (channels, depth) = layout(&image)?;
-    // As shown: the decoder turns the picture upright by itself.
+    // As shown: the decoder turns the image upright by itself.
     let stored = Size::new(image.width(), image.height());
     if stored.width == 0 || stored.height == 0 {
         return Err(damaged("has a side of zero"));

@@ -63,7 +63,7 @@ impl<'a> Iterator for Chunks<'a> {
 
 /// Where the pixels are.
 #[derive(Clone, Copy)]
-enum Image<'a> {
+enum Bitstream<'a> {
     /// A VP8 key frame, and the plane of alpha beside it.
     Lossy { frame: Chunk<'a>, alpha: Option<Chunk<'a>> },
     /// VP8L.
@@ -74,7 +74,7 @@ struct File<'a> {
     /// Of `VP8X`: the size and its flags.
     extended: Option<(Size, u8)>,
     /// Absent where the file breaks off before it.
-    image: Option<Image<'a>>,
+    image: Option<Bitstream<'a>>,
     profile: Option<&'a [u8]>,
     warnings: Vec<Warning>,
     exif: Option<&'a [u8]>,
@@ -86,7 +86,7 @@ struct File<'a> {
 /// One frame of an animation.
 struct Frame<'a> {
     drawn: Drawn,
-    image: Option<Image<'a>>,
+    image: Option<Bitstream<'a>>,
 }
 
 fn damaged(what: &str) -> CodecError {
@@ -112,8 +112,8 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
                 parsed.frames.push(Frame::read(&chunk)?);
             }
             b"ALPH" if parsed.image.is_none() => alpha = alpha.or(Some(chunk)),
-            b"VP8 " if parsed.image.is_none() => parsed.image = Some(Image::Lossy { frame: chunk, alpha }),
-            b"VP8L" if parsed.image.is_none() => parsed.image = Some(Image::Lossless { stream: chunk }),
+            b"VP8 " if parsed.image.is_none() => parsed.image = Some(Bitstream::Lossy { frame: chunk, alpha }),
+            b"VP8L" if parsed.image.is_none() => parsed.image = Some(Bitstream::Lossless { stream: chunk }),
             b"ICCP" if parsed.profile.is_some() => Warning::ProfileDuplicated.add_to(&mut parsed.warnings),
             b"ICCP" => parsed.profile = Some(chunk.data),
             b"EXIF" if chunk.is_whole() => {
@@ -147,12 +147,12 @@ impl<'a> Frame<'a> {
         for chunk in (Chunks { rest }) {
             match &chunk.kind {
                 b"ALPH" if image.is_none() => alpha = alpha.or(Some(chunk)),
-                b"VP8 " if image.is_none() => image = Some(Image::Lossy { frame: chunk, alpha }),
-                b"VP8L" if image.is_none() => image = Some(Image::Lossless { stream: chunk }),
+                b"VP8 " if image.is_none() => image = Some(Bitstream::Lossy { frame: chunk, alpha }),
+                b"VP8L" if image.is_none() => image = Some(Bitstream::Lossless { stream: chunk }),
                 _ => {}
             }
         }
-        let told = image.map_or(Ok(None), |image: Image| image.told())?;
+        let told = image.map_or(Ok(None), |image: Bitstream| image.told())?;
         if told.is_some_and(|(told, _)| told != size) {
             return Err(damaged("names two sizes for a frame"));
         }
@@ -167,7 +167,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl<'a> Image<'a> {
+impl<'a> Bitstream<'a> {
     /// Its streams, if they are all there.
     fn streams(self) -> Option<Streams<'a>> {
         match self {
@@ -221,8 +221,8 @@ impl<'a> Image<'a> {
 }
 
 /// An image is lossy if any of those that it is drawn of is.
-fn loss<'a>(images: impl IntoIterator<Item = Image<'a>>) -> Loss {
-    let is_lossy = |image| matches!(image, Image::Lossy { .. });
+fn loss<'a>(images: impl IntoIterator<Item = Bitstream<'a>>) -> Loss {
+    let is_lossy = |image| matches!(image, Bitstream::Lossy { .. });
     if images.into_iter().any(is_lossy) { Loss::Lossy } else { Loss::Lossless }
 }
 
@@ -235,7 +235,7 @@ fn breaks_off(file: &[u8]) -> bool {
 /// What the chunks say. A file that breaks off after the header of its first chunk is judged by what is there.
 pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     let parsed = parse(file)?;
-    // It stands after the pixels, and may say that the picture lies on its side.
+    // It stands after the pixels, and may say that the image lies on its side.
     let tells_exif = parsed.extended.is_some_and(|(_, flags)| flags & EXIF != 0);
     if tells_exif && parsed.exif.is_none() && breaks_off(file) {
         return Err(CodecError::Damaged(
@@ -319,26 +319,26 @@ pub struct Streams<'a> {
 }
 
 /// What is to be decoded.
-pub enum Picture<'a> {
-    /// One picture.
+pub enum Image<'a> {
+    /// One image.
     Still(Streams<'a>),
     /// Frames up to the one asked for, on a canvas.
     Animated(Vec<(Drawn, Streams<'a>)>),
 }
 
 /// Fails on a file that breaks off before the end that its header claims, even if only metadata is missing.
-pub fn picture(file: &[u8], frame: u32) -> Result<Picture<'_>, CodecError> {
+pub fn image(file: &[u8], frame: u32) -> Result<Image<'_>, CodecError> {
     let cut = || damaged("breaks off");
     if breaks_off(file) {
         return Err(cut());
     }
     let parsed = parse(file)?;
     if parsed.frames.is_empty() {
-        return parsed.image.and_then(Image::streams).map(Picture::Still).ok_or_else(cut);
+        return parsed.image.and_then(Bitstream::streams).map(Image::Still).ok_or_else(cut);
     }
     let frames = parsed.frames.iter().take(frame as usize + 1);
     let streams = frames.map(|frame| Some((frame.drawn, frame.image?.streams()?)));
-    streams.collect::<Option<_>>().map(Picture::Animated).ok_or_else(cut)
+    streams.collect::<Option<_>>().map(Image::Animated).ok_or_else(cut)
 }
 
 impl Streams<'_> {

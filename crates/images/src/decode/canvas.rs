@@ -79,7 +79,7 @@ impl<T: Level, const C: usize> Canvas<T, C> {
         })
     }
 
-    /// The picture in these channels; alpha is left out where they have none.
+    /// The image in these channels; alpha is left out where they have none.
     pub fn into_samples(self, channels: Channels) -> Vec<T> {
         if channels.has_alpha() {
             self.pixels.into_flattened()

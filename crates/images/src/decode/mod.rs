@@ -44,7 +44,7 @@ fn stored(bytes: &[u8], probe: &Probe, interrupt: &Interrupt) -> Result<Raster, 
     Ok(Raster::new(stored, probe.channels, samples))
 }
 
-/// Number of samples of the stored picture.
+/// Number of samples of the stored image.
 fn sample_count(stored: Size, probe: &Probe) -> usize {
     stored.pixels() as usize * probe.channels.count()
 }

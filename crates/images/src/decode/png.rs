@@ -37,7 +37,7 @@ fn sixteen(samples: Samples) -> Option<Vec<u16>> {
     if let Samples::U16(v) = samples { Some(v) } else { None }
 }
 
-/// The frames, each decoded as a still picture and drawn over those before it.
+/// The frames, each decoded as a still image and drawn over those before it.
 fn shown<T: Level, const C: usize>(
     animation: &Animation,
     drawn: &[Drawn],

@@ -20,7 +20,7 @@ pub fn buffered_bytes(width: u32) -> u64 {
 
 pub fn encode<'a>(target: &Target, rows: Rows<'a>, sink: &Sink<'a>) -> Result<(), EncodeError> {
     let mut encoder = Encoder::new(sink, target.quality);
-    // Thin colored strokes are what was just enlarged.
+    // Thin colored strokes are what was just upscaled.
     encoder.set_sampling_factor(SamplingFactor::R_4_4_4);
     let refused = |error: jpeg_encoder::EncodingError| {
         sink.shut();
@@ -31,7 +31,7 @@ pub fn encode<'a>(target: &Target, rows: Rows<'a>, sink: &Sink<'a>) -> Result<()
     }
     metadata(&mut encoder, &target.metadata).map_err(refused)?;
     let pulled = RefCell::new(Pulled { rows, band: None, row: Vec::new(), error: None });
-    let done = encoder.encode_image(Picture { target, sink, pulled: &pulled }).map_err(refused);
+    let done = encoder.encode_image(Image { target, sink, pulled: &pulled }).map_err(refused);
     match pulled.into_inner().error {
         Some(error) => Err(error),
         None => done,
@@ -58,8 +58,8 @@ fn metadata<W: JfifWrite>(
     Ok(())
 }
 
-/// The picture as the encoder asks for it.
-struct Picture<'a, 'b> {
+/// The image as the encoder asks for it.
+struct Image<'a, 'b> {
     target: &'a Target,
     sink: &'a Sink<'b>,
     pulled: &'a RefCell<Pulled<'b>>,
@@ -94,7 +94,7 @@ impl Pulled<'_> {
     }
 }
 
-impl ImageBuffer for Picture<'_, '_> {
+impl ImageBuffer for Image<'_, '_> {
     fn get_jpeg_color_type(&self) -> JpegColorType {
         if self.target.channels.colors() == 1 { JpegColorType::Luma } else { JpegColorType::Ycbcr }
     }

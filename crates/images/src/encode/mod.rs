@@ -1,8 +1,8 @@
-//! Rows of the enlarged picture to the bytes of a file, as they come.
+//! Rows of the upscaled image to the bytes of a file, as they come.
 //!
-//! PNG, JPEG and TIFF hold a band and a few rows; lossless WebP has global statistics and so holds the picture. An encoder
+//! PNG, JPEG and TIFF hold a band and a few rows; lossless WebP has global statistics and so holds the image. An encoder
 //! library that is dropped half-way may still write the end of a file (PNG's does); all of them write through a
-//! [`Sink`] that is shut once anything has failed, so that half a picture never looks whole.
+//! [`Sink`] that is shut once anything has failed, so that half an image never looks whole.
 
 pub mod helpers;
 mod jpeg;
@@ -37,7 +37,7 @@ pub fn buffered_bytes(target: &Target) -> u64 {
     }
 }
 
-/// Encodes bands (in order, full width, together exactly the picture) into `out` until the picture is whole.
+/// Encodes bands (in order, full width, together exactly the image) into `out` until the image is whole.
 /// Blocking: runs on its own thread, pulling from an iterator that waits for the next band. `out` is flushed at the end
 /// and before a long computation: it should fail then if the file is not wanted any more.
 pub fn encode(
@@ -57,7 +57,7 @@ pub fn encode_with(
 ) -> Result<(), EncodeError> {
     target.check().map_err(|error| EncodeError::Encoder(error.to_string()))?;
     if target.format == OutputFormat::Jpeg && target.channels.has_alpha() {
-        return Err(EncodeError::Encoder("JPEG has no alpha; the picture must be flattened first".into()));
+        return Err(EncodeError::Encoder("JPEG has no alpha; the image must be flattened first".into()));
     }
     let sink = Sink::new(out);
     let rows = Rows::new(target, bands);

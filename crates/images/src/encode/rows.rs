@@ -1,9 +1,9 @@
-//! The bands of a picture, checked and counted; and their samples in the form that a format wants.
+//! The bands of an image, checked and counted; and their samples in the form that a format wants.
 
 use super::target::{EncodeError, Target};
 use crate::raster::{Raster, Samples};
 
-/// Pulls bands until the picture is whole.
+/// Pulls bands until the image is whole.
 pub struct Rows<'a> {
     target: &'a Target,
     bands: &'a mut dyn Iterator<Item = Raster>,
@@ -16,7 +16,7 @@ impl<'a> Rows<'a> {
         Self { target, bands, count: 0 }
     }
 
-    /// The next band with the number of its first row; `None` once the picture is whole. Does not ask for more.
+    /// The next band with the number of its first row; `None` once the image is whole. Does not ask for more.
     pub fn next_band(&mut self) -> Result<Option<(u32, Raster)>, EncodeError> {
         let Target { size, channels, depth, .. } = *self.target;
         if self.count == size.height {
@@ -29,7 +29,7 @@ impl<'a> Rows<'a> {
         let fits = came.width == size.width && came.height <= size.height - self.count;
         if !fits || band.channels() != channels || band.depth() != depth {
             return Err(EncodeError::Encoder(format!(
-                "a band of {came}, {:?}, {:?} came after row {} of a picture of {size}, {channels:?}, {depth:?}",
+                "a band of {came}, {:?}, {:?} came after row {} of an image of {size}, {channels:?}, {depth:?}",
                 band.channels(),
                 band.depth(),
                 self.count

@@ -7,14 +7,14 @@ use crate::raster::{Channels, Depth};
 use crate::units::Size;
 use crate::{CodecError, OutputFormat};
 
-/// Longest side of a WebP picture (RFC 9649).
+/// Longest side of a WebP image (RFC 9649).
 pub const WEBP_SIDE: u32 = 16_383;
-/// Longest side of a JPEG picture (T.81).
+/// Longest side of a JPEG image (T.81).
 pub const JPEG_SIDE: u32 = 65_535;
-/// Longest side of a PNG picture (third edition, 7.1).
+/// Longest side of a PNG image (third edition, 7.1).
 pub const PNG_SIDE: u32 = i32::MAX as u32;
 
-/// Longest side of a TIFF picture (TIFF 6.0).
+/// Longest side of a TIFF image (TIFF 6.0).
 pub const TIFF_SIDE: u32 = u32::MAX;
 /// Quality of a JPEG where none is asked for: above it files grow faster than eyes can see.
 pub const QUALITY: u8 = 90;
@@ -26,7 +26,7 @@ pub struct Target {
     pub format: OutputFormat,
     /// 1 to 100; for JPEG alone.
     pub quality: u8,
-    /// Size of the whole picture.
+    /// Size of the whole image.
     pub size: Size,
     /// Channels of the bands that will come; without alpha if the format is JPEG, which has none.
     pub channels: Channels,
@@ -39,7 +39,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether this format can hold the picture (WebP: 16383 a side; JPEG: 65535), before any work is done.
+    /// Whether this format can hold the image (WebP: 16383 a side; JPEG: 65535), before any work is done.
     pub fn check(&self) -> Result<(), CodecError> {
         let side = self.size.width.max(self.size.height);
         let (limit, remedy) = match self.format {
@@ -56,7 +56,7 @@ impl Target {
         }
         Err(CodecError::TooLarge {
             name: "output_side",
-            what: "longest side after enlarging",
+            what: "longest side after upscaling",
             limit: u64::from(limit),
             actual: u64::from(side),
             remedy,
@@ -70,8 +70,8 @@ pub enum EncodeError {
     /// Nobody reads any more, or the disk is full.
     #[error("writing failed: {0}")]
     Write(#[from] std::io::Error),
-    /// The bands ended before the picture was whole, because the work above failed.
-    #[error("the picture broke off after row {0}")]
+    /// The bands ended before the image was whole, because the work above failed.
+    #[error("the image broke off after row {0}")]
     BrokeOff(u32),
     /// The encoder refused.
     #[error("encoding failed: {0}")]

@@ -1,4 +1,4 @@
-//! Lossless WebP. Its codes are made from the statistics of the whole picture, so it is gathered first.
+//! Lossless WebP. Its codes are made from the statistics of the whole image, so it is gathered first.
 
 use image_webp::{ColorType, EncodingError, WebPEncoder};
 
@@ -7,8 +7,8 @@ use super::sink::Sink;
 use super::target::{EncodeError, Target};
 use crate::raster::Channels;
 
-/// The gathered picture, the encoder's copy in four channels, and its result, which is at worst as large as the
-/// picture and is grown by doubling.
+/// The gathered image, the encoder's copy in four channels, and its result, which is at worst as large as the
+/// image and is grown by doubling.
 pub fn buffered_bytes(target: &Target) -> u64 {
     let gathered = layout(target.channels).1 as u64;
     target.size.pixels() * (gathered + 4 + 2 * gathered)
@@ -26,15 +26,15 @@ const fn layout(channels: Channels) -> (ColorType, usize) {
 
 pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), EncodeError> {
     let (color, count) = layout(target.channels);
-    let mut picture = Vec::with_capacity(target.size.pixels() as usize * count);
+    let mut image = Vec::with_capacity(target.size.pixels() as usize * count);
     let mut gray_alpha = Vec::new();
     while let Some((_, band)) = rows.next_band()? {
         if target.channels == Channels::GrayAlpha {
             gray_alpha.clear();
             push_8_bit(band.samples(), &mut gray_alpha);
-            picture.extend(gray_alpha.as_chunks::<2>().0.iter().flat_map(|[v, a]| [*v, *v, *v, *a]));
+            image.extend(gray_alpha.as_chunks::<2>().0.iter().flat_map(|[v, a]| [*v, *v, *v, *a]));
         } else {
-            push_8_bit(band.samples(), &mut picture);
+            push_8_bit(band.samples(), &mut image);
         }
     }
     // What follows is long and cannot be interrupted.
@@ -49,7 +49,7 @@ pub fn encode(target: &Target, mut rows: Rows, sink: &Sink) -> Result<(), Encode
     if let Some(xmp) = &target.metadata.xmp {
         encoder.set_xmp_metadata(xmp.to_vec());
     }
-    encoder.encode(&picture, target.size.width, target.size.height, color).map_err(|error| {
+    encoder.encode(&image, target.size.width, target.size.height, color).map_err(|error| {
         sink.shut();
         match error {
             EncodingError::IoError(error) => EncodeError::Write(error),

@@ -16,7 +16,7 @@ use std::fmt;
 
 use strum::{Display, EnumString, VariantNames};
 
-/// How a picture is fitted into a box of width and height.
+/// How an image is fitted into a box of width and height.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, EnumString, VariantNames, Display)]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
@@ -26,11 +26,11 @@ pub enum Fit {
     Inside,
     /// The box exactly; what stands out on both ends is cut off.
     Cover,
-    /// The box exactly; the picture is stretched.
+    /// The box exactly; the image is stretched.
     Fill,
 }
 
-/// What size is asked for. Sides are those of the picture as it is seen: upright, by its EXIF orientation.
+/// What size is asked for. Sides are those of the image as it is seen: upright, by its EXIF orientation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resize {
     /// So many times as wide and as high.

@@ -5,9 +5,9 @@ use crate::units::Scale;
 /// Passes that are chained at most; three of x2 reach x8.
 pub const MOST: usize = 3;
 
-/// The scales to run, one after the other, for a picture that must become at least `times` as large: the smallest that
+/// The scales to run, one after the other, for an image that must become at least `times` as large: the smallest that
 /// the model has natively, since a network knows best what it was trained for; else the chain that makes the least too
-/// much, of as few as may be, the largest first, so that what the next one sees is nearest to a picture.
+/// much, of as few as may be, the largest first, so that what the next one sees is nearest to an image.
 ///
 /// None at all for 1, unless the model has a network for that. `None` if no chain reaches it.
 pub fn passes(natives: &[Scale], times: u32) -> Option<Vec<Scale>> {
@@ -38,7 +38,7 @@ pub fn passes(natives: &[Scale], times: u32) -> Option<Vec<Scale>> {
     best.map(|(_, chain)| chain)
 }
 
-/// How many times larger these make a picture.
+/// How many times larger these make an image.
 pub fn product(scales: &[Scale]) -> u32 {
     scales.iter().map(|scale| scale.factor()).product()
 }

@@ -38,7 +38,7 @@ pub struct Window {
     pub size: Size,
 }
 
-/// A size that cannot be asked for of this picture.
+/// A size that cannot be asked for of this image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{parameter} {asked} is more than {} times the image's {side} pixels; ask for at most {most}", Scale::MAX)]
 pub struct GeometryError {
@@ -167,7 +167,7 @@ impl View {
         self.growth
     }
 
-    /// The least whole number of times that the upload must be enlarged for the answer to be had from it.
+    /// The least whole number of times that the upload must be upscaled for the answer to be had from it.
     pub fn times(&self) -> u32 {
         let times = |axis: Axis| axis.whole.div_ceil(axis.source);
         times(self.across).max(times(self.down))
@@ -180,7 +180,7 @@ impl View {
         Window { x: across.start, y: down.start, size }
     }
 
-    /// From the window enlarged `times` to the answer, across and down; `None` where they are the same. At least
+    /// From the window upscaled `times` to the answer, across and down; `None` where they are the same. At least
     /// [`View::times`].
     pub fn reduction(&self, times: u32) -> Option<(Line, Line)> {
         let lines = (self.across.line(times), self.down.line(times));

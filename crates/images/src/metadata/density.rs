@@ -1,4 +1,4 @@
-//! How large a picture is on paper: pixels per inch, as each format writes them.
+//! How large an image is on paper: pixels per inch, as each format writes them.
 
 use std::fmt;
 
@@ -70,13 +70,13 @@ impl Density {
         matches!(data.as_chunks::<4>(), ([x, y], [0, ..]) if x != y)
     }
 
-    /// Of the picture upright, where the stored one lies on its side.
+    /// Of the image upright, where the stored one lies on its side.
     #[must_use]
     pub const fn turned(self) -> Self {
         Self { x: self.y, y: self.x }
     }
 
-    /// Of a picture of more pixels and the same size on paper. `None` where no format could say it.
+    /// Of an image of more pixels and the same size on paper. `None` where no format could say it.
     pub fn times(self, across: f64, down: f64) -> Option<Self> {
         Self::per_inch(self.x * across, self.y * down)
     }

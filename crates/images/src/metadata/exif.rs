@@ -27,7 +27,7 @@ pub mod tag {
     pub const WIDTH: u16 = 0x0100;
     /// Rows.
     pub const HEIGHT: u16 = 0x0101;
-    /// How the picture is stored.
+    /// How the image is stored.
     pub const ORIENTATION: u16 = 0x0112;
     /// Pixels per unit, across.
     pub const X_RESOLUTION: u16 = 0x011a;
@@ -164,7 +164,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// How the picture is stored.
+    /// How the image is stored.
     pub fn orientation(self) -> Option<Orientation> {
         // Some writers make it a long number, and readers do not believe them.
         let entry = self.find(self.main()?, tag::ORIENTATION).filter(|entry| entry.kind == SHORT)?;

@@ -1,8 +1,8 @@
 //! Metadata: what a file says beside its pixels (Exif, XMP, IPTC, texts, density), and what of it an answer says again.
 //!
-//! By default that is what a picture should not lose and that betrays nobody: its density, whose it is and who made it.
+//! By default that is what an image should not lose and that betrays nobody: its density, whose it is and who made it.
 //! Places, serial numbers, thumbnails and makers' notes stay behind unless asked for. The ICC profile is no note: it is
-//! what the numbers of the picture mean, and `color` has it.
+//! what the numbers of the image mean, and `color` has it.
 
 mod density;
 pub mod exif;
@@ -40,7 +40,7 @@ const JPEG_XMP: usize = 65_533 - 29;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumString, VariantNames, Display)]
 #[strum(serialize_all = "lowercase")]
 pub enum MetadataPolicy {
-    /// Density, whose the picture is and who made it.
+    /// Density, whose the image is and who made it.
     #[default]
     Safe,
     /// Everything that the format of the answer has a place for.
@@ -53,7 +53,7 @@ pub enum MetadataPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumString, VariantNames, Display)]
 #[strum(serialize_all = "lowercase")]
 pub enum DensityPolicy {
-    /// As many times more pixels an inch as the picture has more: it stays as large on paper.
+    /// As many times more pixels an inch as the image has more: it stays as large on paper.
     #[default]
     Scale,
     /// The same pixels an inch: it is larger on paper.
@@ -71,7 +71,7 @@ pub struct Metadata {
     pub photoshop: Option<Arc<[u8]>>,
     /// Chunks of a PNG that hold text.
     pub texts: Vec<([u8; 4], Arc<[u8]>)>,
-    /// Pixels per inch, of the picture upright.
+    /// Pixels per inch, of the image upright.
     pub density: Option<Density>,
     /// Whose it is and who made it, wherever that is said.
     pub rights: Rights,
@@ -152,7 +152,7 @@ impl Metadata {
     }
 
     /// Looks for the density and the rights where they are not known yet, once everything is there. `turned` if the
-    /// stored picture lies on its side.
+    /// stored image lies on its side.
     pub fn settle(&mut self, turned: bool) {
         if let Some(block) = self.exif.as_deref().and_then(Block::new) {
             self.density = self.density.or_else(|| block.density());
@@ -177,7 +177,7 @@ impl Metadata {
         single.chain(texts).sum::<usize>() as u64
     }
 
-    /// What an answer of `size` in `format` says, `across` and `down` times as large as the picture; and whether it
+    /// What an answer of `size` in `format` says, `across` and `down` times as large as the image; and whether it
     /// leaves anything unsaid.
     pub fn kept(
         &self,

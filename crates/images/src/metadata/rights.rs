@@ -1,4 +1,4 @@
-//! Whose a picture is and who made it, from wherever a file says so: the texts of a PNG, XMP (ISO 16684-1), IPTC-IIM.
+//! Whose an image is and who made it, from wherever a file says so: the texts of a PNG, XMP (ISO 16684-1), IPTC-IIM.
 //!
 //! Only these two are looked for, in the forms in which programs write them; a full reader of XMP would be an XML parser
 //! for the sake of one line.
@@ -107,7 +107,7 @@ fn unescaped(text: &str) -> String {
     names.into_iter().fold(text.to_owned(), |text, (name, character)| text.replace(name, character))
 }
 
-/// The packet of a picture that is upright now: `tiff:Orientation`, as an attribute or an element, says 1.
+/// The packet of an image that is upright now: `tiff:Orientation`, as an attribute or an element, says 1.
 pub fn upright(packet: &[u8]) -> Vec<u8> {
     const NAME: &[u8] = b"tiff:Orientation";
     let mut packet = packet.to_vec();

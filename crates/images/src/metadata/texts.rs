@@ -34,7 +34,7 @@ fn inflated(stream: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The texts of one file on their way into its notes. Whoever sends millions of them, or thousands that inflate, has
-/// a few looked at: this runs before a picture is admitted.
+/// a few looked at: this runs before an image is admitted.
 #[derive(Default)]
 pub struct Texts {
     /// What those that were taken cost; above [`MAX_BYTES`] once one was not.

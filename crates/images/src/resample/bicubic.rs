@@ -1,8 +1,8 @@
-//! Bicubic interpolation by whole factors: Keys' kernel, a = -0.5, as MATLAB's `imresize` enlarges.
+//! Bicubic interpolation by whole factors: Keys' kernel, a = -0.5, as MATLAB's `imresize` upscales.
 //!
 //! Separable: first the four rows that an output row depends on, then each pixel of the result into `scale` others.
 //! The phases of an integer scale repeat, so their weights are computed once; and each output sample comes from the
-//! same sums in the same order wherever its tile lies, which is why tiles and whole pictures agree to the bit.
+//! same sums in the same order wherever its tile lies, which is why tiles and whole images agree to the bit.
 
 use std::ops::Range;
 
@@ -65,22 +65,22 @@ impl Kernel {
     ///
     /// # Panics
     /// If `out` has another size.
-    pub fn enlarge<'a>(&self, size: Size, source: impl Fn(u32) -> &'a [f32], rows: Range<u32>, out: &mut [f32]) {
+    pub fn upscale<'a>(&self, size: Size, source: impl Fn(u32) -> &'a [f32], rows: Range<u32>, out: &mut [f32]) {
         match self.factor {
-            1 => self.enlarge_by::<1>(size, source, rows, out),
-            2 => self.enlarge_by::<2>(size, source, rows, out),
-            3 => self.enlarge_by::<3>(size, source, rows, out),
-            4 => self.enlarge_by::<4>(size, source, rows, out),
-            5 => self.enlarge_by::<5>(size, source, rows, out),
-            6 => self.enlarge_by::<6>(size, source, rows, out),
-            7 => self.enlarge_by::<7>(size, source, rows, out),
-            8 => self.enlarge_by::<8>(size, source, rows, out),
-            _ => self.enlarge_far(size, source, rows, out),
+            1 => self.upscale_by::<1>(size, source, rows, out),
+            2 => self.upscale_by::<2>(size, source, rows, out),
+            3 => self.upscale_by::<3>(size, source, rows, out),
+            4 => self.upscale_by::<4>(size, source, rows, out),
+            5 => self.upscale_by::<5>(size, source, rows, out),
+            6 => self.upscale_by::<6>(size, source, rows, out),
+            7 => self.upscale_by::<7>(size, source, rows, out),
+            8 => self.upscale_by::<8>(size, source, rows, out),
+            _ => self.upscale_far(size, source, rows, out),
         }
     }
 
     /// `S` is the factor, known to the compiler so that the phases of one pixel become one vector.
-    fn enlarge_by<'a, const S: usize>(
+    fn upscale_by<'a, const S: usize>(
         &self,
         size: Size,
         source: impl Fn(u32) -> &'a [f32],
@@ -102,7 +102,7 @@ impl Kernel {
     }
 
     /// By a factor that only chains of networks reach.
-    fn enlarge_far<'a>(&self, size: Size, source: impl Fn(u32) -> &'a [f32], rows: Range<u32>, out: &mut [f32]) {
+    fn upscale_far<'a>(&self, size: Size, source: impl Fn(u32) -> &'a [f32], rows: Range<u32>, out: &mut [f32]) {
         self.rows(size, source, rows, out, |between, out| {
             for (pixel, reach) in out.chunks_exact_mut(self.phases.len()).zip(between.windows(REACH)) {
                 for (value, weights) in pixel.iter_mut().zip(&self.phases) {
@@ -156,7 +156,7 @@ mod tests {
     fn whole(factor: u8, size: Size, plane: &[f32]) -> Vec<f32> {
         let (width, factor) = (size.width as usize, u32::from(factor));
         let mut out = vec![0.0; size.pixels() as usize * (factor * factor) as usize];
-        Kernel::by(factor).enlarge(size, |y| &plane[y as usize * width..][..width], 0..size.height * factor, &mut out);
+        Kernel::by(factor).upscale(size, |y| &plane[y as usize * width..][..width], 0..size.height * factor, &mut out);
         out
     }
 
@@ -203,7 +203,7 @@ mod tests {
                 assert!(allowed.contains(&y), "{y} is outside {allowed:?}");
                 std::slice::from_ref(&plane[y as usize])
             };
-            kernel.enlarge(Size::new(1, height), row, rows.clone(), &mut out);
+            kernel.upscale(Size::new(1, height), row, rows.clone(), &mut out);
             let all = whole(scale.factor() as u8, Size::new(1, height), &plane);
             prop_assert_eq!(&out[..], &all[(rows.start * scale.factor()) as usize..(rows.end * scale.factor()) as usize]);
         }

@@ -1,4 +1,4 @@
-//! Interpolation of planes of samples: [`bicubic`] enlarges by whole factors, [`reduce`] makes smaller by any.
+//! Interpolation of planes of samples: [`bicubic`] upscales by whole factors, [`reduce`] makes smaller by any.
 //!
 //! Borders are mirrored symmetrically (the border pixel appears twice, period 2n), as MATLAB's `imresize` has it.
 

@@ -1,9 +1,9 @@
 //! Makes bands of rows smaller as they come: bicubic, antialiased as MATLAB's `imresize` is (the kernel is widened by
 //! the step, borders are mirrored).
 //!
-//! Our own, since libraries that resize (`fast_image_resize`, `image`) want the whole picture, which at x8 is what must
+//! Our own, since libraries that resize (`fast_image_resize`, `image`) want the whole image, which at x8 is what must
 //! never be held. Each row is first reduced across and then added to the rows of the result that it belongs to: at
-//! most [`OPEN`] of those are begun at any time, however far the picture is reduced.
+//! most [`OPEN`] of those are begun at any time, however far the image is reduced.
 
 use std::collections::VecDeque;
 
@@ -106,7 +106,7 @@ impl Columns {
     }
 }
 
-/// In eight sums, for speed, and because one sum of thousands would not keep a flat picture flat.
+/// In eight sums, for speed, and because one sum of thousands would not keep a flat image flat.
 fn dot(weights: &[f32], values: &[f32]) -> f32 {
     let ((weights, last), (values, rest)) = (weights.as_chunks::<8>(), values.as_chunks::<8>());
     let mut sums = [0.0_f32; 8];
@@ -127,7 +127,7 @@ struct Open {
     sums: Vec<f64>,
 }
 
-/// Takes rows of some planes in order and gives back those of the reduced picture.
+/// Takes rows of some planes in order and gives back those of the reduced image.
 #[derive(Debug)]
 pub struct Reducer {
     planes: usize,

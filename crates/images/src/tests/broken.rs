@@ -145,21 +145,21 @@ fn streams_that_inflate_without_end_are_left() {
     const BOMB: usize = 32 << 20;
     let mut png = Png::gray(4, 4);
     let rows = [png.filtered(), vec![0; BOMB]].concat();
-    if let Ok((_, picture)) = read(&with_stream(&png, &deflate(&rows))) {
+    if let Ok((_, image)) = read(&with_stream(&png, &deflate(&rows))) {
         let made: Vec<u8> = png.samples.iter().map(|v| *v as u8).collect();
-        assert_eq!(eight_bit(&picture), made, "what follows the pixels changed them");
+        assert_eq!(eight_bit(&image), made, "what follows the pixels changed them");
     }
     png.before = vec![
         (b"iCCP", profile_chunk(&vec![0; BOMB])),
         (b"zTXt", [&b"text\0\0"[..], &deflate(&vec![b'a'; BOMB])].concat()),
         (b"iTXt", [&b"text\0\x01\0\0\0"[..], &deflate(&vec![b'a'; BOMB])].concat()),
     ];
-    let (told, _) = read(&png.file()).expect("notes fail no picture");
+    let (told, _) = read(&png.file()).expect("notes fail no image");
     assert_eq!(told.icc, None);
 }
 
 #[test]
-fn notes_that_make_no_sense_fail_no_picture() {
+fn notes_that_make_no_sense_fail_no_image() {
     let mut png = Png::gray(4, 4);
     for kind in [b"cICP", b"bKGD", b"gAMA", b"cHRM", b"sBIT", b"pHYs", b"tEXt", b"eXIf", b"sRGB", b"quUX"] {
         png.before.push((kind, vec![0xff; 5]));
@@ -207,7 +207,7 @@ fn bent() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
-    /// Whatever is done to a file, there is an answer, and a picture is the one that the header promised. Checksums
+    /// Whatever is done to a file, there is an answer, and an image is the one that the header promised. Checksums
     /// catch most of what is done to PNGs; what is done to the others gets deep into the decoders.
     #[test]
     fn bent_files_get_an_answer(file in bent()) {
@@ -285,6 +285,6 @@ fn directories_one_within_the_other_are_damaged() {
         file.extend(4096_u16.to_le_bytes());
         file.extend(next.to_le_bytes());
     }
-    let told = probe(&file, &LIMITS).expect_err("no picture");
+    let told = probe(&file, &LIMITS).expect_err("no image");
     assert!(told.to_string().contains("more entries"), "{told}");
 }

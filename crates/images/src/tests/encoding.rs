@@ -1,4 +1,4 @@
-//! Pictures out, and back in: what comes is what was given, and what breaks off never looks whole.
+//! Images out, and back in: what comes is what was given, and what breaks off never looks whole.
 
 mod ends;
 
@@ -20,12 +20,12 @@ const CHANNELS: [Channels; 4] = [Channels::Gray, Channels::GrayAlpha, Channels::
 const DEPTHS: [Depth; 2] = [Depth::Eight, Depth::Sixteen];
 const FORMATS: [OutputFormat; 4] = [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::WebP, OutputFormat::Tiff];
 
-fn target(format: OutputFormat, picture: &Raster) -> Target {
-    let (channels, depth) = (picture.channels(), picture.depth());
+fn target(format: OutputFormat, image: &Raster) -> Target {
+    let (channels, depth) = (image.channels(), image.depth());
     Target {
         format,
         quality: QUALITY,
-        size: picture.size(),
+        size: image.size(),
         channels,
         depth,
         icc: None,
@@ -48,7 +48,7 @@ fn scattered(size: Size, channels: Channels, depth: Depth, seed: u64) -> Raster 
     Raster::new(size, channels, samples)
 }
 
-/// A smooth picture, which JPEG keeps nearly as it is.
+/// A smooth image, which JPEG keeps nearly as it is.
 fn smooth(size: Size, channels: Channels, depth: Depth) -> Raster {
     let mut samples = Vec::new();
     for y in 0..size.height {
@@ -65,20 +65,20 @@ fn smooth(size: Size, channels: Channels, depth: Depth) -> Raster {
     Raster::new(size, channels, samples)
 }
 
-/// Cuts a picture into bands of these heights, over and over.
-fn bands(picture: &Raster, heights: &[u32]) -> Vec<Raster> {
-    let Size { width, height } = picture.size();
-    let row = width as usize * picture.channels().count();
+/// Cuts an image into bands of these heights, over and over.
+fn bands(image: &Raster, heights: &[u32]) -> Vec<Raster> {
+    let Size { width, height } = image.size();
+    let row = width as usize * image.channels().count();
     let mut y = 0;
     let mut bands = Vec::new();
     for step in heights.iter().cycle() {
         let rows = (*step).min(height - y);
         let range = y as usize * row..(y + rows) as usize * row;
-        let samples = match picture.samples() {
+        let samples = match image.samples() {
             Samples::U8(v) => Samples::U8(v[range].to_vec()),
             Samples::U16(v) => Samples::U16(v[range].to_vec()),
         };
-        bands.push(Raster::new(Size::new(width, rows), picture.channels(), samples));
+        bands.push(Raster::new(Size::new(width, rows), image.channels(), samples));
         y += rows;
         if y == height {
             break;
@@ -93,19 +93,19 @@ fn write(target: &Target, bands: Vec<Raster>) -> Result<Vec<u8>, EncodeError> {
     Ok(file)
 }
 
-fn there_and_back(format: OutputFormat, picture: &Raster, heights: &[u32]) -> Raster {
-    let file = write(&target(format, picture), bands(picture, heights)).expect("it encodes");
+fn there_and_back(format: OutputFormat, image: &Raster, heights: &[u32]) -> Raster {
+    let file = write(&target(format, image), bands(image, heights)).expect("it encodes");
     read(&file).expect("it decodes").1
 }
 
-fn to_8_bit(picture: &Raster) -> Vec<u8> {
-    match picture.samples() {
+fn to_8_bit(image: &Raster) -> Vec<u8> {
+    match image.samples() {
         Samples::U8(v) => v.clone(),
         Samples::U16(v) => v.iter().map(|s| (f64::from(*s) / 257.0).round() as u8).collect(),
     }
 }
 
-fn pictures() -> impl Strategy<Value = (Raster, Vec<u32>)> {
+fn images() -> impl Strategy<Value = (Raster, Vec<u32>)> {
     let size = (1..40_u32, 1..40_u32).prop_map(|(w, h)| Size::new(w, h));
     let kind = (prop::sample::select(&CHANNELS[..]), prop::sample::select(&DEPTHS[..]));
     (size, kind, any::<u32>(), prop::collection::vec(1..9_u32, 1..4)).prop_map(
@@ -117,35 +117,35 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn png_is_exact((picture, heights) in pictures()) {
-        prop_assert_eq!(there_and_back(OutputFormat::Png, &picture, &heights), picture);
+    fn png_is_exact((image, heights) in images()) {
+        prop_assert_eq!(there_and_back(OutputFormat::Png, &image, &heights), image);
     }
 
     #[test]
-    fn tiff_is_exact((picture, heights) in pictures()) {
-        prop_assert_eq!(there_and_back(OutputFormat::Tiff, &picture, &heights), picture);
+    fn tiff_is_exact((image, heights) in images()) {
+        prop_assert_eq!(there_and_back(OutputFormat::Tiff, &image, &heights), image);
     }
 
     /// In 8 bits and in color, which is all that WebP has.
     #[test]
-    fn webp_is_exact((picture, heights) in pictures()) {
-        let back = there_and_back(OutputFormat::WebP, &picture, &heights);
-        let given = to_8_bit(&picture);
-        let expected: Vec<u8> = match picture.channels() {
+    fn webp_is_exact((image, heights) in images()) {
+        let back = there_and_back(OutputFormat::WebP, &image, &heights);
+        let given = to_8_bit(&image);
+        let expected: Vec<u8> = match image.channels() {
             Channels::Gray => given.iter().flat_map(|v| [*v; 3]).collect(),
             Channels::GrayAlpha => given.chunks_exact(2).flat_map(|p| [p[0], p[0], p[0], p[1]]).collect(),
             Channels::Rgb | Channels::Rgba => given,
         };
-        prop_assert_eq!(back.channels().has_alpha(), picture.channels().has_alpha());
+        prop_assert_eq!(back.channels().has_alpha(), image.channels().has_alpha());
         prop_assert_eq!(eight_bit(&back), expected);
     }
 
     #[test]
-    fn jpeg_has_the_size_whatever_the_bands((picture, heights) in pictures()) {
-        prop_assume!(holds(OutputFormat::Jpeg, picture.channels()));
-        let back = there_and_back(OutputFormat::Jpeg, &picture, &heights);
-        prop_assert_eq!(back.size(), picture.size());
-        prop_assert_eq!(back.channels(), picture.channels());
+    fn jpeg_has_the_size_whatever_the_bands((image, heights) in images()) {
+        prop_assume!(holds(OutputFormat::Jpeg, image.channels()));
+        let back = there_and_back(OutputFormat::Jpeg, &image, &heights);
+        prop_assert_eq!(back.size(), image.size());
+        prop_assert_eq!(back.channels(), image.channels());
     }
 }
 
@@ -164,10 +164,10 @@ fn long_runs_survive_webp() {
 fn jpeg_keeps_colors_and_gray() {
     for channels in [Channels::Gray, Channels::Rgb] {
         for depth in DEPTHS {
-            let picture = smooth(Size::new(45, 30), channels, depth);
-            let back = there_and_back(OutputFormat::Jpeg, &picture, &[7, 1, 16]);
+            let image = smooth(Size::new(45, 30), channels, depth);
+            let back = there_and_back(OutputFormat::Jpeg, &image, &[7, 1, 16]);
             assert_eq!(back.channels(), channels);
-            let (largest, mean) = super::difference(eight_bit(&back), &to_8_bit(&picture));
+            let (largest, mean) = super::difference(eight_bit(&back), &to_8_bit(&image));
             assert!(largest <= 6 && mean < 1.0, "{channels:?} {depth:?}: largest {largest}, mean {mean}");
         }
     }
@@ -175,34 +175,34 @@ fn jpeg_keeps_colors_and_gray() {
 
 #[test]
 fn jpeg_with_alpha_is_a_mistake_and_told() {
-    let picture = smooth(Size::new(3, 2), Channels::Rgba, Depth::Eight);
-    let error = write(&target(OutputFormat::Jpeg, &picture), vec![picture]).expect_err("JPEG has no alpha");
+    let image = smooth(Size::new(3, 2), Channels::Rgba, Depth::Eight);
+    let error = write(&target(OutputFormat::Jpeg, &image), vec![image]).expect_err("JPEG has no alpha");
     assert!(matches!(error, EncodeError::Encoder(text) if text.contains("flattened")));
 }
 
 #[test]
 fn helpers_change_no_byte() {
     // Some twenty strips; the last one is short.
-    let picture = scattered(Size::new(700, 2511), Channels::Rgb, Depth::Eight, 5);
-    let alone = write(&target(OutputFormat::Png, &picture), bands(&picture, &[64])).expect("it encodes");
+    let image = scattered(Size::new(700, 2511), Channels::Rgb, Depth::Eight, 5);
+    let alone = write(&target(OutputFormat::Png, &image), bands(&image, &[64])).expect("it encodes");
     for start in 0..5 {
         let helpers = Fickle(AtomicU64::new(start));
         let mut file = Vec::new();
-        let mut bands = bands(&picture, &[100, 3]).into_iter();
-        encode_with(&target(OutputFormat::Png, &picture), &mut bands, &mut file, &helpers).expect("it encodes");
+        let mut bands = bands(&image, &[100, 3]).into_iter();
+        encode_with(&target(OutputFormat::Png, &image), &mut bands, &mut file, &helpers).expect("it encodes");
         assert!(file == alone, "from {start}");
     }
-    assert!(read(&alone).expect("it decodes").1 == picture);
+    assert!(read(&alone).expect("it decodes").1 == image);
 }
 
 #[test]
 fn quality_buys_likeness_with_bytes() {
-    let picture = read(fixture!("lossless.webp")).expect("a picture").1;
+    let image = read(fixture!("lossless.webp")).expect("an image").1;
     let at = |quality| {
-        let target = Target { quality, ..target(OutputFormat::Jpeg, &picture) };
-        let file = write(&target, bands(&picture, &[9])).expect("it encodes");
+        let target = Target { quality, ..target(OutputFormat::Jpeg, &image) };
+        let file = write(&target, bands(&image, &[9])).expect("it encodes");
         let (_, back) = read(&file).expect("it decodes");
-        (file.len(), super::difference(eight_bit(&back), eight_bit(&picture)).1)
+        (file.len(), super::difference(eight_bit(&back), eight_bit(&image)).1)
     };
     let steps = [1, 30, 90, 100].map(at);
     assert!(steps.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 > w[1].1), "{steps:?}");
@@ -212,15 +212,15 @@ fn quality_buys_likeness_with_bytes() {
 fn a_tiff_is_read_by_another_decoder() {
     for channels in CHANNELS {
         for depth in DEPTHS {
-            let picture = scattered(Size::new(31, 17), channels, depth, 3);
-            let file = write(&target(OutputFormat::Tiff, &picture), bands(&picture, &[5])).expect("it encodes");
+            let image = scattered(Size::new(31, 17), channels, depth, 3);
+            let file = write(&target(OutputFormat::Tiff, &image), bands(&image, &[5])).expect("it encodes");
             let mut decoder = tiff::decoder::Decoder::new(std::io::Cursor::new(&file)).expect("a TIFF");
             let theirs = match decoder.read_image().expect("pixels") {
                 tiff::decoder::DecodingResult::U8(v) => Samples::U8(v),
                 tiff::decoder::DecodingResult::U16(v) => Samples::U16(v),
                 _ => panic!("other samples"),
             };
-            assert_eq!(&theirs, picture.samples(), "{channels:?} {depth:?}");
+            assert_eq!(&theirs, image.samples(), "{channels:?} {depth:?}");
         }
     }
 }
@@ -235,11 +235,11 @@ fn a_profile_goes_out_as_it_came() {
             if !holds(format, channels) {
                 continue;
             }
-            let picture = smooth(Size::new(9, 5), channels, Depth::Eight);
+            let image = smooth(Size::new(9, 5), channels, Depth::Eight);
             // WebP is always in color.
             let icc = if format == OutputFormat::WebP { &rgb } else { icc };
-            let target = Target { icc: Some(icc[..].into()), ..target(format, &picture) };
-            let file = write(&target, vec![picture]).expect("it encodes");
+            let target = Target { icc: Some(icc[..].into()), ..target(format, &image) };
+            let file = write(&target, vec![image]).expect("it encodes");
             let kept = read(&file).expect("it decodes").0.icc;
             assert_eq!(kept.as_ref().map(|kept| &kept.bytes[..]), Some(&icc[..]), "{format:?} {channels:?}");
         }
@@ -288,7 +288,7 @@ fn sides_have_a_limit_by_format() {
 }
 
 #[test]
-fn webp_holds_the_picture_and_the_others_do_not() {
+fn webp_holds_the_image_and_the_others_do_not() {
     let size = Size::new(10_000, 10_000);
     let (channels, depth) = (Channels::Rgba, Depth::Sixteen);
     let held = |format| {
@@ -302,11 +302,11 @@ fn webp_holds_the_picture_and_the_others_do_not() {
 }
 
 #[test]
-fn the_same_picture_gives_the_same_bytes_whatever_the_bands() {
-    let picture = read(fixture!("profile.png")).expect("a PNG").1;
+fn the_same_image_gives_the_same_bytes_whatever_the_bands() {
+    let image = read(fixture!("profile.png")).expect("a PNG").1;
     for format in FORMATS {
         let files = [vec![26], vec![1], vec![5, 2]]
-            .map(|heights| write(&target(format, &picture), bands(&picture, &heights)).expect("it encodes"));
+            .map(|heights| write(&target(format, &image), bands(&image, &heights)).expect("it encodes"));
         assert!(files.windows(2).all(|w| w[0] == w[1]), "{format:?}");
     }
 }

@@ -30,18 +30,18 @@ fn animations() -> [Animated; 5] {
 
 fn frame(file: &[u8], number: u32) -> Result<Raster, CodecError> {
     let told = probe_frame(file, &LIMITS, Some(number))?;
-    let picture = decode(file, &told)?;
-    assert_eq!((picture.size(), picture.channels(), picture.depth()), (told.size, told.channels, told.depth));
-    Ok(picture)
+    let image = decode(file, &told)?;
+    assert_eq!((image.size(), image.channels(), image.depth()), (told.size, told.channels, told.depth));
+    Ok(image)
 }
 
 /// As RGBA, with nothing under full transparency.
-fn shown(picture: &Raster) -> Vec<u8> {
-    let Samples::U8(samples) = picture.samples() else { panic!("8 bits") };
-    let pixels = samples.chunks_exact(picture.channels().count());
+fn shown(image: &Raster) -> Vec<u8> {
+    let Samples::U8(samples) = image.samples() else { panic!("8 bits") };
+    let pixels = samples.chunks_exact(image.channels().count());
     pixels
         .flat_map(|pixel| match *pixel {
-            [.., 0] if picture.channels().has_alpha() => [0; 4],
+            [.., 0] if image.channels().has_alpha() => [0; 4],
             [v] => [v, v, v, 255],
             [v, a] => [v, v, v, a],
             [r, g, b] => [r, g, b, 255],
@@ -77,11 +77,11 @@ fn none_is_chosen_unasked_and_none_beyond_the_last() {
 }
 
 #[test]
-fn a_still_picture_has_its_frame_0() {
+fn a_still_image_has_its_frame_0() {
     for file in
         [&fixture!("profile.png")[..], fixture!("gray.jpg"), fixture!("lossy.webp"), fixture!("kinds/still.gif")]
     {
-        assert_eq!(frame(file, 0), read(file).map(|(_, picture)| picture));
+        assert_eq!(frame(file, 0), read(file).map(|(_, image)| image));
         assert!(matches!(probe_frame(file, &LIMITS, Some(1)), Err(CodecError::NoFrame(_))));
     }
 }
@@ -92,9 +92,9 @@ fn a_gif_is_opaque_unless_it_has_a_hole() {
     for file in [fixture!("kinds/still.gif"), fixture!("kinds/interlaced.gif")] as [&[u8]; 2] {
         assert!(read(file).expect("a GIF").1 == palette);
     }
-    let (told, picture) = read(fixture!("kinds/hole.gif")).expect("a GIF");
+    let (told, image) = read(fixture!("kinds/hole.gif")).expect("a GIF");
     assert_eq!(told.channels, Channels::Rgba);
-    assert_eq!(shown(&picture), shown(&read(fixture!("kinds/hole.png")).expect("the reference").1));
+    assert_eq!(shown(&image), shown(&read(fixture!("kinds/hole.png")).expect("the reference").1));
 }
 
 #[test]

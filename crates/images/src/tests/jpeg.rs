@@ -36,7 +36,7 @@ fn pixels_are_those_of_libjpeg() {
 }
 
 /// What Pillow does not write: every sampling that is about, in one scan and in many, by the encoder of our JPEG
-/// output. On a smooth picture subsampled chroma is nearly what it was. Scans apart are refused where the decoder gets
+/// output. On a smooth image subsampled chroma is nearly what it was. Scans apart are refused where the decoder gets
 /// their colors wrong; that encoder sets them apart when asked to, and for every factor of 4.
 #[test]
 fn every_subsampling_in_every_order_of_scans() {
@@ -64,8 +64,8 @@ fn every_subsampling_in_every_order_of_scans() {
                 assert!(matches!(error, CodecError::Unsupported(text) if text.contains("separate scans")), "{what}");
                 continue;
             }
-            let (_, picture) = read(&file).expect(&what);
-            let (largest, mean) = difference(eight_bit(&picture), &pixels);
+            let (_, image) = read(&file).expect(&what);
+            let (largest, mean) = difference(eight_bit(&image), &pixels);
             assert!(largest <= 24 && mean < 2.5, "{what}: largest {largest}, mean {mean}");
         }
     }
@@ -80,11 +80,11 @@ fn gray_stays_gray() {
 }
 
 /// Red, green, blue, white, 16x8 each.
-pub fn assert_quarters(picture: &Raster, tolerance: u8) {
-    assert_eq!(picture.size(), Size::new(32, 16));
+pub fn assert_quarters(image: &Raster, tolerance: u8) {
+    assert_eq!(image.size(), Size::new(32, 16));
     for (x, y, color) in [(8, 4, [255, 0, 0]), (24, 4, [0, 255, 0]), (8, 12, [0, 0, 255]), (24, 12, [255; 3])] {
         for (c, level) in color.into_iter().enumerate() {
-            let off = (picture.level(x, y, c) - f32::from(level as u8)).abs();
+            let off = (image.level(x, y, c) - f32::from(level as u8)).abs();
             assert!(off <= f32::from(tolerance), "channel {c} at {x}, {y} is off by {off}");
         }
     }
@@ -103,9 +103,9 @@ fn every_orientation_comes_out_upright() {
         fixture!("orientation-8.jpg"),
     ];
     for (file, number) in files.into_iter().zip(1_u8..) {
-        let (told, picture) = read(file).expect("a JPEG by Pillow");
+        let (told, image) = read(file).expect("a JPEG by Pillow");
         assert_eq!(told.orientation as u8, number);
-        assert_quarters(&picture, 3);
+        assert_quarters(&image, 3);
     }
 }
 
@@ -138,7 +138,7 @@ fn a_header_is_enough_to_probe() {
     let told = probe(&frame(0xc0, 8, 3), &LIMITS).expect("baseline");
     assert_eq!((told.size, told.channels), (Size::new(32, 16), Channels::Rgb));
     assert!(matches!(read(&frame(0xc0, 8, 3)), Err(CodecError::Damaged(_))));
-    // The picture of a progressive file waits in coefficients of two bytes for its last scan.
+    // The image of a progressive file waits in coefficients of two bytes for its last scan.
     let progressive = probe(&frame(0xc2, 8, 3), &LIMITS).expect("progressive");
     assert_eq!(progressive.working_bytes - told.working_bytes, 32 * 16 * 3 * 2);
 }
@@ -156,7 +156,7 @@ fn a_header_that_tells_no_size_is_damaged() {
 #[test]
 fn a_profile_is_carried_only_if_it_fits() {
     let icc_of = |file: &[u8]| {
-        let told = read(file).expect("a profile fails no picture").0;
+        let told = read(file).expect("a profile fails no image").0;
         (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
     };
     assert_eq!(icc_of(fixture!("profile.jpg")), (Some(fixture!("srgb.icc").to_vec()), vec![]));
@@ -178,7 +178,7 @@ fn a_profile_in_parts_needs_every_part_and_of_two_the_first_counts() {
             })
             .collect();
         file.splice(2..2, segments);
-        let told = read(&file).expect("a profile fails no picture").0;
+        let told = read(&file).expect("a profile fails no image").0;
         (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
     };
     let (one, two) = profile.split_at(200);
@@ -194,9 +194,9 @@ fn a_profile_in_parts_needs_every_part_and_of_two_the_first_counts() {
 }
 
 #[test]
-fn what_follows_the_picture_is_not_looked_at() {
+fn what_follows_the_image_is_not_looked_at() {
     let alone = read(fixture!("baseline-420.jpg")).expect("a JPEG");
-    let followed = [&fixture!("baseline-420.jpg")[..], b"\xff\xd8 a second picture, \xff\xda and so on"].concat();
+    let followed = [&fixture!("baseline-420.jpg")[..], b"\xff\xd8 a second image, \xff\xda and so on"].concat();
     assert_eq!(read(&followed).expect("with garbage after it"), alone);
     assert!(matches!(alone.1.samples(), Samples::U8(_)));
     assert_eq!(alone.0.orientation, Orientation::Upright);

@@ -18,7 +18,7 @@ fn made(channels: &[usize]) -> Vec<u8> {
     made_pixels(4).as_chunks::<4>().0.iter().flat_map(|pixel| channels.iter().map(|c| pixel[*c])).collect()
 }
 
-fn picture(file: &[u8], what: &str) -> Raster {
+fn image(file: &[u8], what: &str) -> Raster {
     read(file).unwrap_or_else(|error| panic!("{what}: {error}")).1
 }
 
@@ -42,9 +42,9 @@ fn samples_are_what_was_written() {
         (kind!("rgb.jxl"), "JPEG XL in boxes", Channels::Rgb, made(&[0, 1, 2])),
         (kind!("rgba.jxl"), "JPEG XL with alpha", Channels::Rgba, made(&[0, 1, 2, 3])),
     ] {
-        let picture = picture(file, what);
-        assert_eq!(picture.channels(), channels, "{what}");
-        assert!(eight_bit(&picture) == expected, "{what}");
+        let image = image(file, what);
+        assert_eq!(image.channels(), channels, "{what}");
+        assert!(eight_bit(&image) == expected, "{what}");
     }
 }
 
@@ -57,9 +57,9 @@ fn sixteen_bits_stay_so_in_either_byte_order() {
         (kind!("big.tif"), "BigTIFF"),
         (kind!("rgb-16.jxl"), "JPEG XL"),
     ] {
-        let picture = picture(file, what);
-        assert_eq!((picture.channels(), picture.depth()), (Channels::Rgb, Depth::Sixteen), "{what}");
-        assert!(picture.samples() == &Samples::U16(expected.clone()), "{what}");
+        let image = image(file, what);
+        assert_eq!((image.channels(), image.depth()), (Channels::Rgb, Depth::Sixteen), "{what}");
+        assert!(image.samples() == &Samples::U16(expected.clone()), "{what}");
     }
 }
 
@@ -72,36 +72,36 @@ fn one_bit_is_black_and_white() {
         (kind!("g4-turned.tif"), "fax, low bit first"),
         (kind!("g4-white.tif"), "fax in strips"),
     ] {
-        let picture = picture(file, what);
-        assert_eq!(picture.channels(), Channels::Gray);
-        assert!(eight_bit(&picture) == expected, "{what}");
+        let image = image(file, what);
+        assert_eq!(image.channels(), Channels::Gray);
+        assert!(eight_bit(&image) == expected, "{what}");
     }
     let in_color: Vec<u8> = expected.iter().flat_map(|v| [*v; 3]).collect();
-    assert!(eight_bit(&picture(kind!("bits.bmp"), "BMP")) == in_color);
+    assert!(eight_bit(&image(kind!("bits.bmp"), "BMP")) == in_color);
 }
 
 #[test]
 fn palettes_are_expanded() {
-    let expected = picture(kind!("palette.png"), "the reference");
+    let expected = image(kind!("palette.png"), "the reference");
     for (file, what) in
         [(kind!("palette.tif"), "8 bits"), (kind!("palette.bmp"), "BMP"), (kind!("rle.bmp"), "BMP, run lengths")]
     {
-        assert!(picture(file, what) == expected, "{what}");
+        assert!(image(file, what) == expected, "{what}");
     }
-    assert!(picture(kind!("palette-4.tif"), "4 bits") == picture(kind!("palette-4.png"), "the reference"));
+    assert!(image(kind!("palette-4.tif"), "4 bits") == image(kind!("palette-4.png"), "the reference"));
 }
 
 #[test]
 fn five_six_five_bits_are_spread() {
-    let (largest, _) = difference(eight_bit(&picture(kind!("565.bmp"), "565")), &made(&[0, 1, 2]));
+    let (largest, _) = difference(eight_bit(&image(kind!("565.bmp"), "565")), &made(&[0, 1, 2]));
     assert!(largest <= 8, "{largest}");
 }
 
 #[test]
 fn colors_lose_the_alpha_they_were_multiplied_by() {
-    let picture = picture(kind!("premultiplied.tif"), "premultiplied");
+    let image = image(kind!("premultiplied.tif"), "premultiplied");
     let expected = made(&[0, 1, 2, 3]);
-    for (ours, made) in eight_bit(&picture).as_chunks::<4>().0.iter().zip(expected.as_chunks::<4>().0) {
+    for (ours, made) in eight_bit(&image).as_chunks::<4>().0.iter().zip(expected.as_chunks::<4>().0) {
         assert_eq!(ours[3], made[3]);
         // The product was rounded: that is half a level of it.
         let slack = if made[3] == 0 { 255.0 } else { 0.5 + 0.5 * 255.0 / f64::from(made[3]) };
@@ -117,7 +117,7 @@ fn photographs_within_are_those_of_libtiff() {
         (kind!("jpeg-tiles.tif"), kind!("jpeg-tiles.png"), "tiles"),
         (kind!("jpeg-rgb.tif"), kind!("jpeg-rgb.png"), "RGB, whatever a JPEG decoder would guess"),
     ] {
-        let (ours, theirs) = (picture(file, what), picture(reference, what));
+        let (ours, theirs) = (image(file, what), image(reference, what));
         let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
         assert!(largest <= 6 && mean < 0.8, "{what}: largest {largest}, mean {mean}");
     }
@@ -125,21 +125,21 @@ fn photographs_within_are_those_of_libtiff() {
 
 #[test]
 fn lossy_jpeg_xl_is_that_of_libjxl() {
-    let (ours, theirs) = (picture(kind!("lossy.jxl"), "ours"), picture(kind!("lossy-jxl.png"), "theirs"));
+    let (ours, theirs) = (image(kind!("lossy.jxl"), "ours"), image(kind!("lossy-jxl.png"), "theirs"));
     let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
     assert!(largest <= 4 && mean < 0.5, "largest {largest}, mean {mean}");
 }
 
 #[test]
 fn four_inks_become_three_colors() {
-    let expected = eight_bit(&picture(kind!("inks.png"), "Pillow's own")).to_vec();
-    assert_eq!(eight_bit(&picture(kind!("cmyk.tif"), "TIFF")), expected);
+    let expected = eight_bit(&image(kind!("inks.png"), "Pillow's own")).to_vec();
+    assert_eq!(eight_bit(&image(kind!("cmyk.tif"), "TIFF")), expected);
     for (file, theirs, what) in [
         (kind!("inks-turned.jpg"), kind!("inks-turned.png"), "Adobe's way"),
         (kind!("inks-progressive.jpg"), kind!("inks-progressive.png"), "progressive"),
         (kind!("inks-ycck.jpg"), kind!("inks-ycck.png"), "luma and chroma"),
     ] {
-        let (ours, theirs) = (picture(file, what), picture(theirs, what));
+        let (ours, theirs) = (image(file, what), image(theirs, what));
         assert_eq!(ours.channels(), Channels::Rgb);
         assert_eq!(read(file).expect("read once").0.warnings, [Warning::CmykNaive], "{what}");
         let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
@@ -157,7 +157,7 @@ fn inks_with_a_profile_look_as_it_says() {
     {
         let (told, ours) = read(file).expect("inks and a profile");
         assert_eq!((told.warnings, told.icc, told.cmyk_transform.is_some()), (Vec::new(), None, true));
-        let (largest, mean) = difference(eight_bit(&ours), eight_bit(&picture(theirs, "Little CMS")));
+        let (largest, mean) = difference(eight_bit(&ours), eight_bit(&image(theirs, "Little CMS")));
         assert!(largest <= 8 && mean < 1.0, "largest {largest}, mean {mean}");
     }
 }
@@ -169,24 +169,24 @@ fn inks_are_made_colors_by_rule_where_their_profile_is_of_no_use() {
         let at = file.windows(from.len()).position(|part| part == from).expect("it is there");
         [&file[..at], to, &file[at + from.len()..]].concat()
     };
-    let naive = eight_bit(&picture(kind!("inks-turned.jpg"), "the same inks")).to_vec();
+    let naive = eight_bit(&image(kind!("inks-turned.jpg"), "the same inks")).to_vec();
     for (bent, warning) in [
         (bent(b"CMYKLab ", b"RGB Lab "), Warning::ProfileMismatch),
         (bent(b"prtrCMYK", b"linkCMYK"), Warning::ProfileMismatch),
         (bent(b"mft2", b"mft9"), Warning::ProfileUnreadable),
         (bent(b"acsp", b"acps"), Warning::ProfileUnreadable),
     ] {
-        let (told, picture) = read(&bent).expect("the picture is sound");
+        let (told, image) = read(&bent).expect("the image is sound");
         assert_eq!(told.warnings, [warning, Warning::CmykNaive]);
-        assert!(told.cmyk_transform.is_none() && eight_bit(&picture) == naive, "{warning:?}");
+        assert!(told.cmyk_transform.is_none() && eight_bit(&image) == naive, "{warning:?}");
     }
 }
 
 #[test]
 fn orientation_and_profile_are_heard() {
-    let (told, picture) = read(kind!("orientation-6.tif")).expect("turned");
+    let (told, image) = read(kind!("orientation-6.tif")).expect("turned");
     assert_eq!((told.size, told.orientation), (Size::new(32, 16), Orientation::Rotate90));
-    super::jpeg::assert_quarters(&picture, 12);
+    super::jpeg::assert_quarters(&image, 12);
     let (told, _) = read(kind!("profile.tif")).expect("a profile");
     assert_eq!(told.icc.map(|kept| kept.bytes.to_vec()).as_deref(), Some(&fixture!("srgb.icc")[..]));
 }
@@ -199,8 +199,8 @@ fn a_page_must_be_named_where_there_are_several() {
     for (page, channels) in [(0, Channels::Rgb), (1, Channels::Gray)] {
         let told = probe_frame(file, &LIMITS, Some(page)).expect("it is there");
         assert_eq!((told.format, told.channels, told.size), (InputFormat::Tiff, channels, Size::new(37, 26)));
-        let picture = crate::decode::decode(file, &told).expect("pixels");
-        assert_eq!(eight_bit(&picture), made_pixels(channels.count()));
+        let image = crate::decode::decode(file, &told).expect("pixels");
+        assert_eq!(eight_bit(&image), made_pixels(channels.count()));
     }
     assert!(matches!(probe_frame(file, &LIMITS, Some(2)), Err(CodecError::NoFrame(text)) if text.contains("2 pages")));
 }
@@ -254,8 +254,8 @@ fn a_bmp_says_how_large_it_is_on_paper() {
     }
     // The oldest header has no such numbers: where they would be are pixels.
     let old = *b"BM\x3a\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\x02\0\x04\0\x01\0\x18\0";
-    let (told, picture) = read(&[&old[..], &[0x10, 0x27, 0, 0].repeat(8)].concat()).expect("a BMP");
-    assert_eq!((told.metadata.density, picture.size()), (None, Size::new(2, 4)));
+    let (told, image) = read(&[&old[..], &[0x10, 0x27, 0, 0].repeat(8)].concat()).expect("a BMP");
+    assert_eq!((told.metadata.density, image.size()), (None, Size::new(2, 4)));
 }
 
 #[test]

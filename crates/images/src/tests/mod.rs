@@ -28,18 +28,18 @@ use fixture;
 /// Probe and decode, and hold the one to the other.
 fn read(bytes: &[u8]) -> Result<(Probe, Raster), CodecError> {
     let told = probe(bytes, &LIMITS)?;
-    let picture = decode(bytes, &told)?;
+    let image = decode(bytes, &told)?;
     assert_eq!(
-        (picture.size(), picture.channels(), picture.depth()),
+        (image.size(), image.channels(), image.depth()),
         (told.size, told.channels, told.depth),
         "the header promised something else"
     );
-    assert_eq!(told.raster_bytes(), picture.bytes());
-    Ok((told, picture))
+    assert_eq!(told.raster_bytes(), image.bytes());
+    Ok((told, image))
 }
 
-fn eight_bit(picture: &Raster) -> &[u8] {
-    match picture.samples() {
+fn eight_bit(image: &Raster) -> &[u8] {
+    match image.samples() {
         Samples::U8(v) => v,
         Samples::U16(_) => panic!("8 bits were expected"),
     }
@@ -56,7 +56,7 @@ fn made_pixels(channels: usize) -> Vec<u8> {
         .collect()
 }
 
-/// The largest and the mean difference of two pictures.
+/// The largest and the mean difference of two images.
 fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
     assert_eq!(ours.len(), theirs.len());
     let each = || ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));

@@ -33,7 +33,7 @@ fn palette_entry(i: u16) -> [u16; 3] {
     [i * 3 % 256, 255 - i, i * 7 % 256]
 }
 
-/// A picture of scattered samples; palettes have as many entries as the depth has indices.
+/// An image of scattered samples; palettes have as many entries as the depth has indices.
 fn scattered(color: u8, bits: u8, interlaced: bool, size: Size) -> Png {
     let count = size.pixels() as usize * samples_per_pixel(color);
     let samples = (0..count).map(|i| ((i * 40_503 + 7) >> 3) as u16 & (u16::MAX >> (16 - bits))).collect();
@@ -64,7 +64,7 @@ fn expected(png: &Png, transparent: Option<&[u16]>) -> Vec<u16> {
 
 fn check(png: &Png, transparent: Option<&[u16]>) {
     let what = format!("color {} bits {} interlaced {} {transparent:?}", png.color, png.bits, png.interlaced);
-    let (told, picture) = read(&png.file()).expect(&what);
+    let (told, image) = read(&png.file()).expect(&what);
     let alpha = transparent.is_some() || png.color >= 4;
     let channels = match (png.color, alpha) {
         (0 | 4, false) => Channels::Gray,
@@ -74,7 +74,7 @@ fn check(png: &Png, transparent: Option<&[u16]>) {
     };
     assert_eq!((told.size, told.channels), (Size::new(png.width, png.height), channels), "{what}");
     assert_eq!(told.depth == Depth::Sixteen, png.bits == 16, "{what}");
-    let samples = match picture.into_samples() {
+    let samples = match image.into_samples() {
         Samples::U8(v) => v.into_iter().map(u16::from).collect(),
         Samples::U16(v) => v,
     };
@@ -131,26 +131,26 @@ fn transparency_that_cannot_be_meant_is_no_alpha() {
 }
 
 #[test]
-fn pictures_of_another_maker() {
-    let (_, picture) = read(fixture!("profile.png")).expect("RGB by Pillow");
-    assert_eq!(eight_bit(&picture), made_pixels(3));
+fn images_of_another_maker() {
+    let (_, image) = read(fixture!("profile.png")).expect("RGB by Pillow");
+    assert_eq!(eight_bit(&image), made_pixels(3));
 
-    let (told, picture) = read(fixture!("gray-16.png")).expect("16-bit gray by Pillow");
+    let (told, image) = read(fixture!("gray-16.png")).expect("16-bit gray by Pillow");
     assert_eq!((told.channels, told.depth), (Channels::Gray, Depth::Sixteen));
     let made: Vec<u16> = (0..26).flat_map(|y| (0..37).map(move |x| x * 1700 + y * 13)).collect();
-    assert_eq!(picture.samples(), &Samples::U16(made));
+    assert_eq!(image.samples(), &Samples::U16(made));
 
-    let (told, picture) = read(fixture!("palette-trns.png")).expect("palette with alpha by Pillow");
+    let (told, image) = read(fixture!("palette-trns.png")).expect("palette with alpha by Pillow");
     assert_eq!(told.channels, Channels::Rgba);
     let made: Vec<u8> = (0..64_u8).map(|i| i % 16).flat_map(|i| [i * 16, 255 - i * 16, i, i * 17]).collect();
-    assert_eq!(eight_bit(&picture), made);
+    assert_eq!(eight_bit(&image), made);
 }
 
 #[test]
 fn animations_are_refused() {
     let error = read(fixture!("animated.png")).expect_err("two frames");
     assert!(matches!(error, CodecError::Unsupported(text) if text.contains("animated")));
-    // One frame is a still picture.
+    // One frame is a still image.
     let mut png = Png::gray(4, 4);
     png.before.push((b"acTL", [1_u32.to_be_bytes(), 0_u32.to_be_bytes()].concat()));
     assert!(read(&png.file()).is_ok());
@@ -158,9 +158,9 @@ fn animations_are_refused() {
 
 #[test]
 fn orientation_is_applied_once() {
-    let (told, picture) = read(fixture!("orientation-6.png")).expect("eXIf by Pillow");
+    let (told, image) = read(fixture!("orientation-6.png")).expect("eXIf by Pillow");
     assert_eq!((told.size, told.orientation), (Size::new(32, 16), Orientation::Rotate90));
-    super::jpeg::assert_quarters(&picture, 0);
+    super::jpeg::assert_quarters(&image, 0);
     // After the pixels, where the standard allows it as well.
     let mut file = Png::gray(4, 2).file();
     let end = file.len() - 12;
@@ -172,7 +172,7 @@ fn orientation_is_applied_once() {
 fn a_profile_is_carried_only_if_it_fits() {
     use Warning::{ProfileMismatch, ProfileUnreadable};
     let icc_of = |file: &[u8]| {
-        let told = read(file).expect("a profile fails no picture").0;
+        let told = read(file).expect("a profile fails no image").0;
         (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
     };
     assert_eq!(icc_of(fixture!("profile.png")), (Some(fixture!("srgb.icc").to_vec()), vec![]));
@@ -205,7 +205,7 @@ fn one_profile_is_inflated_and_no_more() {
     let icc_of = |first: Vec<u8>| {
         let mut png = Png::gray(3, 3);
         png.before = vec![(b"iCCP", first), (b"iCCP", profile_chunk(&gray))];
-        let told = read(&png.file()).expect("a profile fails no picture").0;
+        let told = read(&png.file()).expect("a profile fails no image").0;
         (told.icc.map(|kept| kept.bytes.len()), told.warnings)
     };
     // The second would do. That it is not taken shows that it was not looked at.
@@ -215,5 +215,5 @@ fn one_profile_is_inflated_and_no_more() {
     assert_eq!(icc_of(profile_chunk(&padded(gray.clone(), 2000))), (Some(2000), vec![ProfileDuplicated]));
     let mut many = Png::gray(3, 3);
     many.before = vec![(b"iCCP", profile_chunk(&gray)); 4];
-    assert_eq!(read(&many.file()).expect("a profile fails no picture").0.warnings, [ProfileDuplicated], "told once");
+    assert_eq!(read(&many.file()).expect("a profile fails no image").0.warnings, [ProfileDuplicated], "told once");
 }

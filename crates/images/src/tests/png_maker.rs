@@ -7,7 +7,7 @@ use flate2::write::ZlibEncoder;
 
 use crate::testing::chunk;
 
-/// One picture to be written; samples are numbers below 2^bits, palette indices included.
+/// One image to be written; samples are numbers below 2^bits, palette indices included.
 pub struct Png {
     pub width: u32,
     pub height: u32,

@@ -8,12 +8,12 @@ use crate::{CodecError, Warning, probe};
 
 #[test]
 fn lossless_is_exact_under_transparency_too() {
-    let (told, picture) = read(fixture!("lossless.webp")).expect("lossless");
+    let (told, image) = read(fixture!("lossless.webp")).expect("lossless");
     assert_eq!(told.channels, Channels::Rgb);
-    assert_eq!(eight_bit(&picture), made_pixels(3));
-    let (told, picture) = read(fixture!("lossless-alpha.webp")).expect("lossless with alpha");
+    assert_eq!(eight_bit(&image), made_pixels(3));
+    let (told, image) = read(fixture!("lossless-alpha.webp")).expect("lossless with alpha");
     assert_eq!(told.channels, Channels::Rgba);
-    assert_eq!(eight_bit(&picture), made_pixels(4));
+    assert_eq!(eight_bit(&image), made_pixels(4));
 }
 
 #[test]
@@ -39,16 +39,16 @@ fn animations_are_refused() {
 
 #[test]
 fn orientation_is_applied_once() {
-    let (told, picture) = read(fixture!("orientation-6.webp")).expect("EXIF by Pillow");
+    let (told, image) = read(fixture!("orientation-6.webp")).expect("EXIF by Pillow");
     assert_eq!((told.size, told.orientation), (Size::new(32, 16), Orientation::Rotate90));
-    super::jpeg::assert_quarters(&picture, 0);
+    super::jpeg::assert_quarters(&image, 0);
 }
 
 #[test]
 fn a_profile_is_carried() {
-    let (told, picture) = read(fixture!("profile.webp")).expect("a profile by Pillow");
+    let (told, image) = read(fixture!("profile.webp")).expect("a profile by Pillow");
     assert_eq!(told.icc.map(|kept| kept.bytes.to_vec()).as_deref(), Some(&fixture!("srgb.icc")[..]));
-    assert_eq!(eight_bit(&picture), made_pixels(3));
+    assert_eq!(eight_bit(&image), made_pixels(3));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn of_two_profiles_the_first_counts_and_a_broken_one_does_not() {
         let canvas = [0x20, 0, 0, 0, 36, 0, 0, 25, 0, 0];
         let profiles = chunks.iter().map(|profile| (b"ICCP", *profile));
         let all: Vec<_> = [(b"VP8X", &canvas[..])].into_iter().chain(profiles).chain([(b"VP8L", stream)]).collect();
-        let told = read(&riff(&all)).expect("a profile fails no picture").0;
+        let told = read(&riff(&all)).expect("a profile fails no image").0;
         (told.icc.map(|kept| kept.bytes.len()), told.warnings)
     };
     assert_eq!(told(&[profile]), (Some(profile.len()), vec![]));
@@ -85,13 +85,13 @@ fn plain_stream(file: &[u8]) -> &[u8] {
 }
 
 #[test]
-fn metadata_that_is_missing_or_false_fails_no_picture() {
+fn metadata_that_is_missing_or_false_fails_no_image() {
     let stream = plain_stream(fixture!("lossless.webp"));
     // All flags but animation set, nothing of it there.
     let canvas = [0x3c, 0, 0, 0, 36, 0, 0, 25, 0, 0];
-    let (told, picture) = read(&riff(&[(b"VP8X", &canvas), (b"VP8L", stream)])).expect("flags without chunks");
+    let (told, image) = read(&riff(&[(b"VP8X", &canvas), (b"VP8L", stream)])).expect("flags without chunks");
     assert_eq!((told.channels, told.icc), (Channels::Rgb, None));
-    assert_eq!(eight_bit(&picture), made_pixels(3));
+    assert_eq!(eight_bit(&image), made_pixels(3));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_canvas_is_enough_to_probe() {
 }
 
 #[test]
-fn a_picture_that_may_lie_on_its_side_is_not_guessed_at() {
+fn an_image_that_may_lie_on_its_side_is_not_guessed_at() {
     let file = &fixture!("orientation-6.webp")[..];
     assert_eq!(probe(file, &LIMITS).expect("whole").size, Size::new(32, 16));
     let error = probe(&file[..64], &LIMITS).expect_err("its Exif is missing");

@@ -1,6 +1,6 @@
 //! How many tiles of a network and shape run together.
 //!
-//! A batch is bounded by what it computes, not by its tiles: whoever comes next waits for the batch that runs, and
+//! A batch is bounded by what it computes, not by its tiles: anyone who comes next waits for the batch that runs, and
 //! should wait as long behind small tiles as behind large ones. Small tiles gain from a batch, too, where large ones
 //! do not (benches/README.md).
 

@@ -10,7 +10,7 @@ use crate::engine::{EngineError, TileEngine};
 /// What [`bare_rate`] measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// Tiles that were enlarged.
+    /// Tiles that were upscaled.
     pub tiles: u64,
     /// From the first batch to the end of the last.
     pub elapsed: Duration,

@@ -21,13 +21,13 @@ impl Bicubic {
 impl TileEngine for Bicubic {
     fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
         let side = shape.side();
-        let enlarged = side * self.kernel.factor();
+        let upscaled = side * self.kernel.factor();
         let (plane, size) = (shape.pixels(), Size::new(side, side));
         let upscale = |tile: &Vec<f32>| {
-            let mut out = vec![0.0; 3 * (enlarged as usize).pow(2)];
-            for (plane, out) in tile.chunks_exact(plane).zip(out.chunks_exact_mut((enlarged as usize).pow(2))) {
+            let mut out = vec![0.0; 3 * (upscaled as usize).pow(2)];
+            for (plane, out) in tile.chunks_exact(plane).zip(out.chunks_exact_mut((upscaled as usize).pow(2))) {
                 let row = |y: u32| &plane[(y * side) as usize..][..side as usize];
-                self.kernel.enlarge(size, row, 0..enlarged, out);
+                self.kernel.upscale(size, row, 0..upscaled, out);
             }
             out
         };
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_enlarged_tile_by_tile() {
+    fn a_batch_is_upscaled_tile_by_tile() {
         let tiles: Vec<Vec<f32>> = (0..3).map(|t| (0..3 * 16).map(|i| (i * 5 + t * 50) as f32).collect()).collect();
         let mut engine = Bicubic::new(Scale::new(3).expect("a scale"));
         let together = engine.upscale(TileShape::square(4), &tiles).expect("bicubic cannot fail");

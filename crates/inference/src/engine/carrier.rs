@@ -1,8 +1,8 @@
-//! The picture itself in fp32, where the network beside it is in bf16.
+//! The image itself in fp32, where the network beside it is in bf16.
 //!
-//! A residual network adds detail to a plain enlargement, which as a convolution of the graph would be in bf16 too: eight
-//! bits for what the picture is made of. OpenVINO takes one precision for all, so such a graph is cut in two: one session
-//! on the CPU provider makes the enlargement, and the network has it as a second input. san-light in bf16 is then below
+//! A residual network adds detail to a plain upscaled image, which as a convolution of the graph would be in bf16 too: eight
+//! bits for what the image is made of. OpenVINO takes one precision for all, so such a graph is cut in two: one session
+//! on the CPU provider makes the upscaled image, and the network has it as a second input. san-light in bf16 is then below
 //! its fp32 by 0.0013 dB on Set5 at x2 instead of 0.0205, and on a slope between levels 120 and 150 it is 0.03 levels RMS
 //! off instead of 0.27; a tile takes 1 to 3 % longer. benches/README.md has what further convolutions would bring.
 
@@ -13,7 +13,7 @@ use super::graph::{
 /// A network in two parts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cut {
-    /// From the input to `between`: the enlargement.
+    /// From the input to `between`: the upscaled image.
     pub(super) carrier: Vec<u8>,
     /// From the input and `between` to the output.
     pub(super) network: Vec<u8>,
@@ -21,7 +21,7 @@ pub(super) struct Cut {
     pub(super) between: String,
 }
 
-/// Cuts a network, if one convolution carries the picture past it.
+/// Cuts a network, if one convolution carries the image past it.
 pub(super) fn cut(model: &[u8]) -> Result<Option<Cut>, Malformed> {
     let graph = bytes_of(model, number::GRAPH)?;
     let nodes = nodes(graph)?;
@@ -166,7 +166,7 @@ mod tests {
         for scale in [2, 3, 4] {
             let file = testing::root().join(format!("models/san-light/x{scale}.onnx"));
             let file = std::fs::read(file).expect("it is committed");
-            let cut = cut(&file).expect("a network").expect("it adds detail to a bicubic enlargement");
+            let cut = cut(&file).expect("a network").expect("it adds detail to a bicubic upscaled image");
             assert!(cut.carrier.len() < 20_000 && cut.network.len() < file.len(), "x{scale}");
         }
     }

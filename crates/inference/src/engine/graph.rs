@@ -97,8 +97,8 @@ pub(super) fn nodes(graph: &[u8]) -> Result<Vec<Node<'_>>, Malformed> {
     fields.map(|field| Node::read(field?.payload.unwrap_or_default())).collect()
 }
 
-/// The convolutions that carry the picture itself past a network: with no other costly node before them or behind them,
-/// so enlargements that the network only adds detail to. None where they are all there is.
+/// The convolutions that carry the image itself past a network: with no other costly node before them or behind them,
+/// so upscaled images that the network only adds detail to. None where they are all there is.
 pub(super) fn carriers(nodes: &[Node]) -> Vec<usize> {
     if nodes.iter().any(Node::nested) {
         return Vec::new();
@@ -283,7 +283,7 @@ pub(super) mod testing {
         model
     }
 
-    /// A network of two convolutions, beside which a third carries the picture.
+    /// A network of two convolutions, beside which a third carries the image.
     pub(in crate::engine) fn residual() -> Vec<u8> {
         let nodes = [
             node(b"Pad", b"", &[b"lr", b"edge"], b"wide"),
@@ -309,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn what_carries_the_picture_is_found() {
+    fn what_carries_the_image_is_found() {
         assert_eq!(carried(&residual()), [4]);
     }
 
     #[test]
     fn what_a_network_computes_is_no_carrier() {
         let chain = [node(b"Conv", b"", &[b"lr", b"k"], b"large"), node(b"Conv", b"", &[b"large", b"w"], b"sr")];
-        assert!(carried(&model(&chain, &[b"k", b"w"])).is_empty(), "an enlargement that is the network's input");
+        assert!(carried(&model(&chain, &[b"k", b"w"])).is_empty(), "an upscaled image that is the network's input");
         let alone = [node(b"Conv", b"", &[b"lr", b"k"], b"sr")];
         assert!(carried(&model(&alone, &[b"k"])).is_empty(), "all there is");
     }

@@ -3,7 +3,7 @@
 //! The trained networks are in fp32. Before each convolution and rectifier this puts a `Cast` to fp16, and after it one
 //! back; ONNX Runtime casts the weights once, when the session is made, and drops pairs of casts that undo each other.
 //! Convolutions are nearly all of the arithmetic. What is left in fp32 is what fp16, which ends at 65504, is not made
-//! for: sums of squares (covariance, Newton-Schulz), softmax, and what carries the picture itself ([`carriers`]).
+//! for: sums of squares (covariance, Newton-Schulz), softmax, and what carries the image itself ([`carriers`]).
 //! Emulated in `PyTorch`, san-light x4 has the same 31.471 dB on Set5 either way, and no number above 3 in its convolutions.
 
 use std::borrow::Cow;
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_convolution_stands_between_casts() {
-        // Two, since one alone would carry the picture.
+        // Two, since one alone would carry the image.
         let nodes = [node(b"Conv", b"", &[b"lr", b"w", b""], b"x"), node(b"Conv", b"", &[b"x", b"w"], b"sr")];
         let nodes = read(&convolutions_in_fp16(&model(&nodes, &[])).expect("a model"));
         let operators: Vec<_> = nodes.iter().map(|(operator, ..)| operator.as_str()).collect();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_carries_the_picture_stays_in_fp32() {
+    fn what_carries_the_image_stays_in_fp32() {
         let nodes = read(&convolutions_in_fp16(&residual()).expect("a model"));
         let convolutions: Vec<_> = nodes.iter().filter(|(operator, ..)| operator == "Conv").collect();
         assert_eq!(convolutions.len(), 3);

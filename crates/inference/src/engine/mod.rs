@@ -1,4 +1,4 @@
-//! What enlarges one batch of tiles: the trait [`TileEngine`], ONNX Runtime behind it, and the built-in bicubic.
+//! What upscales one batch of tiles: the trait [`TileEngine`], ONNX Runtime behind it, and the built-in bicubic.
 
 pub mod backend;
 pub mod batch_sizer;
@@ -38,7 +38,7 @@ impl fmt::Display for Execution {
 
 /// One network at one scale, owned by one worker thread.
 pub trait TileEngine: Send {
-    /// Enlarges a batch of equally shaped tiles.
+    /// Upscales a batch of equally shaped tiles.
     ///
     /// Each tile is planar RGB, 3 × side × side levels in 0.0..=255.0; each result 3 × (side·scale)², in the same
     /// order, neither rounded nor clamped. Every value of a result is finite, or the call is an error. On a CPU the bits

@@ -51,7 +51,7 @@ pub struct Source<'a> {
 #[derive(Debug)]
 pub struct OnnxEngine {
     session: Session,
-    /// At bf16: what makes the enlargement that the network adds detail to.
+    /// At bf16: what makes the upscaled image that the network adds detail to.
     carrier: Option<Carrier>,
     /// Of a card: batches go by page-locked memory.
     pinned: Option<Pinned>,
@@ -73,7 +73,7 @@ pub struct OnnxEngine {
 }
 
 /// The result of one tile; `None` if it is not all finite.
-type Enlarged = Option<Vec<f32>>;
+type Upscaled = Option<Vec<f32>>;
 
 /// A network that ONNX Runtime has read and runs in fp32 on the CPU, before any other provider is asked: what is wrong
 /// with the network itself is no provider's fault.
@@ -109,7 +109,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Sessions on `backend`, tried on one tile; none where that is the CPU's own. An error if any costly part would run
-    /// elsewhere, or if they give another picture than the CPU's.
+    /// elsewhere, or if they give another image than the CPU's.
     pub fn on(&mut self, backend: Backend) -> Result<Option<OpenedSession>, EngineError> {
         if backend == Backend::CpuFp32 {
             return Ok(None);
@@ -121,7 +121,7 @@ impl<'a> Opening<'a> {
         let input: Vec<f32> = precision_check::tile(self.from.tile).into_iter().map(|level| level * inward).collect();
         let run = |session: &mut Session, carrier: &mut Option<Carrier>| {
             let tiles = forward(session, carrier, &input, [1, PLANES, side, side], factor, outward)?;
-            Ok::<Enlarged, EngineError>(tiles.into_iter().next().flatten())
+            Ok::<Upscaled, EngineError>(tiles.into_iter().next().flatten())
         };
         // What fp32 itself cannot run or gives no numbers for tells nothing here; the warm-up, which is next, does.
         let Some(exact) = run(&mut self.cpu, &mut None).ok().flatten() else {
@@ -162,15 +162,15 @@ impl<'a> Opening<'a> {
 }
 
 impl OnnxEngine {
-    /// Enlarges one planar RGB picture of any size that the network takes (what divides its tiles does): for measuring what tiles cost. Levels in, levels out, neither rounded nor clamped.
+    /// Upscales one planar RGB image of any size that the network takes (what divides its tiles does): for measuring what tiles cost. Levels in, levels out, neither rounded nor clamped.
     pub fn upscale_any(&mut self, width: usize, height: usize, planar: &[f32]) -> Result<Vec<f32>, EngineError> {
         self.input.clear();
         self.input.extend(planar.iter().map(|level| level * self.inward));
         // Sizes come and go here: buffers kept for each would fill the page-locked memory.
         let pinned = self.pinned.take();
-        let pictures = self.run([1, PLANES, height, width]);
+        let images = self.run([1, PLANES, height, width]);
         self.pinned = pinned;
-        Ok(pictures?.pop().unwrap_or_default())
+        Ok(images?.pop().unwrap_or_default())
     }
 
     /// Runs what stands in `self.input`; what comes out non-finite at reduced precision once more in fp32.
@@ -180,7 +180,7 @@ impl OnnxEngine {
             return Err(EngineError::Input { expected, actual: self.input.len() });
         }
         let (factor, outward) = (self.scale.factor() as usize, self.outward);
-        let enlarged = match &mut self.pinned {
+        let upscaled = match &mut self.pinned {
             Some(pinned) => pinned
                 .run(&mut self.session, (INPUT, OUTPUT), shape, factor, &self.input, |values| {
                     tiles(values, shape[0], outward)
@@ -189,18 +189,18 @@ impl OnnxEngine {
             None if self.one_by_one => {
                 let [batch, rest @ ..] = shape;
                 let shape = [1, rest[0], rest[1], rest[2]];
-                let mut enlarged = Vec::with_capacity(batch);
+                let mut upscaled = Vec::with_capacity(batch);
                 for input in self.input.chunks_exact((expected / batch).max(1)) {
-                    enlarged.extend(forward(&mut self.session, &mut self.carrier, input, shape, factor, outward)?);
+                    upscaled.extend(forward(&mut self.session, &mut self.carrier, input, shape, factor, outward)?);
                 }
-                enlarged
+                upscaled
             }
             None => forward(&mut self.session, &mut self.carrier, &self.input, shape, factor, outward)?,
         };
         let each = expected / shape[0];
-        let mut levels = Vec::with_capacity(enlarged.len());
-        for (tile, enlarged) in enlarged.into_iter().enumerate() {
-            levels.push(match (enlarged, &mut self.exact) {
+        let mut levels = Vec::with_capacity(upscaled.len());
+        for (tile, upscaled) in upscaled.into_iter().enumerate() {
+            levels.push(match (upscaled, &mut self.exact) {
                 (Some(levels), _) => levels,
                 (None, None) => return Err(EngineError::NonFinite { tile }),
                 (None, Some(exact)) => {
@@ -245,7 +245,7 @@ fn forward(
     shape: [usize; 4],
     factor: usize,
     outward: f32,
-) -> Result<Vec<Enlarged>, EngineError> {
+) -> Result<Vec<Upscaled>, EngineError> {
     let [batch, planes, height, width] = shape;
     let tensor = || TensorRef::from_array_view((shape, input)).map_err(|e| failed(&e));
     let outputs = match carrier {
@@ -267,12 +267,12 @@ fn forward(
 }
 
 /// The tiles of a batch in levels.
-fn tiles(values: &[f32], batch: usize, outward: f32) -> Vec<Enlarged> {
+fn tiles(values: &[f32], batch: usize, outward: f32) -> Vec<Upscaled> {
     values.chunks_exact(values.len() / batch).map(|values| finite(values, outward)).collect()
 }
 
 /// One tile in levels, if it is all finite.
-fn finite(values: &[f32], outward: f32) -> Enlarged {
+fn finite(values: &[f32], outward: f32) -> Upscaled {
     let levels: Vec<f32> = values.iter().map(|value| value * outward).collect();
     // No early way out: without it the loop runs on vectors.
     levels.iter().fold(true, |all, level| all & level.is_finite()).then_some(levels)

@@ -28,7 +28,7 @@ impl Pinned {
         Self { memory, shapes: Vec::new() }
     }
 
-    /// Runs `values` of this shape, which the network enlarges `factor` times, and gives its result to `take`.
+    /// Runs `values` of this shape, which the network upscales `factor` times, and gives its result to `take`.
     pub(super) fn run<T>(
         &mut self,
         session: &mut Session,
@@ -50,8 +50,8 @@ impl Pinned {
         // The copy to the card begins here, so it is bound anew for every batch.
         bound.binding.bind_input(input, &bound.input)?;
         let outputs = session.run_binding(&bound.binding)?;
-        let (_, enlarged) = outputs[output].try_extract_tensor::<f32>()?;
-        Ok(take(&enlarged[..values.len() * factor * factor]))
+        let (_, upscaled) = outputs[output].try_extract_tensor::<f32>()?;
+        Ok(take(&upscaled[..values.len() * factor * factor]))
     }
 
     fn bound(&self, session: &Session, output: &str, shape: [usize; 4], factor: usize) -> Result<Bound, ort::Error> {
@@ -61,10 +61,10 @@ impl Pinned {
         let mut input = Tensor::<f32>::new(&allocator(MemoryType::CPUInput)?, shape)?;
         // What fills up a batch must be numbers: a NaN would slow some kernels down.
         input.extract_tensor_mut().1.fill(0.0);
-        let enlarged =
+        let upscaled =
             Tensor::<f32>::new(&allocator(MemoryType::CPUOutput)?, [batch, planes, height * factor, width * factor])?;
         let mut binding = session.create_binding()?;
-        binding.bind_output(output, enlarged)?;
+        binding.bind_output(output, upscaled)?;
         Ok(Bound { input_shape: shape, input, binding })
     }
 }

@@ -1,4 +1,4 @@
-//! One tile in two arithmetics: whether a provider gives the network's picture, and in the precision that it was told.
+//! One tile in two arithmetics: whether a provider gives the network's image, and in the precision that it was told.
 //!
 //! A precision is a wish: OpenVINO computes in fp32 without a word where it finds that the CPU has no bf16, and what it
 //! took cannot be asked for through ONNX Runtime. But rounding to bf16 shows. Against the CPU provider's fp32, in levels
@@ -9,10 +9,10 @@ use images::units::TileShape;
 
 use crate::engine::backend::Backend;
 
-/// Levels RMS up to which a picture is fp32's: in the middle between the two, by their ratio.
+/// Levels RMS up to which an image is fp32's: in the middle between the two, by their ratio.
 const ROUNDING: f64 = 0.003;
 
-/// Levels RMS from which it is another picture: forty times what bf16 does.
+/// Levels RMS from which it is another image: forty times what bf16 does.
 const BROKEN: f64 = 16.0;
 
 /// Levels with edges and slopes. None is a whole one: bf16 has those, and of a network that only copies would change
@@ -21,16 +21,16 @@ pub(super) fn tile(shape: TileShape) -> Vec<f32> {
     (0..3 * shape.pixels()).map(|i| (i * 37 % 255) as f32 + 0.37).collect()
 }
 
-/// What runs where `told` was to, by two pictures of the tile in levels: fp32's on the CPU, and the one that was found.
-/// An error if the two are not the same picture, or if less than fp32 computed what was to be in fp32.
+/// What runs where `told` was to, by two images of the tile in levels: fp32's on the CPU, and the one that was found.
+/// An error if the two are not the same image, or if less than fp32 computed what was to be in fp32.
 pub(super) fn detect_precision(told: Backend, exact: &[f32], found: &[f32]) -> Result<Backend, String> {
     let squares: f64 = exact.iter().zip(found).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     let off = (squares / exact.len().max(1) as f64).sqrt();
     match told {
-        _ if off >= BROKEN => Err(format!("its picture is {off:.0} of 255 levels (RMS) off the CPU's in fp32")),
+        _ if off >= BROKEN => Err(format!("its image is {off:.0} of 255 levels (RMS) off the CPU's in fp32")),
         Backend::OpenVinoBf16 if off <= ROUNDING => Ok(Backend::OpenVinoFp32),
         Backend::OpenVinoFp32 if off > ROUNDING => {
-            Err(format!("it computes in less than fp32: its picture is {off:.3} levels (RMS) off the CPU's"))
+            Err(format!("it computes in less than fp32: its image is {off:.3} levels (RMS) off the CPU's"))
         }
         // A card runs the arithmetic that the network's own types say.
         _ => Ok(told),
@@ -68,8 +68,8 @@ mod tests {
         fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
             let rounded = |tile: &Vec<f32>| tile.iter().map(|level| self.round(*level)).collect();
             let tiles: Vec<Vec<f32>> = tiles.iter().map(rounded).collect();
-            let enlarged = self.bicubic.upscale(shape, &tiles)?;
-            Ok(enlarged.iter().map(|tile| tile.iter().map(|level| self.round(*level)).collect()).collect())
+            let upscaled = self.bicubic.upscale(shape, &tiles)?;
+            Ok(upscaled.iter().map(|tile| tile.iter().map(|level| self.round(*level)).collect()).collect())
         }
 
         fn execution(&self) -> Execution {
@@ -77,8 +77,8 @@ mod tests {
         }
     }
 
-    /// The picture that an engine with numbers of so many bits gives.
-    fn picture(bits: u32) -> Vec<f32> {
+    /// The image that an engine with numbers of so many bits gives.
+    fn image(bits: u32) -> Vec<f32> {
         let mut engine = Fake { bits, bicubic: Bicubic::new(Scale::new(2).expect("2 is a scale")) };
         let shape = TileShape::square(32);
         engine.upscale(shape, &[tile(shape)]).expect("bicubic runs").remove(0)
@@ -86,27 +86,27 @@ mod tests {
 
     #[test]
     fn what_says_bf16_and_computes_in_fp32_is_told_as_fp32() {
-        let exact = picture(32);
+        let exact = image(32);
         for (bits, runs) in [(32, Backend::OpenVinoFp32), (30, Backend::OpenVinoFp32), (16, Backend::OpenVinoBf16)] {
-            assert_eq!(detect_precision(Backend::OpenVinoBf16, &exact, &picture(bits)), Ok(runs), "{bits} bits");
+            assert_eq!(detect_precision(Backend::OpenVinoBf16, &exact, &image(bits)), Ok(runs), "{bits} bits");
         }
     }
 
     #[test]
     fn what_says_fp32_and_rounds_is_refused() {
-        let exact = picture(32);
-        assert_eq!(detect_precision(Backend::OpenVinoFp32, &exact, &picture(30)), Ok(Backend::OpenVinoFp32));
-        let error = detect_precision(Backend::OpenVinoFp32, &exact, &picture(16)).expect_err("bf16");
+        let exact = image(32);
+        assert_eq!(detect_precision(Backend::OpenVinoFp32, &exact, &image(30)), Ok(Backend::OpenVinoFp32));
+        let error = detect_precision(Backend::OpenVinoFp32, &exact, &image(16)).expect_err("bf16");
         assert!(error.contains("less than fp32"), "{error}");
     }
 
     #[test]
-    fn another_picture_is_refused_of_everyone() {
-        let exact = picture(32);
+    fn another_image_is_refused_of_everyone() {
+        let exact = image(32);
         let off = |levels: f32| exact.iter().map(|level| level + levels).collect::<Vec<_>>();
         for told in EVERY {
             for broken in [vec![0.0; exact.len()], off(BROKEN as f32 + 0.1)] {
-                let error = detect_precision(told, &exact, &broken).expect_err("not the picture");
+                let error = detect_precision(told, &exact, &broken).expect_err("not the image");
                 assert!(error.contains("off the CPU's in fp32"), "{told}: {error}");
             }
         }
@@ -115,9 +115,9 @@ mod tests {
 
     #[test]
     fn a_card_runs_what_the_network_says() {
-        let exact = picture(32);
+        let exact = image(32);
         for told in [Backend::CudaFp32, Backend::CudaFp16] {
-            assert_eq!([32, 19].map(|bits| detect_precision(told, &exact, &picture(bits))), [Ok(told), Ok(told)]);
+            assert_eq!([32, 19].map(|bits| detect_precision(told, &exact, &image(bits))), [Ok(told), Ok(told)]);
         }
     }
 

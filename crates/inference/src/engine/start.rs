@@ -62,7 +62,7 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Sessions on `backend`, if they are what is wanted: OpenVINO in fp32 where bf16 was hoped for serves only whoever
+    /// Sessions on `backend`, if they are what is wanted: OpenVINO in fp32 where bf16 was hoped for serves only anyone who
     /// named OpenVINO and no precision, since it is no faster than the CPU provider.
     fn open(self, opening: &mut Opening, backend: Backend) -> Result<Option<OpenedSession>, EngineError> {
         let on = opening.on(backend)?;
@@ -194,11 +194,11 @@ fn run_once(
     for &tiles in batches {
         let batch = vec![pattern(shape); tiles];
         let begun = Instant::now();
-        let enlarged = engine.upscale(shape, &batch)?;
+        let upscaled = engine.upscale(shape, &batch)?;
         seconds_per_tile = begun.elapsed().as_secs_f64() / batch.len() as f64;
         let factor = scale.factor() as usize;
         let expected = batch.len() * 3 * shape.pixels() * factor * factor;
-        let actual = enlarged.iter().map(Vec::len).sum();
+        let actual = upscaled.iter().map(Vec::len).sum();
         if actual != expected {
             return Err(EngineError::Shape { expected, actual });
         }

@@ -132,7 +132,7 @@ fn an_admitted_request_is_not_made_late() {
 
 #[test]
 fn a_limit_is_named_only_if_it_is_exceeded() {
-    // The other needs 100 and has 210; with a third, 51 more would make it late, whoever comes.
+    // The other needs 100 and has 210; with a third, 51 more would make it late, anyone who comes.
     let busy = load(&[(100.0, 210.0), (60.0, 1e6)]);
     let polite = ask(51, 0, 1e6, &busy);
     assert_eq!(polite.rejection, Some(Rejection::WouldDelay { retry_after: Duration::from_secs(100) }));

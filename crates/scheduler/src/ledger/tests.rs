@@ -283,7 +283,7 @@ fn under_lasting_overload_what_is_admitted_is_also_finished_in_time() {
 }
 
 proptest! {
-    /// If nobody comes after it, a request is done by its estimate, whoever came before.
+    /// If nobody comes after it, a request is done by its estimate, anyone who came before.
     #[test]
     fn the_estimate_is_kept(
         before in prop::collection::vec((0..3_usize, 1..200_usize, 0..50_u32), 0..10),

@@ -111,14 +111,14 @@ mod tests {
     /// The encoders here are none of this file.
     #[test]
     fn the_tables_of_two_encoders_are_met() {
-        let picture = [90; 3 * 16 * 16];
+        let image = [90; 3 * 16 * 16];
         for quality in 1..=100 {
             let mut ours = Vec::new();
             let encoder = jpeg_encoder::Encoder::new(&mut ours, quality);
-            encoder.encode(&picture, 16, 16, jpeg_encoder::ColorType::Rgb).expect("memory");
+            encoder.encode(&image, 16, 16, jpeg_encoder::ColorType::Rgb).expect("memory");
             let mut others = Vec::new();
             let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut others, quality);
-            encoder.encode(&picture, 16, 16, image::ExtendedColorType::Rgb8).expect("memory");
+            encoder.encode(&image, 16, 16, image::ExtendedColorType::Rgb8).expect("memory");
             assert_eq!((estimate([&ours[..]]), estimate([&others[..]])), (Some(quality), Some(quality)));
         }
     }

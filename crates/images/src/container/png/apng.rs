@@ -52,7 +52,7 @@ impl<'a> Animation<'a> {
                     check_count(read.frames.len())?;
                     read.frames.push(Frame { drawn: drawn(&chunk, size)?, parts: Vec::new(), bytes: 0 });
                 }
-                // Before the first control chunk it is a picture for those who know no animation.
+                // Before the first control chunk it is an image for those who know no animation.
                 b"IDAT" => read.add(&chunk, chunk.data(), true)?,
                 b"fdAT" => read.add(&chunk, chunk.data().get(4..).unwrap_or_default(), false)?,
                 b"PLTE" | b"tRNS" if counts && !pixels_began => read.shared.push(chunk.raw),

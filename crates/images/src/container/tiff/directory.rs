@@ -67,7 +67,7 @@ impl<'a> File<'a> {
         }
         let pages: Vec<_> = all.iter().copied().filter(Directory::is_page).collect();
         match (pages.is_empty(), all.is_empty()) {
-            (_, true) => Err(damaged("has no picture in it")),
+            (_, true) => Err(damaged("has no image in it")),
             (true, false) => Ok(all),
             (false, false) => Ok(pages),
         }

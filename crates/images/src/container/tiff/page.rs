@@ -63,7 +63,7 @@ impl Compression {
     }
 }
 
-/// How the picture is cut.
+/// How the image is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// Into rows of full width.
@@ -101,7 +101,7 @@ pub struct Page<'a> {
     pub planar: bool,
     /// Whether bytes are stored with their low bit first.
     pub reversed: bool,
-    /// Width and height of a strip or tile; what sticks out of the picture is padding.
+    /// Width and height of a strip or tile; what sticks out of the image is padding.
     pub chunk: Size,
     pub cut: Cut,
     offsets: Numbers<'a>,
@@ -222,7 +222,7 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// Whether no note about the picture is cut off, on which no pixel depends.
+    /// Whether no note about the image is cut off, on which no pixel depends.
     pub fn is_whole(&self) -> bool {
         self.directory.is_whole()
     }

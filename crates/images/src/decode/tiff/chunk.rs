@@ -143,7 +143,7 @@ impl<'a> Fax<'a> {
     fn next_row(&mut self) -> io::Result<()> {
         match self.decoder.advance() {
             Ok(DecodeStatus::Incomplete) => {}
-            // Some leave out white rows at the end, but none of those that scan: rather no picture than half of one.
+            // Some leave out white rows at the end, but none of those that scan: rather no image than half of one.
             Ok(DecodeStatus::End) | Err(_) => return Err(broken()),
         }
         self.row.clear();
@@ -197,7 +197,7 @@ fn photo(page: &Page, packed: &[u8], rows: u32, interrupt: &Interrupt) -> io::Re
         // What the directory says counts, and not what a decoder would guess.
         _ => Colors::AsStored,
     };
-    // The last strip may be a picture of its own height, or be padded as tiles are.
+    // The last strip may be an image of its own height, or be padded as tiles are.
     let whole = Size::new(page.chunk.width, page.chunk.height);
     let size = if page.cut == Cut::Tiles { whole } else { Size::new(page.chunk.width, rows) };
     let samples = jpeg::pixels(&file, &[size, whole], colors, MAX_SCANS, interrupt).map_err(|_| broken())?;

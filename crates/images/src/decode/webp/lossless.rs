@@ -1,8 +1,8 @@
 //! What entropy tables a lossless WebP stream asks for (RFC 9649, chapter 3), told before a decoder builds them.
 //!
 //! The stream may ask for 65536 groups of five codes, each told in some 60 bits and looked up in 4 KiB: 1.3 GB for an
-//! upload of 4 MB, whatever the size of the picture. How many there are stands in a small picture of its own after the
-//! transforms, which are small pictures too. Reading these takes far less time than the picture itself, and needs no
+//! upload of 4 MB, whatever the size of the image. How many there are stands in a small image of its own after the
+//! transforms, which are small images too. Reading these takes far less time than the image itself, and needs no
 //! pixels: copies and cache hits bring no number that a literal did not bring before.
 
 use crate::Interrupt;
@@ -36,7 +36,7 @@ pub fn check(stream: &[u8], size: Size, bare: bool, budget: u64, interrupt: &Int
     let mut groups = 1;
     if bits.number(1)? == 1 {
         let block = bits.number(3)? + 2;
-        groups = picture(&mut bits, shrunk(width, block), shrunk(size.height, block))? + 1;
+        groups = image(&mut bits, shrunk(width, block), shrunk(size.height, block))? + 1;
     }
     let mut taken = 0;
     for _ in 0..groups {
@@ -51,7 +51,7 @@ pub fn check(stream: &[u8], size: Size, bare: bool, budget: u64, interrupt: &Int
     Ok(())
 }
 
-/// Passes over the transforms and gives back the width of the picture that is coded.
+/// Passes over the transforms and gives back the width of the image that is coded.
 fn transforms(bits: &mut Bits, size: Size) -> Result<u32, Refused> {
     let mut width = size.width;
     let mut seen = [false; 4];
@@ -63,12 +63,12 @@ fn transforms(bits: &mut Bits, size: Size) -> Result<u32, Refused> {
         match kind {
             0 | 1 => {
                 let block = bits.number(3)? + 2;
-                picture(bits, shrunk(width, block), shrunk(size.height, block))?;
+                image(bits, shrunk(width, block), shrunk(size.height, block))?;
             }
             2 => {}
             _ => {
                 let colors = bits.number(8)? + 1;
-                picture(bits, colors, 1)?;
+                image(bits, colors, 1)?;
                 let packed = match colors {
                     1..=2 => 3,
                     3..=4 => 2,
@@ -103,9 +103,9 @@ const fn alphabets(cache: usize) -> [usize; 5] {
     alphabets
 }
 
-/// Passes over a small picture of one group of codes. Gives back the largest number that red and green of a literal
+/// Passes over a small image of one group of codes. Gives back the largest number that red and green of a literal
 /// make together.
-fn picture(bits: &mut Bits, width: u32, height: u32) -> Result<u32, Refused> {
+fn image(bits: &mut Bits, width: u32, height: u32) -> Result<u32, Refused> {
     let cache = color_cache(bits)?;
     let mut codes = Vec::with_capacity(ALPHABETS.len());
     for alphabet in alphabets(cache) {

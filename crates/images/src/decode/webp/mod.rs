@@ -6,18 +6,18 @@ use image_webp::WebPDecoder;
 
 use super::canvas::{Canvas, with_alpha};
 use super::damaged;
-use crate::container::webp::{Picture, Streams, lossless_tables, picture};
+use crate::container::webp::{Image, Streams, image, lossless_tables};
 use crate::interrupt::Source;
 use crate::raster::Samples;
 use crate::units::Size;
 use crate::{CodecError, Interrupt, Probe};
 
 pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
-    let frames = match picture(bytes, probe.frame)? {
-        Picture::Still(streams) => {
+    let frames = match image(bytes, probe.frame)? {
+        Image::Still(streams) => {
             return still(&streams, stored, probe.channels.has_alpha(), interrupt).map(Samples::U8);
         }
-        Picture::Animated(frames) => frames,
+        Image::Animated(frames) => frames,
     };
     // The color of the background that a file may name is for nobody: browsers leave it out.
     let mut canvas = Canvas::<u8, 4>::new(stored);
@@ -48,7 +48,7 @@ fn still(streams: &Streams, size: Size, has_alpha: bool, interrupt: &Interrupt) 
     Ok(samples)
 }
 
-/// Holds lossless streams, be they the picture or its alpha, to what `Probe::working_bytes` has for their tables.
+/// Holds lossless streams, be they the image or its alpha, to what `Probe::working_bytes` has for their tables.
 fn check_tables(streams: &Streams, stored: Size, interrupt: &Interrupt) -> Result<(), CodecError> {
     let (stream, bare) = match streams.alpha {
         None if streams.lossless => (streams.image, false),

@@ -15,8 +15,8 @@ use crate::metadata::texts;
 use crate::raster::{Channels, Depth};
 use strip::{Adler, Packed, Strip, pack};
 
-/// Bytes of pixels in a strip, as far as whole rows go. It is cut by the size of the picture alone, never by cores or
-/// bands, so that the same picture gives the same bytes; each strip costs some 80 bytes of tables and frames.
+/// Bytes of pixels in a strip, as far as whole rows go. It is cut by the size of the image alone, never by cores or
+/// bands, so that the same image gives the same bytes; each strip costs some 80 bytes of tables and frames.
 const STRIP: usize = 256 << 10;
 /// Strips that may be under way together, and so cores beside the encoder's own that are of use.
 const TOGETHER: usize = 8;
@@ -29,7 +29,7 @@ pub fn buffered_bytes(target: &Target) -> u64 {
     u64::from(held) * 3 * (cut.rows as u64 + 1) * cut.row as u64 + (256 << 10)
 }
 
-/// How a picture is cut into strips.
+/// How an image is cut into strips.
 struct Cut {
     /// Bytes of a pixel.
     pixel: usize,

@@ -41,7 +41,7 @@ pub struct Packed {
 }
 
 /// Filters and packs. Paeth on every row and fdeflate's one pass; measured in one run on a photograph of 2344x1564
-/// enlarged x4 (RGB, one core of a busy 2-core machine; MB/s of pixels, file size in % of them):
+/// upscaled x4 (RGB, one core of a busy 2-core machine; MB/s of pixels, file size in % of them):
 ///
 /// | deflate \ filter | Up | Sub | Avg | Paeth | chosen by row |
 /// |---|---|---|---|---|---|

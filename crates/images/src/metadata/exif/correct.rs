@@ -5,7 +5,7 @@ use crate::metadata::Density;
 use crate::orientation::Orientation;
 use crate::units::Size;
 
-/// A block for a picture that is upright now, and of this size and density; everything else is as it was. A thumbnail
+/// A block for an image that is upright now, and of this size and density; everything else is as it was. A thumbnail
 /// that lay on its side is cut off from it, since it would be shown so. `None` if it is no block.
 pub fn corrected(block: &[u8], size: Size, density: Option<Density>) -> Option<Vec<u8>> {
     let old = Block::new(block)?;

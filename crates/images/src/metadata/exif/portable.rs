@@ -81,7 +81,7 @@ enum Fate {
 
 const fn of_main(tag: u16) -> Fate {
     match tag {
-        // The names of document, picture, maker, camera, page, program, author and computer, the day and the notice.
+        // The names of document, image, maker, camera, page, program, author and computer, the day and the notice.
         0x010d..=0x0110 | 0x011d | 0x0131 | 0x0132 | tag::ARTIST | 0x013c | tag::COPYRIGHT => Fate::Taken,
         // How pixels are stored, and how large they are.
         ..0x0258 | tag::XMP | tag::IPTC | tag::PHOTOSHOP | tag::PROFILE | tag::EXIF | tag::GPS => Fate::Passed,

@@ -6,14 +6,14 @@ use crate::metadata::Density;
 /// Where the main directory begins.
 const FIRST: usize = 8;
 
-/// A block of nothing but the density, who made the picture and whose it is; and that it is upright.
+/// A block of nothing but the density, who made the image and whose it is; and that it is upright.
 pub fn written(density: Option<Density>, artist: Option<&[u8]>, copyright: Option<&[u8]>) -> Vec<u8> {
     let texts = [(tag::ARTIST, artist), (tag::COPYRIGHT, copyright)];
     let main = texts.into_iter().filter_map(|(tag, text)| Some(Value::text(tag, text?))).collect();
     gathered(Portable { main, ..Portable::default() }, density)
 }
 
-/// A block of what was taken elsewhere, and of the density; and that the picture is upright.
+/// A block of what was taken elsewhere, and of the density; and that the image is upright.
 pub fn gathered(taken: Portable, density: Option<Density>) -> Vec<u8> {
     let Portable { mut main, camera, place, .. } = taken;
     main.push(Value::short(tag::ORIENTATION, 1));

@@ -20,7 +20,7 @@ pub(super) const INPUT: &str = "lr";
 /// Name of the output: (batch, 3, height·scale, width·scale).
 pub(super) const OUTPUT: &str = "sr";
 
-/// Planes of a picture: red, green, blue.
+/// Planes of an image: red, green, blue.
 pub(super) const PLANES: usize = 3;
 
 /// What a session may use.
@@ -40,7 +40,7 @@ pub(super) struct Carrier {
     pub(super) between: String,
 }
 
-/// Sessions on a faster provider than the CPU's: of the network, and of what carries the picture past it.
+/// Sessions on a faster provider than the CPU's: of the network, and of what carries the image past it.
 pub(super) fn open_sessions(
     runtime: &Runtime,
     path: &Path,

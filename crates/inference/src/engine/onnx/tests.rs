@@ -46,9 +46,9 @@ fn each_tile_comes_back_in_its_place() {
     let shape = TileShape::square(SIDE as u32);
     for batch in [1, 3, 2] {
         let tiles: Vec<_> = (0..batch).map(|seed| tile(seed, SIDE)).collect();
-        let enlarged = engine.upscale(shape, &tiles).expect("the fixture runs");
-        assert_eq!(enlarged.len(), batch);
-        for (small, large) in tiles.iter().zip(&enlarged) {
+        let upscaled = engine.upscale(shape, &tiles).expect("the fixture runs");
+        assert_eq!(upscaled.len(), batch);
+        for (small, large) in tiles.iter().zip(&upscaled) {
             assert!(*large == repeated(small, SIDE, SIDE, 4));
         }
     }
@@ -203,7 +203,7 @@ fn bf16_is_really_bf16_and_near_fp32() {
     let mut fp32 = committed(runtime, "san-light/x4.onnx", 4, Backend::OpenVinoFp32);
     let fp32 = fp32.upscale(shape, &small).expect("it runs");
     assert_eq!(bf16.execution(), Execution { provider: "openvino".into(), precision: "bf16".into() });
-    assert!(bf16.carrier.is_some(), "the picture itself stays in fp32");
+    assert!(bf16.carrier.is_some(), "the image itself stays in fp32");
     for tile in 0..2 {
         let (rounded, other) = (furthest(&two[tile], &exact[tile]), furthest(&fp32[tile], &exact[tile]));
         println!("tile {tile}: bf16 {rounded} levels off, OpenVINO's fp32 {other}");
@@ -281,15 +281,15 @@ fn a_tile_that_overflows_runs_again_in_fp32_and_is_counted() {
     let Some(mut engine) = loud("models/nearest/x2.onnx") else { return };
     let dark: Vec<f32> = (0..PLANES * SIDE * SIDE).map(|i| (i % 64) as f32).collect();
     let tiles = [dark.clone(), tile(0, SIDE), dark.clone(), tile(1, SIDE)];
-    let enlarged = engine.upscale(TileShape::square(SIDE as u32), &tiles).expect("the other session bears it");
-    for (small, large) in tiles.iter().zip(&enlarged) {
+    let upscaled = engine.upscale(TileShape::square(SIDE as u32), &tiles).expect("the other session bears it");
+    for (small, large) in tiles.iter().zip(&upscaled) {
         assert!(furthest(large, &repeated(small, SIDE, SIDE, 2)) < 0.1);
     }
     assert_eq!([engine.take_fp32_retries(), engine.take_fp32_retries()], [2, 0]);
     engine.upscale(TileShape::square(SIDE as u32), &[dark]).expect("nothing is infinite");
     assert_eq!(engine.take_fp32_retries(), 0);
-    let picture = tile(2, SIDE);
-    assert!(engine.upscale_any(SIDE, SIDE, &picture).is_ok(), "whole pictures as well");
+    let image = tile(2, SIDE);
+    assert!(engine.upscale_any(SIDE, SIDE, &image).is_ok(), "whole images as well");
     assert_eq!(engine.take_fp32_retries(), 1);
 }
 
@@ -309,9 +309,9 @@ fn bound_memory_gives_the_same_and_fills_batches_up() {
     // Three are filled up to four, whose buffers then hold other tiles; two have buffers of their own.
     for (batch, seed) in [(3, 0), (4, 10), (3, 20), (2, 30), (1, 40)] {
         let tiles: Vec<_> = (seed..seed + batch).map(|seed| tile(seed, SIDE)).collect();
-        let enlarged = engine.upscale(TileShape::square(SIDE as u32), &tiles).expect("it runs");
-        assert_eq!(enlarged.len(), batch);
-        for (small, large) in tiles.iter().zip(&enlarged) {
+        let upscaled = engine.upscale(TileShape::square(SIDE as u32), &tiles).expect("it runs");
+        assert_eq!(upscaled.len(), batch);
+        for (small, large) in tiles.iter().zip(&upscaled) {
             assert!(*large == repeated(small, SIDE, SIDE, 4));
         }
     }

@@ -34,7 +34,7 @@ fn a_reader_that_stalls_is_not_competition() {
 }
 
 #[test]
-fn a_picture_that_is_being_decoded_is_competition() {
+fn an_image_that_is_being_decoded_is_competition() {
     let (mut ledger, start) = (new_ledger(LIMITS, 1), Instant::now());
     ledger.seed_rate(class(0), 1.0);
     let _decoding = admit(&mut ledger, start, (60, 100, 500.0), 0).expect("fits");

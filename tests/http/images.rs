@@ -1,9 +1,9 @@
-//! The main job: a picture in, a larger one out.
+//! The main job: an image in, a larger one out.
 
 use image::ImageFormat;
 use reqwest::multipart::{Form, Part};
 
-use crate::support::{Server, drawing, file, noise, picture, png, refused};
+use crate::support::{Server, drawing, file, image, noise, png, refused};
 
 #[tokio::test]
 async fn every_scale_and_odd_size_comes_back_exactly_so_much_larger() {
@@ -13,7 +13,7 @@ async fn every_scale_and_odd_size_comes_back_exactly_so_much_larger() {
     assert!(scales.len() >= 3, "{models}");
     for scale in scales.iter().filter_map(|scale| scale["scale"].as_u64()) {
         for (width, height) in [(1, 1), (1, 40), (131, 7), (129, 257)] {
-            let answer = picture(server.upscale(&format!("scale={scale}"), png(&drawing(width, height))).await).await;
+            let answer = image(server.upscale(&format!("scale={scale}"), png(&drawing(width, height))).await).await;
             let expected = (width * scale as u32, height * scale as u32);
             assert_eq!(answer.dimensions(), expected, "{width}x{height} at {scale}");
         }
@@ -21,14 +21,14 @@ async fn every_scale_and_odd_size_comes_back_exactly_so_much_larger() {
 }
 
 #[tokio::test]
-async fn a_flat_picture_keeps_its_color_and_a_drawing_its_shapes() {
+async fn a_flat_image_keeps_its_color_and_a_drawing_its_shapes() {
     let server = Server::start(&[]);
     let flat = image::RgbImage::from_pixel(140, 9, image::Rgb([200, 100, 50]));
-    let answer = picture(server.upscale("scale=3", png(&flat)).await).await;
+    let answer = image(server.upscale("scale=3", png(&flat)).await).await;
     assert!(answer.pixels().all(|pixel| pixel.0 == [200, 100, 50]));
 
     let drawn = drawing(200, 160);
-    let answer = picture(server.upscale("scale=4", png(&drawn)).await).await;
+    let answer = image(server.upscale("scale=4", png(&drawn)).await).await;
     // Shrunk again by the mean of each 4x4, it is nearly what was sent.
     let far = drawn.enumerate_pixels().flat_map(|(x, y, sent)| {
         let (answer, sent) = (&answer, sent.0);
@@ -51,7 +51,7 @@ async fn every_format_is_read_and_written() {
             assert_eq!(response.headers()["content-type"], format!("image/{name}"));
             let bytes = response.bytes().await.expect("a body");
             assert_eq!(image::guess_format(&bytes).expect("a known format"), written, "{sent:?} to {name}");
-            let answer = image::load_from_memory(&bytes).expect("a picture");
+            let answer = image::load_from_memory(&bytes).expect("an image");
             assert_eq!((answer.width(), answer.height()), (80, 60));
         }
     }
@@ -97,7 +97,7 @@ async fn a_frame_must_be_named_where_there_are_several() {
 }
 
 #[tokio::test]
-async fn bare_and_in_a_form_under_any_type_it_is_the_same_picture() {
+async fn bare_and_in_a_form_under_any_type_it_is_the_same_image() {
     let server = Server::start(&[]);
     let sent = png(&drawing(33, 21));
     let bare = server.upscale("scale=2", sent.clone()).await.bytes().await.expect("a body");
@@ -123,7 +123,7 @@ async fn the_self_ensemble_runs_each_tile_eight_times() {
     assert_eq!(once.headers()["x-upscale-tiles"], "1");
     assert_eq!(often.headers()["x-upscale-tiles"], "8");
     // Bicubic is the same in all eight orientations, so the average is what it was.
-    let (once, often) = (picture(once).await, picture(often).await);
+    let (once, often) = (image(once).await, image(often).await);
     assert!(once.iter().zip(often.iter()).all(|(a, b)| a.abs_diff(*b) <= 1));
 }
 
@@ -132,7 +132,7 @@ async fn a_large_answer_streams_and_is_whole() {
     let server = Server::start(&[]);
     let response = server.upscale("scale=4", png(&noise(400, 300))).await;
     assert!(!response.headers().contains_key("content-length"), "it left before it was whole");
-    assert_eq!(picture(response).await.dimensions(), (1600, 1200));
+    assert_eq!(image(response).await.dimensions(), (1600, 1200));
     let small = server.upscale("scale=2", png(&noise(20, 20))).await;
     let length = small.headers()["content-length"].to_str().expect("text").to_owned();
     assert_eq!(small.bytes().await.expect("a body").len().to_string(), length);

@@ -1,4 +1,4 @@
-//! A picture as it is made up, and as others than our codec read it and resize it.
+//! An image as it is made up, and as others than our codec read it and resize it.
 
 use std::io::{Cursor, Write};
 use std::process::{Command, Stdio};
@@ -6,20 +6,20 @@ use std::process::{Command, Stdio};
 use image::DynamicImage;
 use tiff::decoder::DecodingResult;
 
-/// A picture as it is made up: levels of 0 to 255 of each channel, alpha the last.
+/// An image as it is made up: levels of 0 to 255 of each channel, alpha the last.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct Sample {
     pub width: u32,
     pub height: u32,
     pub channels: usize,
     pub levels: Vec<f64>,
 }
 
-impl Picture {
+impl Sample {
     /// An answer, as another than our codec reads it.
     pub fn read(file: &[u8], format: &str) -> (Self, u8) {
         if format != "tiff" {
-            return Self::decoded(&image::load_from_memory(file).expect("a picture"));
+            return Self::decoded(&image::load_from_memory(file).expect("an image"));
         }
         let mut decoder = tiff::decoder::Decoder::new(Cursor::new(file)).expect("a TIFF");
         let (width, height) = decoder.dimensions().expect("its size");
@@ -32,10 +32,10 @@ impl Picture {
     }
 
     /// From samples of 8 or 16 bits.
-    pub fn decoded(picture: &DynamicImage) -> (Self, u8) {
-        let (width, height, color) = (picture.width(), picture.height(), picture.color());
+    pub fn decoded(image: &DynamicImage) -> (Self, u8) {
+        let (width, height, color) = (image.width(), image.height(), image.color());
         let bits = (color.bits_per_pixel() / u16::from(color.channel_count())) as u8;
-        let levels = match picture {
+        let levels = match image {
             DynamicImage::ImageLuma8(v) => v.iter().map(|level| f64::from(*level)).collect(),
             DynamicImage::ImageLumaA8(v) => v.iter().map(|level| f64::from(*level)).collect(),
             DynamicImage::ImageRgb8(v) => v.iter().map(|level| f64::from(*level)).collect(),

@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import drawn_picture
+from conftest import drawn_image
 from PIL import Image
 
-from sr.data import Crops, crop_to_multiple, data_root, pictures, read_rgb, test_pairs as pairs
+from sr.data import Crops, crop_to_multiple, data_root, images, read_rgb, test_pairs as pairs
 from sr.degrade import bicubic, blur_down, degrade
 from sr.matlab import imresize, resize_matrix
 from sr.metrics import luma, psnr, psnr_ssim_y
@@ -27,7 +27,7 @@ def test_imresize_reproduces_the_published_files(data):
             folder = data / "test" / name / "LR_bicubic" / f"X{scale}"
             if not folder.is_dir():
                 continue
-            for path in pictures(data / "test" / name / "HR")[:14]:
+            for path in images(data / "test" / name / "HR")[:14]:
                 made = bicubic(crop_to_multiple(read_rgb(path), scale), scale)
                 assert np.array_equal(made, read_rgb(folder / f"{path.stem}x{scale}.png")), f"{name} {path.name} x{scale}"
 
@@ -36,7 +36,7 @@ def test_metrics_reproduce_the_published_figures_of_rcan(data):
     published = {2: (38.27, 0.9614), 3: (34.74, 0.9299), 4: (32.63, 0.9002)}
     for scale, wanted in published.items():
         folder = data / "golden" / "rcan-set5"
-        outputs = [p for p in pictures(folder) if f"x{scale}" in str(p.relative_to(folder)).lower()]
+        outputs = [p for p in images(folder) if f"x{scale}" in str(p.relative_to(folder)).lower()]
         assert len(outputs) == 5
         figures = [psnr_ssim_y(hr, read_rgb(sr), scale)
                    for (_, _, hr), sr in zip(pairs("Set5", scale, root=data), outputs)]
@@ -51,7 +51,7 @@ def test_luma_and_psnr():
 
 
 def test_blur_down_is_softer_than_bicubic_and_keeps_flat_color(rng):
-    hr = drawn_picture(96, rng)
+    hr = drawn_image(96, rng)
     bd, bi = blur_down(hr, 3), bicubic(hr, 3)
     assert bd.shape == bi.shape == (32, 32, 3)
     assert np.abs(np.diff(bd.astype(int), axis=0)).mean() < np.abs(np.diff(bi.astype(int), axis=0)).mean()
@@ -76,7 +76,7 @@ def test_bicubic_in_the_graph_equals_the_resampling_matrix(rng):
 @pytest.fixture
 def crops(tmp_path, rng):
     for i in range(3):
-        Image.fromarray(drawn_picture(98, rng)).save(tmp_path / f"{i}.png")
+        Image.fromarray(drawn_image(98, rng)).save(tmp_path / f"{i}.png")
     return Crops(tmp_path, 4, cache=tmp_path / "cache")
 
 
@@ -101,7 +101,7 @@ def test_a_share_of_the_patches_is_of_one_color_in_both(crops, rng):
     assert flat(1.0) == 100
 
 
-def test_the_cache_gives_the_same_pictures(crops, tmp_path):
+def test_the_cache_gives_the_same_images(crops, tmp_path):
     again = Crops(tmp_path, 4, cache=tmp_path / "cache")
     assert all(np.array_equal(a, b) for a, b in zip(crops.lr, again.lr))
     assert len(list((tmp_path / "cache").iterdir())) == 1
