@@ -26,7 +26,7 @@ pub enum TileError {
 /// One tile that came back.
 #[derive(Debug)]
 pub struct Finished {
-    /// As given to [`Ticket::submit`].
+    /// As given to [`crate::Ticket::submit`].
     pub index: usize,
     /// Planar RGB, 3 × (side·scale)² levels.
     pub samples: Vec<f32>,
