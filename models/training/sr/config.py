@@ -32,6 +32,7 @@ class Train:
     rate_floor: float = 0.002
     decay: float = 0.15
     warmup_steps: int = 200
+    weight_decay: float = 0.0  # of Muon's parameters, times the rate, a step
     ema: float = 0.999
     seed: int = 1
     threads: int = 0

@@ -32,10 +32,14 @@ def orthogonalise(m, steps=5):
 
 
 class Muon(torch.optim.Optimizer):
-    """For parameters of two or more dimensions; those of equal shape are worked on as one stack."""
+    """For parameters of two or more dimensions; those of equal shape are worked on as one stack.
 
-    def __init__(self, params, lr, momentum=0.95):
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+    `decay` shrinks each parameter by lr * decay a step: updates have one size whatever the gradient, so without it weights
+    grow as long as they are trained, and the gates behind them shrink until bfloat16 no longer resolves them.
+    """
+
+    def __init__(self, params, lr, momentum=0.95, decay=0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -54,17 +58,17 @@ class Muon(torch.optim.Optimizer):
                 moves = orthogonalise(torch.stack(moves))
                 size = 0.2 * math.sqrt(max(moves.shape[1:]))
                 for p, move in zip(params, moves):
-                    p.sub_(move.reshape(shape), alpha=group["lr"] * size)
+                    p.mul_(1 - group["lr"] * group["decay"]).sub_(move.reshape(shape), alpha=group["lr"] * size)
 
 
-def make_optimizers(network, kind, lr):
-    """A list of optimizers that together hold every parameter. `kind`: "adam", or "muon" for it and Adam."""
+def make_optimizers(network, kind, lr, weight_decay=0.0):
+    """A list of optimizers that together hold every parameter. `kind`: "adam", or "muon" for it and Adam; only it decays."""
     muon, adam = [], []
     for p in network.parameters():
         wide = p.ndim == 4 and p.shape[2] > 1 and p.shape[1] > 3 and p.shape[0] >= 16
         (muon if kind == "muon" and wide else adam).append(p)
     made = [torch.optim.Adam(adam, lr=lr, betas=(0.9, 0.99))] if adam else []
-    return made + ([Muon(muon, lr=lr)] if muon else [])
+    return made + ([Muon(muon, lr=lr, decay=weight_decay)] if muon else [])
 
 
 def rate_factor(progress, step, warmup_steps, floor, decay):

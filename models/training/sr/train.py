@@ -40,7 +40,8 @@ class Run:
         torch.manual_seed(config.train.seed)
         self.rng = np.random.default_rng(config.train.seed)
         self.network = build(config.network, scale).to(device, memory_format=torch.channels_last)
-        self.optimizers = make_optimizers(self.network, config.train.optimizer, config.train.rate)
+        self.optimizers = make_optimizers(
+            self.network, config.train.optimizer, config.train.rate, config.train.weight_decay)
         self.average = MovingAverage(self.network, config.train.ema)
         workers = config.train.threads or len(os.sched_getaffinity(0))
         self.workers = GradientWorkers(self.network, workers, config.data.piece, config.train.loss) if device == "cpu" else None
