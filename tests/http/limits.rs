@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 
-use crate::support::{Server, drawing, file, image, noise, png, refused};
+use crate::support::{Server, drawing, file, image, png, refused};
 
 /// The first 33 bytes of a PNG of any size, and 67 more that are nothing.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
