@@ -51,12 +51,26 @@ class _Gate(nn.Module):
         )
 
 
+def covariance_root(x, rounded):
+    """(B, C, H, W) -> (B, C, C): the square root of the covariance, in float32.
+
+    `rounded`: with the value that bfloat16 gives and the gradient of float32. Providers that serve in bfloat16 compute the
+    iteration in it, too; a gate that never saw its rounding may come to depend on digits that are not there then.
+    """
+    root = newton_schulz_sqrt(covariance_pool(x.float()))
+    if not rounded:
+        return root
+    with torch.no_grad():
+        error = newton_schulz_sqrt(covariance_pool(x.bfloat16())).float() - root
+    return root + error
+
+
 class SOCA(_Gate):
     """Second-order: the statistic of channel c is the mean of row c of the covariance's square root (paper, eq. 10)."""
 
     def forward(self, x):
         with torch.autocast(x.device.type, enabled=False):
-            root = newton_schulz_sqrt(covariance_pool(x.float()))
+            root = covariance_root(x, rounded=self.training)
             gate = self.conv_du(root.mean(1)[:, :, None, None])
         return x * gate.to(x.dtype)
 
