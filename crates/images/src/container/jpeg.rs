@@ -101,32 +101,6 @@ struct Component {
     vertical: u64,
 }
 
-/// How four inks are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CmykCoding {
-    /// From 0, all of it, to 255, none, as Adobe has it.
-    Inverted,
-    /// The first three, turned around, as luma and chroma.
-    Ycck,
-}
-
-/// How the inks of a file are stored; `None` if it has not four components, or does not say.
-pub fn cmyk_coding_of(file: &[u8]) -> Option<CmykCoding> {
-    let mut four = false;
-    let mut cmyk = None;
-    for segment in Segments::new(file).take_while(|s| !matches!(s.marker, SOS | EOI)) {
-        match (segment.marker, segment.data) {
-            // Version, flags and flags, and how colors were transformed.
-            (APP14, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
-                cmyk = Some(if *transform == 2 { CmykCoding::Ycck } else { CmykCoding::Inverted });
-            }
-            (marker, [_, _, _, _, _, 4, ..]) if is_frame(marker) => four = true,
-            _ => {}
-        }
-    }
-    cmyk.filter(|_| four)
-}
-
 /// What the segments before the first scan say. A file that breaks off after its frame header is judged by what is
 /// there.
 pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
@@ -171,7 +145,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         ));
     }
     let (icc, warnings) = profile.joined();
-    if frame.components.len() == 4 && cmyk_coding_of(file).is_none() {
+    if frame.components.len() == 4 && color::cmyk_coding_of(file).is_none() {
         // libjpeg's users take them as they are, Chrome and Pillow turn them around.
         return Err(CodecError::Unsupported(
             "the JPEG is in CMYK and does not say how its inks are stored; convert it to RGB first".into(),

@@ -1,9 +1,10 @@
-//! How the three components of a JPEG are colors, and what has to change in a file for the decoder to see it.
+//! How the components of a JPEG are colors, and what has to change in a file for the decoder to see it.
 //!
 //! The rules are libjpeg's (`default_decompress_parms` in jdapimin.c), which every viewer follows: a JFIF marker means
 //! `YCbCr` whatever else the file says; else Adobe's transform counts; else components that are named R, G and B are that.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::{APP0, APP14, EOI, SOS, Segments, is_frame};
 
@@ -17,11 +18,12 @@ const AVI1: [u8; 9] = [0xff, APP0, 0, 7, b'A', b'V', b'I', b'1', 0];
 struct Signs {
     jfif: bool,
     adobe: Option<u8>,
-    /// The names of three components; none if there are more or fewer.
+    /// How many components there are, and the names of three; none if there are more or fewer.
+    components: u8,
     names: Option<[u8; 3]>,
     tables: bool,
     /// Where Adobe's segment is.
-    adobe_at: Option<(usize, usize)>,
+    adobe_at: Option<Range<usize>>,
 }
 
 impl Signs {
@@ -34,11 +36,14 @@ impl Signs {
                 (APP0, [b'J', b'F', b'I', b'F', 0, rest @ ..]) => signs.jfif |= rest.len() >= 9,
                 (APP14, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
                     let end = file.len() - segments.rest.len();
-                    (signs.adobe, signs.adobe_at) = (Some(*transform), Some((end - segment.data.len() - 4, end)));
+                    (signs.adobe, signs.adobe_at) = (Some(*transform), Some(end - segment.data.len() - 4..end));
                 }
                 (DHT, _) => signs.tables = true,
-                (marker, [_, _, _, _, _, 3, a, _, _, b, _, _, c, ..]) if is_frame(marker) => {
-                    signs.names = Some([*a, *b, *c]);
+                (marker, [_, _, _, _, _, count, names @ ..]) if is_frame(marker) => {
+                    signs.components = *count;
+                    if let (3, [a, _, _, b, _, _, c, ..]) = (count, names) {
+                        signs.names = Some([*a, *b, *c]);
+                    }
                 }
                 _ => {}
             }
@@ -54,11 +59,29 @@ impl Signs {
         }
     }
 
-    /// Adobe's segment, where it says what does not count, or what the decoder does not know.
-    fn misleading(&self) -> Option<(usize, usize)> {
-        let wrong = self.jfif && self.adobe != Some(1) || self.adobe.is_some_and(|transform| transform > 2);
-        self.adobe_at.filter(|_| self.names.is_some() && wrong)
+    /// What has to be put in after the start marker, and what to be taken out: Adobe's segment, where it says what does not
+    /// count, or what the decoder does not know.
+    fn edits(&self) -> (&'static [u8], Range<usize>) {
+        let misleading = self.jfif && self.adobe != Some(1) || self.adobe.is_some_and(|transform| transform > 2);
+        let cut = self.adobe_at.clone().filter(|_| self.names.is_some() && misleading).unwrap_or(2..2);
+        (if self.tables { &[] } else { &AVI1 }, cut)
     }
+}
+
+/// How four inks are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CmykCoding {
+    /// From 0, all of it, to 255, none, as Adobe has it.
+    Inverted,
+    /// The first three, inverted, as luma and chroma.
+    Ycck,
+}
+
+/// How the inks of a file are stored; `None` if it has not four components, or does not say.
+pub fn cmyk_coding_of(file: &[u8]) -> Option<CmykCoding> {
+    let signs = Signs::of(file);
+    let coding = |transform| if transform == 2 { CmykCoding::Ycck } else { CmykCoding::Inverted };
+    signs.adobe.filter(|_| signs.components == 4).map(coding)
 }
 
 /// Whether the file's three components are `YCbCr` although they are named R, G and B, by which the decoder goes.
@@ -70,19 +93,17 @@ pub fn is_ycbcr_by_other_names(file: &[u8]) -> bool {
 /// The file as the decoder has to see it: a copy without a misleading Adobe segment, or with the sign that the default
 /// Huffman tables are meant, where it has none.
 pub fn prepared(file: &[u8]) -> Cow<'_, [u8]> {
-    let signs = Signs::of(file);
-    let (start, end) = signs.misleading().unwrap_or((2, 2));
-    let sign: &[u8] = if signs.tables { &[] } else { &AVI1 };
-    if start == end && sign.is_empty() || file.len() < 2 {
+    let (sign, cut) = Signs::of(file).edits();
+    if sign.is_empty() && cut.is_empty() || file.len() < 2 {
         return Cow::Borrowed(file);
     }
-    Cow::Owned([&file[..2], sign, &file[2..start], &file[end..]].concat())
+    Cow::Owned([&file[..2], sign, &file[2..cut.start], &file[cut.end..]].concat())
 }
 
 /// Bytes that [`prepared`] allocates.
 pub fn prepared_bytes(file: &[u8]) -> u64 {
-    let signs = Signs::of(file);
-    if signs.tables && signs.misleading().is_none() { 0 } else { (file.len() + AVI1.len()) as u64 }
+    let (sign, cut) = Signs::of(file).edits();
+    if sign.is_empty() && cut.is_empty() { 0 } else { (file.len() + sign.len() - cut.len()) as u64 }
 }
 
 #[cfg(test)]
@@ -127,7 +148,7 @@ mod tests {
             let file = file(jfif, adobe, names);
             let signs = Signs::of(&file);
             let what = format!("JFIF {jfif}, Adobe {adobe:?}, {names:?}");
-            assert_eq!((signs.is_ycbcr(), signs.misleading().is_some()), (ycbcr, misleading), "{what}");
+            assert_eq!((signs.is_ycbcr(), !signs.edits().1.is_empty()), (ycbcr, misleading), "{what}");
             assert_eq!(is_ycbcr_by_other_names(&file), ycbcr && names == *b"RGB", "{what}");
             let (prepared, bytes) = (prepared(&file), prepared_bytes(&file));
             assert_eq!(Signs::of(&prepared).adobe.is_some(), adobe.is_some() && !misleading, "{what}");

@@ -3,7 +3,7 @@
 //! Photoshop stores inks turned around, 0 for all of it, and everybody followed who writes Adobe's `APP14` segment.
 //! Without it viewers disagree, and the file is refused. YCCK is luma and chroma of the first three and black as it is.
 
-use crate::container::jpeg::CmykCoding;
+use crate::container::jpeg::color::CmykCoding;
 
 /// Four stored components a pixel become amounts of ink, 255 for all of one, in place.
 pub fn amounts(stored: &mut [u8], coding: CmykCoding) {

@@ -7,8 +7,8 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{cmyk, damaged};
-use crate::container::jpeg::color::{is_ycbcr_by_other_names, prepared};
-use crate::container::jpeg::{EOI, Scans, cmyk_coding_of};
+use crate::container::jpeg::color::{cmyk_coding_of, is_ycbcr_by_other_names, prepared};
+use crate::container::jpeg::{EOI, Scans};
 use crate::interrupt::Source;
 use crate::raster::{Channels, Samples};
 use crate::units::Size;
