@@ -11,7 +11,7 @@ from torch import nn
 
 from .attention import channel_attention
 from .nonlocal_regions import FixedRegionNonLocal
-from .upsample import BicubicUpsample
+from .upsample import BicubicUpsample, Padded
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
@@ -41,10 +41,10 @@ class Group(nn.Module):
         return x + self.last(self.attention(self.blocks(x)))
 
 
-class SanLight(nn.Module):
+class SanLight(Padded):
     """(B, 3, H, W) float32 RGB in 0..255 -> (B, 3, s*H, s*W), same range, not clamped.
 
-    `core` wants H and W as multiples of `region` and is what is exported; `forward` pads and cuts.
+    `core` wants H and W as multiples of `region` and is what is exported.
     """
 
     def __init__(self, scale, channels=64, groups=4, blocks=3, reduction=4, inner=8, region=12,
@@ -70,10 +70,3 @@ class SanLight(nn.Module):
         detail = F.pixel_shuffle(self.tail(self.non_local(features) + head), self.scale)
         with torch.autocast(x.device.type, enabled=False):
             return self.skip(x) + 255 * detail.float()
-
-    def forward(self, x):
-        h, w = x.shape[2:]
-        down, right = -h % self.multiple, -w % self.multiple
-        if down or right:
-            x = F.pad(x, (0, right, 0, down), mode="reflect" if down < h and right < w else "replicate")
-        return self.core(x)[:, :, : h * self.scale, : w * self.scale]

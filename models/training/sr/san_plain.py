@@ -13,7 +13,7 @@ from torch import nn
 from .attention import channel_attention
 from .nonlocal_regions import FixedRegionNonLocal
 from .san_light import DIV2K_MEAN
-from .upsample import BicubicUpsample
+from .upsample import BicubicUpsample, Padded
 
 SLOPE = 0.1  # of LeakyReLU, which ONNX Runtime fuses into the convolution; SiLU began 0.4 dB lower after 1,500 steps
 RANDOM_PART = 0.5  # of PyTorch's usual initial weights
@@ -45,10 +45,10 @@ class PlainGroup(nn.Module):
         return x + self.attention(features)
 
 
-class SanPlain(nn.Module):
+class SanPlain(Padded):
     """(B, 3, H, W) float32 RGB in 0..255 -> (B, 3, s*H, s*W), same range, not clamped.
 
-    `core` wants H and W as multiples of `region` and is what is exported; `forward` pads and cuts.
+    `core` wants H and W as multiples of `region` and is what is exported.
     """
 
     def __init__(self, scale, channels=48, groups=2, convs=7, reduction=4, inner=8, region=12,
@@ -73,10 +73,3 @@ class SanPlain(nn.Module):
         detail = F.pixel_shuffle(self.tail(self.non_local(features) + head), self.scale)
         with torch.autocast(x.device.type, enabled=False):
             return self.skip(x) + 255 * detail.float()
-
-    def forward(self, x):
-        h, w = x.shape[2:]
-        down, right = -h % self.multiple, -w % self.multiple
-        if down or right:
-            x = F.pad(x, (0, right, 0, down), mode="reflect" if down < h and right < w else "replicate")
-        return self.core(x)[:, :, : h * self.scale, : w * self.scale]

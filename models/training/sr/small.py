@@ -14,7 +14,7 @@ from .nonlocal_regions import FixedRegionNonLocal
 from .rcan import ResidualGroup, conv3
 from .san import RGB_MEAN, Block
 from .srresnet import ResidualTrunk
-from .upsample import BicubicUpsample
+from .upsample import BicubicUpsample, Padded
 
 
 class AttentionGroup(nn.Module):
@@ -84,10 +84,10 @@ class SrResNetBody(ResidualTrunk):
 BODIES = {"attention": AttentionBody, "rcan": RcanBody, "nlrn": NlrnBody, "srresnet": SrResNetBody}
 
 
-class Small(nn.Module):
+class Small(Padded):
     """(B, 3, H, W) float32 RGB in 0..255 -> (B, 3, s*H, s*W), same range, not clamped.
 
-    `core` wants H and W as multiples of the body's regions and is what is exported; `forward` pads and cuts.
+    `core` wants H and W as multiples of the body's regions and is what is exported.
     """
 
     def __init__(self, scale, body, channels, **arguments):
@@ -108,10 +108,3 @@ class Small(nn.Module):
         detail = F.pixel_shuffle(self.tail(self.body(self.head(x / 255 - self.mean))), self.scale)
         with torch.autocast(x.device.type, enabled=False):
             return self.skip(x) + 255 * detail.float()
-
-    def forward(self, x):
-        h, w = x.shape[2:]
-        down, right = -h % self.multiple, -w % self.multiple
-        if down or right:
-            x = F.pad(x, (0, right, 0, down), mode="reflect" if down < h and right < w else "replicate")
-        return self.core(x)[:, :, : h * self.scale, : w * self.scale]

@@ -33,3 +33,14 @@ class BicubicUpsample(nn.Module):
     def forward(self, x):
         padded = F.pad(x, (REACH,) * 4, mode="replicate")
         return F.pixel_shuffle(F.conv2d(padded, self.kernel, groups=3), self.scale)
+
+
+class Padded(nn.Module):
+    """A network whose `core` wants sides that are multiples of `multiple`: pads any image for it and cuts the answer."""
+
+    def forward(self, x):
+        h, w = x.shape[2:]
+        down, right = -h % self.multiple, -w % self.multiple
+        if down or right:
+            x = F.pad(x, (0, right, 0, down), mode="reflect" if down < h and right < w else "replicate")
+        return self.core(x)[:, :, : h * self.scale, : w * self.scale]
