@@ -51,27 +51,31 @@ class _Gate(nn.Module):
         )
 
 
-def covariance_root(x, rounded):
-    """(B, C, H, W) -> (B, C, C): the square root of the covariance, in float32.
-
-    `rounded`: with the value that bfloat16 gives and the gradient of float32. Providers that serve in bfloat16 compute the
-    iteration in it, too; a gate that never saw its rounding may come to depend on digits that are not there then.
-    """
-    root = newton_schulz_sqrt(covariance_pool(x.float()))
-    if not rounded:
-        return root
-    with torch.no_grad():
-        error = newton_schulz_sqrt(covariance_pool(x.bfloat16())).float() - root
-    return root + error
-
-
 class SOCA(_Gate):
-    """Second-order: the statistic of channel c is the mean of row c of the covariance's square root (paper, eq. 10)."""
+    """Second-order: the statistic of channel c is the mean of row c of the covariance's square root (paper, eq. 10).
+
+    `rounded`: in training the gate has the value that bfloat16 gives and the gradient of float32. Providers that serve in
+    bfloat16 compute the iteration in it, too; a gate that never saw its rounding may come to depend on digits that are
+    not there then.
+    """
+
+    def __init__(self, channels, reduction, rounded=False):
+        super().__init__(channels, reduction)
+        self.rounded = rounded
+
+    def gate(self, x):
+        """(B, C, H, W) -> (B, C, 1, 1) in 0..1, in the precision of x."""
+        root = newton_schulz_sqrt(covariance_pool(x))
+        return self.conv_du(root.mean(1)[:, :, None, None])
 
     def forward(self, x):
-        with torch.autocast(x.device.type, enabled=False):
-            root = covariance_root(x, rounded=self.training)
-            gate = self.conv_du(root.mean(1)[:, :, None, None])
+        device = x.device.type
+        with torch.autocast(device, enabled=False):
+            gate = self.gate(x.float())
+        if self.training and self.rounded:
+            with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+                error = self.gate(x.bfloat16()).float() - gate
+            gate = gate + error
         return x * gate.to(x.dtype)
 
 
@@ -84,10 +88,10 @@ class FirstOrderAttention(_Gate):
         return x * gate.to(x.dtype)
 
 
-def channel_attention(kind, channels, reduction):
-    """The module for "second", "first" or "none"."""
+def channel_attention(kind, channels, reduction, rounded=False):
+    """The module for "second" (`rounded`: see SOCA), "first" or "none"."""
     if kind == "second":
-        return SOCA(channels, reduction)
+        return SOCA(channels, reduction, rounded)
     if kind == "first":
         return FirstOrderAttention(channels, reduction)
     if kind == "none":

@@ -1,7 +1,7 @@
 """Covariance pooling, its square root, SOCA."""
 import torch
 
-from sr.attention import SOCA, channel_attention, covariance_pool, covariance_root, newton_schulz_sqrt
+from sr.attention import SOCA, channel_attention, covariance_pool, newton_schulz_sqrt
 
 
 def test_covariance_equals_the_textbook_form_in_float64():
@@ -63,21 +63,19 @@ def test_kinds():
         assert channel_attention(kind, 8, 4)(x).shape == x.shape
 
 
-def test_the_root_is_rounded_in_value_and_exact_in_gradient(rng):
-    x = torch.tensor(rng.normal(size=(2, 16, 12, 12)), dtype=torch.float32, requires_grad=True)
-    exact, rounded = covariance_root(x, rounded=False), covariance_root(x, rounded=True)
-    off = (rounded - exact).abs().max()
-    assert 1e-5 < off < 0.1, "bfloat16 has eight bits"
-    # The gradient of a sum does not depend on the values, so both must have the same.
-    (of_exact,) = torch.autograd.grad(exact.sum(), x, retain_graph=True)
-    (of_rounded,) = torch.autograd.grad(rounded.sum(), x)
-    assert torch.equal(of_exact, of_rounded) and of_exact.abs().sum() > 0
-
-
-def test_the_gate_is_exact_when_it_serves(rng):
+def test_in_training_the_gate_has_the_value_of_bfloat16_and_the_gradient_of_float32(rng):
     torch.manual_seed(1)
-    gate = SOCA(16, 4)
+    soca = SOCA(16, 4, rounded=True)
+    x = torch.tensor(rng.normal(size=(1, 16, 12, 12)), dtype=torch.float32, requires_grad=True)
+    trained, served = soca.train()(x), soca.eval()(x)
+    assert torch.equal(served, x * soca.gate(x))
+    assert 1e-5 < (trained - served).abs().max() < 0.1, "bfloat16 has eight bits"
+    (of_trained,) = torch.autograd.grad((trained / x).sum(), x, retain_graph=True)
+    (of_served,) = torch.autograd.grad((served / x).sum(), x)
+    assert torch.allclose(of_trained, of_served, rtol=0.05, atol=1e-3) and of_served.abs().sum() > 0
+
+
+def test_a_gate_is_exact_where_it_is_not_asked_to_be_rounded(rng):
+    soca = SOCA(16, 4)
     x = torch.tensor(rng.normal(size=(1, 16, 12, 12)), dtype=torch.float32)
-    trained, served = gate.train()(x), gate.eval()(x)
-    exact = x * gate.conv_du(covariance_root(x, rounded=False).mean(1)[:, :, None, None])
-    assert torch.equal(served, exact) and not torch.equal(trained, served)
+    assert torch.equal(soca.train()(x), soca.eval()(x))
