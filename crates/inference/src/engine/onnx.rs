@@ -18,27 +18,37 @@ mod sessions;
 
 use std::path::Path;
 
-use images::units::{Scale, TileShape};
+use images::units::{Scale, Size, TileShape};
 use ort::memory::AllocationDevice;
 use ort::session::Session;
 use ort::value::{Shape, TensorRef};
 
 pub use self::sessions::Resources;
-use self::sessions::{Carrier, INPUT, Network, OUTPUT, PLANES, cannot, check_ends, failed, open_sessions, session};
+use self::sessions::{INPUT, PLANES, cannot, check_ends, failed, output, session};
 use crate::engine::backend::{Backend, Device};
+use crate::engine::bicubic::Bicubic;
 use crate::engine::pinned::Pinned;
 use crate::engine::precision_check;
 use crate::engine::runtime::Runtime;
 use crate::engine::{EngineError, Execution, TileEngine};
+use crate::registry::Skip;
 
 /// White, as every engine takes and gives it.
 const WHITE: f32 = 255.0;
+
+/// Why a card does not run a network at fp16.
+const NO_FP16: &str =
+    "its model.toml names no fp16 file (`python -m sr.export --fp16` writes one); take --precision fp32";
 
 /// A network's file and what it says of itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// The ONNX file.
     pub path: &'a Path,
+    /// The same with its convolutions in fp16.
+    pub fp16: Option<&'a Path>,
+    /// What the network's output is added to.
+    pub skip: Option<Skip>,
     /// Magnification.
     pub scale: Scale,
     /// The value that stands for white.
@@ -51,8 +61,10 @@ pub struct Source<'a> {
 #[derive(Debug)]
 pub struct OnnxEngine {
     session: Session,
-    /// At bf16: what makes the upscaled image that the network adds detail to.
-    carrier: Option<Carrier>,
+    /// What makes the image that the network's output is added to; always in fp32.
+    skip: Option<Bicubic>,
+    /// Name of the network's output.
+    output: &'static str,
     /// Of a card: batches go by page-locked memory.
     pinned: Option<Pinned>,
     /// A run for each tile: the CPU provider takes other kernels for one tile than for several, and their sums differ
@@ -89,7 +101,6 @@ pub struct Opening<'a> {
 #[derive(Debug)]
 pub struct OpenedSession {
     session: Session,
-    carrier: Option<Carrier>,
     backend: Backend,
 }
 
@@ -103,8 +114,8 @@ impl OpenedSession {
 impl<'a> Opening<'a> {
     /// Reads the network.
     pub fn read(runtime: &'a Runtime, from: Source<'a>, resources: Resources) -> Result<Self, EngineError> {
-        let cpu = session(runtime, Network::File(from.path), Backend::CpuFp32, resources)?;
-        check_ends(&cpu)?;
+        let cpu = session(runtime, from.path, Backend::CpuFp32, resources)?;
+        check_ends(&cpu, from.skip)?;
         Ok(Self { runtime, from, resources, cpu })
     }
 
@@ -114,37 +125,42 @@ impl<'a> Opening<'a> {
         if backend == Backend::CpuFp32 {
             return Ok(None);
         }
-        let (mut session, mut carrier) = open_sessions(self.runtime, self.from.path, backend, self.resources)?;
+        let file = match (backend, self.from.fp16) {
+            (Backend::CudaFp16, Some(fp16)) => fp16,
+            (Backend::CudaFp16, None) => return Err(EngineError::Unopened(NO_FP16.into())),
+            _ => self.from.path,
+        };
+        let mut session = session(self.runtime, file, backend, self.resources)?;
         let (factor, outward) = (self.from.scale.factor() as usize, WHITE / self.from.range);
         let side = self.from.tile.side() as usize;
         let inward = self.from.range / WHITE;
         let input: Vec<f32> = precision_check::tile(self.from.tile).into_iter().map(|level| level * inward).collect();
-        let run = |session: &mut Session, carrier: &mut Option<Carrier>| {
-            let tiles = forward(session, carrier, &input, [1, PLANES, side, side], factor, outward)?;
+        let output = output(self.from.skip);
+        let run = |session: &mut Session| {
+            let tiles = forward(session, output, &input, [1, PLANES, side, side], factor, outward)?;
             Ok::<Upscaled, EngineError>(tiles.into_iter().next().flatten())
         };
         // What fp32 itself cannot run or gives no numbers for tells nothing here; the warm-up, which is next, does.
-        let Some(exact) = run(&mut self.cpu, &mut None).ok().flatten() else {
-            return Ok(Some(OpenedSession { session, carrier, backend }));
+        let Some(exact) = run(&mut self.cpu).ok().flatten() else {
+            return Ok(Some(OpenedSession { session, backend }));
         };
-        let found = run(&mut session, &mut carrier).map_err(|error| cannot(backend, &error.to_string()))?;
+        let found = run(&mut session).map_err(|error| cannot(backend, &error.to_string()))?;
         // Nor do values that are not finite here alone.
         let detected = found.map_or(Ok(backend), |found| precision_check::detect_precision(backend, &exact, &found));
         let backend = detected.map_err(|reason| cannot(backend, &reason))?;
-        Ok(Some(OpenedSession { session, carrier, backend }))
+        Ok(Some(OpenedSession { session, backend }))
     }
 
     /// The engine, on what [`Opening::on`] gave.
     pub fn engine(self, on: Option<OpenedSession>) -> OnnxEngine {
-        let (session, carrier, backend, exact) = match on {
-            None => (self.cpu, None, Backend::CpuFp32, None),
-            Some(OpenedSession { session, carrier, backend }) => {
-                (session, carrier, backend, backend.is_reduced().then_some(self.cpu))
-            }
+        let (session, backend, exact) = match on {
+            None => (self.cpu, Backend::CpuFp32, None),
+            Some(OpenedSession { session, backend }) => (session, backend, backend.is_reduced().then_some(self.cpu)),
         };
         OnnxEngine {
             session,
-            carrier,
+            skip: self.from.skip.map(|Skip::Bicubic| Bicubic::new(self.from.scale)),
+            output: output(self.from.skip),
             one_by_one: backend.device() == Device::Cpu,
             pinned: (backend.device() == Device::Cuda).then(|| Pinned::new(AllocationDevice::CUDA_PINNED)),
             exact,
@@ -182,7 +198,7 @@ impl OnnxEngine {
         let (factor, outward) = (self.scale.factor() as usize, self.outward);
         let upscaled = match &mut self.pinned {
             Some(pinned) => pinned
-                .run(&mut self.session, (INPUT, OUTPUT), shape, factor, &self.input, |values| {
+                .run(&mut self.session, (INPUT, self.output), shape, factor, &self.input, |values| {
                     tiles(values, shape[0], outward)
                 })
                 .map_err(|error| failed(&error))?,
@@ -191,25 +207,32 @@ impl OnnxEngine {
                 let shape = [1, rest[0], rest[1], rest[2]];
                 let mut upscaled = Vec::with_capacity(batch);
                 for input in self.input.chunks_exact((expected / batch).max(1)) {
-                    upscaled.extend(forward(&mut self.session, &mut self.carrier, input, shape, factor, outward)?);
+                    upscaled.extend(forward(&mut self.session, self.output, input, shape, factor, outward)?);
                 }
                 upscaled
             }
-            None => forward(&mut self.session, &mut self.carrier, &self.input, shape, factor, outward)?,
+            None => forward(&mut self.session, self.output, &self.input, shape, factor, outward)?,
         };
         let each = expected / shape[0];
         let mut levels = Vec::with_capacity(upscaled.len());
         for (tile, upscaled) in upscaled.into_iter().enumerate() {
-            levels.push(match (upscaled, &mut self.exact) {
+            let input = &self.input[tile * each..][..each];
+            let mut upscaled = match (upscaled, &mut self.exact) {
                 (Some(levels), _) => levels,
                 (None, None) => return Err(EngineError::NonFinite { tile }),
                 (None, Some(exact)) => {
                     self.fp32_retries += 1;
-                    let input = &self.input[tile * each..][..each];
-                    let again = forward(exact, &mut None, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
+                    let again = forward(exact, self.output, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
                     again.into_iter().next().flatten().ok_or(EngineError::NonFinite { tile })?
                 }
-            });
+            };
+            if let Some(skip) = &self.skip {
+                let base = skip.tile(Size::new(shape[3] as u32, shape[2] as u32), input);
+                for (level, base) in upscaled.iter_mut().zip(base) {
+                    *level += base * outward;
+                }
+            }
+            levels.push(upscaled);
         }
         Ok(levels)
     }
@@ -240,23 +263,16 @@ impl TileEngine for OnnxEngine {
 /// One run of a session on values that fill `shape`.
 fn forward(
     session: &mut Session,
-    carrier: &mut Option<Carrier>,
+    output: &str,
     input: &[f32],
     shape: [usize; 4],
     factor: usize,
     outward: f32,
 ) -> Result<Vec<Upscaled>, EngineError> {
     let [batch, planes, height, width] = shape;
-    let tensor = || TensorRef::from_array_view((shape, input)).map_err(|e| failed(&e));
-    let outputs = match carrier {
-        None => session.run(ort::inputs![INPUT => tensor()?]),
-        Some(Carrier { session: carrier, between }) => {
-            let carried = carrier.run(ort::inputs![INPUT => tensor()?]).map_err(|e| failed(&e))?;
-            session.run(ort::inputs![INPUT => tensor()?, between.as_str() => &carried[between.as_str()]])
-        }
-    }
-    .map_err(|e| failed(&e))?;
-    let (shape, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
+    let tensor = TensorRef::from_array_view((shape, input)).map_err(|e| failed(&e))?;
+    let outputs = session.run(ort::inputs![INPUT => tensor]).map_err(|e| failed(&e))?;
+    let (shape, values) = outputs[output].try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
     let wanted = [batch, planes, height * factor, width * factor];
     if **shape != *Shape::from(wanted) {
         return Err(EngineError::Runtime(format!(

@@ -101,7 +101,7 @@ pub fn build_worker<'a>(registry: &Registry, wanted: impl Into<Wanted<'a>>) -> R
 /// # Panics
 /// If the network is built in: it has no session.
 pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<OnnxEngine, StartError> {
-    let Kind::Onnx { path, range, .. } = &network.kind else {
+    let Kind::Onnx { path, fp16, range, skip, .. } = &network.kind else {
         panic!("'{}' is built in and has no session", network.model)
     };
     let wanted = wanted.into();
@@ -111,7 +111,7 @@ pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<Onnx
     let backends = wishes.into_iter().filter(|backend| runtime.offers(backend.device()));
     let tile = network.tiles.iter().map(|tile| tile.shape).min_by_key(|shape| shape.pixels());
     let tile = tile.expect("the registry has no network without tiles");
-    let from = Source { path, scale: network.scale, range: *range, tile };
+    let from = Source { path, fp16: fp16.as_deref(), skip: *skip, scale: network.scale, range: *range, tile };
     let resources = Resources { threads: wanted.threads, gpu_memory: wanted.gpu_memory };
     let refused = |reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason };
     let mut opening = Opening::read(runtime, from, resources).map_err(refused)?;
