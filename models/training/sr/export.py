@@ -106,11 +106,12 @@ def in_fp16(model):
     """A copy whose convolutions and rectifiers are in float16, with casts around each and their weights stored so.
 
     ONNX Runtime drops casts that undo each other. Convolutions are nearly all of the arithmetic; what is left in float32
-    is what float16, which ends at 65504, is not made for: sums of squares (covariance, Newton-Schulz) and softmax.
+    is what float16, which ends at 65504, is not made for: sums of squares (covariance, Newton-Schulz), softmax, and a
+    bicubic image inside the graph.
     """
     half, full = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
     model = copy.deepcopy(model)
-    used = {name for node in model.graph.node if node.op_type in IN_FP16 for name in node.input}
+    used = {name for node in model.graph.node if node.op_type in IN_FP16 for name in node.input} - set(CONSTANTS)
     kept = {name for node in model.graph.node if node.op_type not in IN_FP16 for name in node.input}
     stored = {}
     for tensor in model.graph.initializer:
@@ -120,7 +121,7 @@ def in_fp16(model):
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, stored[tensor.name]))
     nodes = []
     for node in model.graph.node:
-        if node.op_type not in IN_FP16:
+        if node.op_type not in IN_FP16 or set(node.input) & set(CONSTANTS):
             nodes.append(node)
             continue
         for i, name in enumerate(node.input):
