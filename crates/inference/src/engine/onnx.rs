@@ -25,6 +25,7 @@ use ort::value::{Shape, TensorRef};
 
 pub use self::sessions::Resources;
 use self::sessions::{INPUT, PLANES, cannot, check_ends, failed, output, session};
+use crate::engine::area_check;
 use crate::engine::backend::{Backend, Device};
 use crate::engine::bicubic::Bicubic;
 use crate::engine::pinned::Pinned;
@@ -70,7 +71,7 @@ pub struct OnnxEngine {
     /// A run for each tile: the CPU provider takes other kernels for one tile than for several, and their sums differ
     /// in the last bits. So the pixels of a request would depend on what shares its batch.
     one_by_one: bool,
-    /// In fp32 on the CPU, if `session` computes at less.
+    /// In fp32 on the CPU, if `session` is on another provider: what that makes no image of runs here again.
     exact: Option<Session>,
     /// Tiles that ran on `exact` and were not told of yet.
     fp32_retries: u64,
@@ -155,7 +156,7 @@ impl<'a> Opening<'a> {
     pub fn engine(self, on: Option<OpenedSession>) -> OnnxEngine {
         let (session, backend, exact) = match on {
             None => (self.cpu, Backend::CpuFp32, None),
-            Some(OpenedSession { session, backend }) => (session, backend, backend.is_reduced().then_some(self.cpu)),
+            Some(OpenedSession { session, backend }) => (session, backend, Some(self.cpu)),
         };
         OnnxEngine {
             session,
@@ -189,7 +190,8 @@ impl OnnxEngine {
         Ok(images?.pop().unwrap_or_default())
     }
 
-    /// Runs what stands in `self.input`; what comes out non-finite at reduced precision once more in fp32.
+    /// Runs what stands in `self.input`; what comes out non-finite or as another image elsewhere than in fp32 on the
+    /// CPU once more there.
     fn run(&mut self, shape: [usize; 4]) -> Result<Vec<Vec<f32>>, EngineError> {
         let expected = shape.iter().product();
         if self.input.len() != expected {
@@ -214,24 +216,20 @@ impl OnnxEngine {
             None => forward(&mut self.session, self.output, &self.input, shape, factor, outward)?,
         };
         let each = expected / shape[0];
+        let size = (shape[3], shape[2]);
         let mut levels = Vec::with_capacity(upscaled.len());
         for (tile, upscaled) in upscaled.into_iter().enumerate() {
             let input = &self.input[tile * each..][..each];
-            let mut upscaled = match (upscaled, &mut self.exact) {
-                (Some(levels), _) => levels,
-                (None, None) => return Err(EngineError::NonFinite { tile }),
-                (None, Some(exact)) => {
+            let finish = |upscaled| finished(self.skip.as_ref(), upscaled, input, size, factor, outward);
+            let upscaled = match (finish(upscaled), &mut self.exact) {
+                (Ok(levels), _) => levels,
+                (Err(fault), None) => return Err(fault.of(tile)),
+                (Err(_), Some(exact)) => {
                     self.fp32_retries += 1;
                     let again = forward(exact, self.output, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
-                    again.into_iter().next().flatten().ok_or(EngineError::NonFinite { tile })?
+                    finish(again.into_iter().next().flatten()).map_err(|fault| fault.of(tile))?
                 }
             };
-            if let Some(skip) = &self.skip {
-                let base = skip.tile(Size::new(shape[3] as u32, shape[2] as u32), input);
-                for (level, base) in upscaled.iter_mut().zip(base) {
-                    *level += base * outward;
-                }
-            }
             levels.push(upscaled);
         }
         Ok(levels)
@@ -258,6 +256,43 @@ impl TileEngine for OnnxEngine {
     fn take_fp32_retries(&mut self) -> u64 {
         std::mem::take(&mut self.fp32_retries)
     }
+}
+
+/// What is wrong with a tile's result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    NonFinite,
+    Strays(f32),
+}
+
+impl Fault {
+    fn of(self, tile: usize) -> EngineError {
+        match self {
+            Self::NonFinite => EngineError::NonFinite { tile },
+            Self::Strays(levels) => EngineError::Strays { tile, levels, limit: area_check::BOUND },
+        }
+    }
+}
+
+/// The upscaled tile: with what the network's output is added to, and checked. `input` is in the network's units.
+fn finished(
+    skip: Option<&Bicubic>,
+    upscaled: Upscaled,
+    input: &[f32],
+    (width, height): (usize, usize),
+    factor: usize,
+    outward: f32,
+) -> Result<Vec<f32>, Fault> {
+    let mut upscaled = upscaled.ok_or(Fault::NonFinite)?;
+    let tile: Vec<f32> = input.iter().map(|value| value * outward).collect();
+    if let Some(skip) = skip {
+        let base = skip.tile(Size::new(width as u32, height as u32), &tile);
+        for (level, base) in upscaled.iter_mut().zip(base) {
+            *level += base;
+        }
+    }
+    let strays = area_check::strays(&tile, &upscaled, (width, height), factor);
+    strays.map_or(Ok(upscaled), |levels| Err(Fault::Strays(levels)))
 }
 
 /// One run of a session on values that fill `shape`.
