@@ -7,7 +7,7 @@ use inference::registry::{LookupError, RegistryError};
 
 use crate::config::SettingsError;
 
-/// Why a command ended without doing its work. The text says what to do about it.
+/// Why a command ended without doing its work. The text has the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Wrong flags or variables.

@@ -34,7 +34,7 @@ pub struct Args {
     pub timeout: Duration,
 }
 
-/// Prints what the server says; success if it answers with 2xx.
+/// Prints the server's answer; success if it answers with 2xx.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let url = match &args.url {
         Some(url) => url.clone(),
@@ -59,12 +59,12 @@ fn url(text: &str) -> Result<Uri, String> {
     }
 }
 
-/// Readiness at a listening address. One that stands for all interfaces is asked on the loopback.
+/// Readiness at a listening address. One for all interfaces is asked on the loopback.
 fn ready_url(listen: SocketAddr) -> Result<Uri, Failure> {
     url(&format!("http://{}/health/ready", reachable(listen))).map_err(Failure::Other)
 }
 
-/// Where the server can be asked from this machine: an address that stands for all interfaces is none to connect to.
+/// Where the server can be asked from this machine: an address for all interfaces is none to connect to.
 pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });

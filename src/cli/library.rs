@@ -30,7 +30,7 @@ pub(super) fn chosen(settings: &EngineSettings, registry: &Registry) -> Option<P
         return settings.runtime.clone();
     }
     let network = any_network(registry, &settings.model)?;
-    // What cannot be had is told by anyone who loads.
+    // What is missing is reported by whatever loads it.
     let wishes = backend::wishes(settings.provider, settings.precision, Hardware::here()).ok()?;
     let devices: Vec<_> = wishes.iter().map(|backend| backend.device()).collect();
     first_answering(runtime::libraries(&devices), |library, device| ask(settings, network, library, device))
@@ -59,7 +59,7 @@ fn first_answering(
             library = %library.display(),
             reason,
             next = next.name(),
-            "the faster provider cannot be had; taking the library of the next"
+            "the faster provider is not available; taking the library of the next"
         );
     };
     let ((_, library), ()) = first_that_opens(libraries, answers, passed).ok()?;

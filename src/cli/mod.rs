@@ -65,7 +65,7 @@ fn hide_values(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide_values)
 }
 
-/// Reads the arguments of this process, runs the command, and says how it ended.
+/// Reads the arguments of this process, runs the command, and reports how it ended.
 pub fn main() -> ExitCode {
     keep_to_itself();
     let cli = match Cli::from_arg_matches(&command().get_matches()) {
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
 
 /// Builds of ONNX Runtime from 1.29 on report to their maker, from the moment that they are loaded: what can be said to
 /// them afterwards comes too late.
-#[expect(unsafe_code, clippy::disallowed_methods, reason = "the library is told by its own variable")]
+#[expect(unsafe_code, clippy::disallowed_methods, reason = "the library is configured by its own variable")]
 fn keep_to_itself() {
     // SAFETY: nothing else runs yet, so nobody reads the environment meanwhile.
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") }

@@ -65,7 +65,7 @@ pub struct Args {
     /// Average over the eight orientations of each tile (self-ensemble): eight times the work, a little more detail
     #[arg(long)]
     pub ensemble: bool,
-    /// Format of the results [default: as OUT's name says, else png]
+    /// Format of the results [default: by OUT's extension, else png]
     #[arg(long, value_parser = one_of::<OutputFormat>(), value_name = "FORMAT")]
     pub format: Option<OutputFormat>,
     /// Quality of a JPEG, 1 to 100 [default: 90]

@@ -27,7 +27,7 @@ pub struct EngineArgs {
     pub models: PathBuf,
     /// Model that is used where none is asked for: a name, or auto (by what each file is)
     ///
-    /// auto takes the model whose model.toml says that it suits the file: lossless, lossy, or a JPEG of that quality.
+    /// auto takes the model that suits the file by its model.toml: lossless, lossy, or a JPEG of that quality.
     #[arg(long, env = "UPSCALER_MODEL", value_name = "NAME", default_value = "auto", value_parser = parse::model)]
     pub model: ModelChoice,
     /// Load only these models, separated by commas [default: all of the folder]
@@ -150,7 +150,7 @@ pub struct HttpArgs {
     pub write_timeout: Duration,
     /// After SIGTERM: go on serving for this long, though not ready, while load balancers take notice
     ///
-    /// 0 suits a terminal. Behind a Kubernetes service 5s is usual: endpoints are removed while pods are told to end.
+    /// 0 suits a terminal. Behind a Kubernetes service 5s is usual: endpoints are removed while pods are asked to end.
     #[arg(long, env = "UPSCALER_DRAIN_GRACE", value_name = "TIME", default_value = "0s", value_parser = parse::duration)]
     pub drain_grace: Duration,
     /// After SIGTERM: end after this at the latest [default: drain grace + deadline + 5s]
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// The table of docs/configuration.md: what `--help` says, a row for each setting of `serve`.
+    /// The table of docs/configuration.md: the text of `--help`, a row for each setting of `serve`.
     #[test]
     fn the_document_lists_every_setting() {
         let command = LogArgs::augment_args(ServeArgs::augment_args(Command::new("serve")));

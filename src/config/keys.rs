@@ -57,7 +57,7 @@ struct ApiKey {
 }
 
 impl ApiKeys {
-    /// Reads entries, separated by lines or commas; a line that begins with `#` is none. The error says all that
+    /// Reads entries, separated by lines or commas; a line that begins with `#` is none. The error lists all that
     /// is wrong, and no key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
@@ -69,7 +69,7 @@ impl ApiKeys {
             }
             let key = ApiKey::parse(entry).map_err(|what| format!("entry {number}: {what}"))?;
             if keys.iter().any(|other| other.sha256 == key.sha256) {
-                return Err(format!("entry {number}: the key stands there twice; remove one of them"));
+                return Err(format!("entry {number}: the key is there twice; remove one of them"));
             }
             keys.push(key);
         }

@@ -38,7 +38,7 @@ impl Range<'_> {
     }
 }
 
-/// What the header says about one format.
+/// The header's preference for one format.
 #[derive(Debug)]
 struct Candidate {
     format: OutputFormat,

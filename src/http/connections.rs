@@ -46,7 +46,7 @@ const STREAMS: u32 = 64;
 /// proxies and load balancers keep theirs: the one that closes first must be the one that sends, or its next request
 /// meets a closed connection.
 const IDLE: Duration = Duration::from_secs(75);
-/// An HTTP/2 client that says nothing is asked this often whether it is still there, and has as long to answer.
+/// A silent HTTP/2 client is asked this often whether it is still there, and has as long to answer.
 const PING: Duration = Duration::from_secs(20);
 /// When the server ends, a connection that has no request under way is closed after this long: longer than a request
 /// that was sent before the client could know is on the wire.
@@ -153,7 +153,7 @@ impl Connections {
         let mut first = pin!(sleep(self.header_timeout));
         let mut silent = pin!(sleep(Duration::ZERO));
         let mut gone = pin!(peer.gone());
-        let (mut asked, mut told, mut idle) = (false, false, false);
+        let (mut asked, mut notified, mut idle) = (false, false, false);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -162,20 +162,20 @@ impl Connections {
                     }
                     return;
                 }
-                () = self.closing.cancelled(), if !told => {
-                    told = true;
+                () = self.closing.cancelled(), if !notified => {
+                    notified = true;
                     if requests.is_empty() {
                         _counted = self.late.token();
                     }
                     requests.close();
                 }
                 // HTTP/2 reports to the client which of its requests are begun: nothing is lost by reporting at once.
-                () = multiplexed.cancelled(), if told && !idle => {
+                () = multiplexed.cancelled(), if notified && !idle => {
                     idle = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 // One whose first request is still to come has the header timeout for it.
-                () = async { began.cancelled().await; requests.wait().await }, if told && !idle => {
+                () = async { began.cancelled().await; requests.wait().await }, if notified && !idle => {
                     idle = true;
                     silent.as_mut().reset(Instant::now() + self.drain_time);
                 }
@@ -227,7 +227,7 @@ impl Connections {
         self.working.len()
     }
 
-    /// Tells those that still come for [`DRAIN_TIME`], then accepts no more, and gives those that were told of the end
+    /// Notifies those that still come for [`DRAIN_TIME`], then accepts no more, and gives those that were notified
     /// `time` to read it.
     pub async fn close(&self, time: Duration) {
         self.closing.cancel();
@@ -240,7 +240,7 @@ impl Connections {
     }
 }
 
-/// The last answer of its connection, where the protocol has a header that says so.
+/// The last answer of its connection, where the protocol has a header for it.
 fn last(mut answer: Response, version: Version) -> Response {
     if version < Version::HTTP_2 {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -129,7 +129,7 @@ mod tests {
             }
         }
         for code in Code::ALL {
-            // No path promises 405: it is what a path says to the methods that it does not have.
+            // No path promises 405: it is the answer to methods that a path does not have.
             let expected = (code.status().as_u16().to_string(), code.name().to_owned());
             assert!(*code == Code::MethodNotAllowed || promised.contains(&expected), "{expected:?}");
         }

@@ -57,7 +57,7 @@ mod tests {
             assert!(!http(&[host]), "'{host}'");
         }
         assert!(!http(&[]) && !http(&["x", "x"]) && !http(&["x", "y"]));
-        assert!(!is_right(Version::HTTP_11, "http://x/", &[]), "the target does not stand for it");
+        assert!(!is_right(Version::HTTP_11, "http://x/", &[]), "the target does not replace it");
     }
 
     #[test]

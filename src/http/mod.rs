@@ -1,6 +1,6 @@
 //! HTTP: routes, what goes in and out, and nothing that computes.
 //!
-//! [`router`] says which paths there are and what every request passes through; [`query`], [`request`] and [`upload`] turn a
+//! [`router`] has the paths and the middlewares of every request; [`query`], [`request`] and [`upload`] turn a
 //! request into options and bytes; [`upscale`] and [`plan`] hand them to the pipeline; [`problem`] is the one place
 //! where an error becomes a status.
 

@@ -25,7 +25,7 @@ pub struct Models {
 /// One model at all its scales.
 #[derive(Debug, Serialize)]
 pub struct Model {
-    /// What its manifest says.
+    /// The texts of its manifest.
     #[serde(flatten)]
     pub info: ModelInfo,
     /// One entry for each scale.
@@ -35,7 +35,7 @@ pub struct Model {
 /// One network.
 #[derive(Debug, Serialize)]
 pub struct AtScale {
-    /// What its manifest says.
+    /// The texts of its manifest.
     #[serde(flatten)]
     pub info: ScaleInfo,
     /// What really runs it.
@@ -50,7 +50,7 @@ pub async fn models(State(app): State<App>) -> Json<Models> {
 }
 
 impl Models {
-    /// The models of a registry; `run_by` says what runs a network, if anything does.
+    /// The models of a registry; `run_by` gives what runs a network, if anything does.
     pub fn of(default: &ModelChoice, registry: &Registry, run_by: impl Fn(&Network) -> Option<Execution>) -> Self {
         let model = |info: &ModelInfo| {
             let scales = info.scales.iter().map(|scale| {

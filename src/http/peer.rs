@@ -1,7 +1,7 @@
 //! The client's end of a connection: whether who sends no more still waits for an answer, or is gone.
 //!
 //! A client may close its sending side after its request and wait (RFC 9112, 9.6). One that left altogether looks the
-//! same until something is sent to it: then its system says that nobody is there. So who is silent for a moment, while
+//! same until something is sent to it: then its system answers that nobody is there. So a client that is silent for a moment, while
 //! an answer is computed, is sent `100 Continue`, which every client of HTTP/1.1 has to skip (RFC 9110, 15.2).
 
 use std::io::{self, ErrorKind, IoSlice};
@@ -53,7 +53,7 @@ pub fn observed(stream: TcpStream) -> (Stream, Peer) {
 }
 
 impl Peer {
-    /// Says that an answer is computed.
+    /// Reports that an answer is computed.
     pub fn computing(&self) -> Computing {
         self.computing.send_replace(true);
         Computing(self.computing.clone())

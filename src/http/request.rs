@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_once() {
+    fn every_fault_is_reported_at_once() {
         let query = "scael=2&scale=2&scale=4&model=none&width=0&ensemble=1&format=gif&deadline=0&x=%0A";
         let parameters: Vec<String> = errors(query).into_iter().map(|(parameter, _)| parameter).collect();
         assert_eq!(parameters, ["scael", "scale", "x", "model", "width", "scale", "ensemble", "format", "deadline"]);
@@ -294,7 +294,7 @@ mod tests {
             assert_eq!(problem.code, Code::NotAcceptable, "{accept}");
         }
         let both = asked("scale=9", Some("image/avif"), Wants::Image).expect_err("a problem");
-        assert_eq!(both.code, Code::InvalidParameter, "a wrong query is told before a wrong header");
+        assert_eq!(both.code, Code::InvalidParameter, "a wrong query is reported before a wrong header");
     }
 
     proptest! {

@@ -27,7 +27,7 @@ use crate::telemetry::traces::TRACEPARENT;
 pub struct Route {
     /// `GET` or `POST`; `HEAD` comes with `GET`.
     pub method: &'static str,
-    /// As in the document; `{name}` stands for one segment.
+    /// As in the document; `{name}` is one segment.
     pub path: &'static str,
     /// Asks for an API key, if the server has some.
     pub keyed: bool,

@@ -23,7 +23,7 @@ pub struct ServiceSwitch {
 }
 
 impl ServiceSwitch {
-    /// Says that the models load.
+    /// Answers that the models load.
     pub fn new() -> Self {
         let loading = Router::new().route("/health/live", get(health::live)).fallback(not_ready);
         Self { loading, open: Arc::default() }

@@ -101,7 +101,7 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-/// One JSON object a line; the fields of the spans around it stand beside its own, which win.
+/// One JSON object a line; the fields of the spans around it are beside its own, which win.
 #[derive(Debug)]
 struct Flat;
 

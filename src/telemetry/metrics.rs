@@ -213,7 +213,7 @@ impl Metrics {
                 &["model", "scale", "provider", "precision", "sha256"],
             ),
             build_info: new.info("upscaler_build_info", "Always 1; the version that runs.", &["version"]),
-            ready: new.gauge("upscaler_ready", "1 while GET /health/ready says ready, else 0."),
+            ready: new.gauge("upscaler_ready", "1 while GET /health/ready answers 200, else 0."),
             registry: new.registry.clone(),
         };
         #[cfg(target_os = "linux")]

@@ -36,7 +36,7 @@ class PlainGroup(nn.Module):
     def __init__(self, channels, convs, attention, reduction):
         super().__init__()
         self.convs = nn.ModuleList([IdentityConv(channels) for _ in range(convs)])
-        self.attention = channel_attention(attention, channels, reduction, rounded=True)
+        self.attention = channel_attention(attention, channels, reduction, for_bf16=True)
 
     def forward(self, x):
         features = self.convs[0](x)

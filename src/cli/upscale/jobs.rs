@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use images::OutputFormat;
 
-/// Extensions of files that a folder is searched for; whether a file is an image is told by its bytes later.
+/// Extensions of files that a folder is searched for; whether a file is an image is decided by its bytes later.
 const IMAGES: [&str; 9] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "gif", "jxl"];
 
 /// One file.
@@ -190,12 +190,12 @@ mod tests {
     fn what_contradicts_itself_is_told_before_any_work() {
         let dir = folder(&["a.png", "b.png", "empty/notes.txt"]);
         let path = |name: &str| dir.path().join(name);
-        let told = |inputs: &[&str], output: &str, format| {
+        let refused = |inputs: &[&str], output: &str, format| {
             plan(&inputs.iter().map(|i| path(i)).collect::<Vec<_>>(), &path(output), format).expect_err("refused")
         };
-        assert!(told(&["a.png"], "out.jpg", Some(OutputFormat::Png)).contains("contradict"));
-        assert!(told(&["a.png", "b.png"], "b.png", None).contains("need a folder"));
-        assert!(told(&["empty"], "out", None).contains("no images"));
+        assert!(refused(&["a.png"], "out.jpg", Some(OutputFormat::Png)).contains("contradict"));
+        assert!(refused(&["a.png", "b.png"], "b.png", None).contains("need a folder"));
+        assert!(refused(&["empty"], "out", None).contains("no images"));
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Partial {
     }
 
     fn becomes(mut self, path: &Path) -> io::Result<()> {
-        // A full disk is sometimes told only now.
+        // A full disk is sometimes reported only now.
         self.file.sync_all()?;
         if let Some(partial) = &self.path {
             fs::rename(partial, path)?;

@@ -23,7 +23,7 @@ struct Gate {
     open: Notify,
 }
 
-/// A server whose `/slow` answers when told to.
+/// A server whose `/slow` answers on a signal.
 async fn server(header_timeout: Duration) -> (Connections, SocketAddr, Arc<Gate>) {
     server_with(header_timeout, LONG).await
 }

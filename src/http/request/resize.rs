@@ -31,7 +31,7 @@ pub(super) fn resize(query: &QueryParams, errors: &mut ParamErrors) -> Option<Re
     }
     let fit = query.get("fit").map(|text| {
         if width.is_none() || height.is_none() {
-            let detail = "fit says how an image is fitted into width and height; give both, or leave fit out";
+            let detail = "fit is how an image is fitted into width and height; give both, or leave fit out";
             errors.report("fit", detail.into());
         }
         text.parse().unwrap_or_else(|_| {
@@ -65,8 +65,8 @@ mod tests {
         let params = QueryParams::read(&uri, &mut errors);
         let resize = resize(&params, &mut errors);
         assert_eq!(resize.is_some(), errors.0.is_empty(), "{query}");
-        let told = || errors.0.into_iter().map(|error| (error.parameter, error.detail)).collect();
-        resize.map(|resize| resize.to_string()).ok_or_else(told)
+        let errors = || errors.0.into_iter().map(|error| (error.parameter, error.detail)).collect();
+        resize.map(|resize| resize.to_string()).ok_or_else(errors)
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_told_with_both_names() {
-        let told = asked("scale=2&width=800&height=600").expect_err("refused");
+        let errors = asked("scale=2&width=800&height=600").expect_err("refused");
         let expected = ["width", "height"].map(|side| {
             let value = if side == "width" { 800 } else { 600 };
             (
@@ -96,11 +96,11 @@ mod tests {
                 format!("scale '2' and {side} '{value}' contradict each other; ask for a scale or for sides"),
             )
         });
-        assert_eq!(told, expected);
+        assert_eq!(errors, expected);
         for query in ["fit=cover", "fit=cover&width=800", "fit=fill&height=9", "fit=inside&scale=2"] {
-            let told = asked(query).expect_err("refused");
-            assert_eq!((told.len(), told[0].0.as_str()), (1, "fit"), "{query}");
-            assert!(told[0].1.contains("width and height"), "{query}");
+            let errors = asked(query).expect_err("refused");
+            assert_eq!((errors.len(), errors[0].0.as_str()), (1, "fit"), "{query}");
+            assert!(errors[0].1.contains("width and height"), "{query}");
         }
     }
 
@@ -118,8 +118,8 @@ mod tests {
             ("height=4294967296", "height"),
             ("width=8&height=8&fit=contain", "fit"),
         ] {
-            let told = asked(query).expect_err("refused");
-            assert_eq!((told.len(), told[0].0.as_str()), (1, parameter), "{query}");
+            let errors = asked(query).expect_err("refused");
+            assert_eq!((errors.len(), errors[0].0.as_str()), (1, parameter), "{query}");
         }
         assert_eq!(
             asked("scale=9"),

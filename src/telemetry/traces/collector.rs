@@ -77,7 +77,7 @@ impl HttpClient for Collector {
     }
 }
 
-/// The error with its causes: hyper's own text says only which step failed.
+/// The error with its causes: hyper's own text names only the step that failed.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |&error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -94,7 +94,7 @@ enum Said {
 
 #[derive(Debug, Default)]
 struct Complaints {
-    told: Option<Instant>,
+    reported: Option<Instant>,
     since: u64,
 }
 
@@ -102,13 +102,13 @@ impl Complaints {
     fn hear(&mut self, failed: bool, now: Instant) -> Option<Said> {
         if !failed {
             self.since = 0;
-            return self.told.take().map(|_| Said::Well);
+            return self.reported.take().map(|_| Said::Well);
         }
         self.since += 1;
-        if self.told.is_some_and(|told| now.duration_since(told) < QUIET) {
+        if self.reported.is_some_and(|reported| now.duration_since(reported) < QUIET) {
             return None;
         }
-        self.told = Some(now);
+        self.reported = Some(now);
         Some(Said::Failing(std::mem::take(&mut self.since)))
     }
 }

@@ -102,7 +102,7 @@ impl Traces {
     }
 }
 
-/// Who sends: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are read, and go before the names that stand here.
+/// Who sends: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are read, and take precedence over the names here.
 fn resource() -> Resource {
     let name = Key::from_static_str("service.name");
     let said = Resource::builder().build().get(&name).filter(|said| !said.as_str().starts_with("unknown_service"));

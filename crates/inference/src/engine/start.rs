@@ -129,7 +129,7 @@ pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<Onnx
             provider = failed.device().name(),
             next = next.device().name(),
             %error,
-            "the faster provider cannot be had; taking the next"
+            "the faster provider is not available; taking the next"
         );
     };
     let found = first_that_opens(backends, |backend| wanted.open(&mut opening, *backend), passed);
