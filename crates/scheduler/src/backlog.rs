@@ -50,8 +50,8 @@ mod tests {
 
     #[test]
     fn each_class_counts_by_its_own_rate() {
-        let (small, large, other) = (class(0, 48), class(0, 108), class(1, 48));
-        let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
+        let (small, large, other) = (class(0, 32), class(0, 64), class(1, 32));
+        let mut rates = Rates::new(BatchSizer::by_pixels(4, vec![64 * 64; 2]));
         rates.seed(small, 0.25);
         rates.seed(large, 1.25);
         let mut backlog = Backlog::default();

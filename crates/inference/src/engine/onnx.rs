@@ -116,11 +116,11 @@ impl<'a> Opening<'a> {
         }
         let (mut session, mut carrier) = open_sessions(self.runtime, self.from.path, backend, self.resources)?;
         let (factor, outward) = (self.from.scale.factor() as usize, WHITE / self.from.range);
-        let side = self.from.tile.side() as usize;
+        let (width, height) = (self.from.tile.width as usize, self.from.tile.height as usize);
         let inward = self.from.range / WHITE;
         let input: Vec<f32> = precision_check::tile(self.from.tile).into_iter().map(|level| level * inward).collect();
         let run = |session: &mut Session, carrier: &mut Option<Carrier>| {
-            let tiles = forward(session, carrier, &input, [1, PLANES, side, side], factor, outward)?;
+            let tiles = forward(session, carrier, &input, [1, PLANES, height, width], factor, outward)?;
             Ok::<Upscaled, EngineError>(tiles.into_iter().next().flatten())
         };
         // What fp32 itself cannot run or gives no numbers for tells nothing here; the warm-up, which is next, does.
@@ -224,8 +224,7 @@ impl TileEngine for OnnxEngine {
         for tile in tiles {
             self.input.extend(tile.iter().map(|level| level * self.inward));
         }
-        let side = shape.side() as usize;
-        self.run([tiles.len(), PLANES, side, side])
+        self.run([tiles.len(), PLANES, shape.height as usize, shape.width as usize])
     }
 
     fn execution(&self) -> Execution {
