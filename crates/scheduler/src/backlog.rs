@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::queue::BatchClass;
 use super::rate::Rates;
 
-/// Tiles by batch class. It grows with the batch classes that were ever used, which are few, and never with requests.
+/// Tiles by batch class, of those that have any: their shapes are as many as images have sizes.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     classes: BTreeMap<BatchClass, usize>,
@@ -19,7 +19,11 @@ impl Backlog {
 
     /// Tiles that were added are gone.
     pub(super) fn remove(&mut self, class: BatchClass, tiles: usize) {
-        *self.classes.entry(class).or_default() -= tiles;
+        let left = self.classes.entry(class).or_default();
+        *left -= tiles;
+        if *left == 0 {
+            self.classes.remove(&class);
+        }
     }
 
     /// Tiles of all batch classes.
@@ -29,8 +33,7 @@ impl Backlog {
 
     /// Seconds until so many workers would have done all of it; a batch class that is not measured counts nothing.
     pub(super) fn seconds(&self, rates: &Rates, workers: usize) -> f64 {
-        let classes = self.classes.iter().filter(|(_, tiles)| **tiles > 0);
-        let seconds = classes.map(|(class, tiles)| *tiles as f64 * rates.seconds(*class).unwrap_or(0.0));
+        let seconds = self.classes.iter().map(|(class, tiles)| *tiles as f64 * rates.seconds(*class).unwrap_or(0.0));
         // Not `sum`, which makes -0 of nothing.
         seconds.fold(0.0, |all, class| all + class) / workers.max(1) as f64
     }
@@ -76,6 +79,7 @@ mod tests {
         assert_eq!(backlog.seconds(&rates, 2).to_string(), "0");
         backlog.add(class(0, 48), 3);
         backlog.remove(class(0, 48), 3);
+        assert!(backlog.classes.is_empty());
         assert_eq!((backlog.tiles(), backlog.seconds(&rates, 2).to_string().as_str()), (0, "0"));
     }
 }
