@@ -137,8 +137,8 @@ fn none_of(failed: &[(Backend, EngineError)]) -> EngineError {
     ))
 }
 
-/// Runs every engine on a few of its tile shapes, the smallest first, and says how long a tile took. The other shapes need no
-/// run of their own: the first at a shape costs what the second does (`cargo bench --bench shapes`).
+/// Runs every engine on a few of its tile shapes, the smallest first, and says how long a tile took. The other shapes get no
+/// run of their own: the first at a shape costs a few milliseconds more than the second at most (benches/README.md).
 /// A network of another scale than it declares, or whose values are not finite, ends the start here.
 pub fn warm_up(engines: &mut EngineSet, registry: &Registry, sizer: &BatchSizer) -> Result<Vec<Warm>, StartError> {
     let mut warm = Vec::new();
