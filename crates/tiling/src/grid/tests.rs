@@ -117,7 +117,7 @@ fn overhead(range: Range<u32>, computed: impl Fn(Size) -> u64) -> f64 {
     let mut state = 7_u32;
     let mut side = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        range.start + (u64::from(state) * u64::from(range.end - range.start) >> 32) as u32
+        range.start + ((u64::from(state) * u64::from(range.end - range.start)) >> 32) as u32
     };
     let images: Vec<Size> = (0..400).map(|_| Size::new(side(), side())).collect();
     images.iter().map(|image| computed(*image) as f64 / image.pixels() as f64).sum::<f64>() / images.len() as f64
