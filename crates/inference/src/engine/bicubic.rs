@@ -33,7 +33,7 @@ impl Bicubic {
 
 impl TileEngine for Bicubic {
     fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
-        let size = Size::new(shape.side(), shape.side());
+        let size = shape.size();
         Ok(tiles.iter().map(|tile| self.tile(size, tile)).collect())
     }
 
@@ -48,14 +48,14 @@ mod tests {
 
     #[test]
     fn a_batch_is_upscaled_tile_by_tile() {
-        let tiles: Vec<Vec<f32>> = (0..3).map(|t| (0..3 * 16).map(|i| (i * 5 + t * 50) as f32).collect()).collect();
+        let tiles: Vec<Vec<f32>> = (0..3).map(|t| (0..3 * 24).map(|i| (i * 5 + t * 50) as f32).collect()).collect();
         let mut engine = Bicubic::new(Scale::new(3).expect("a scale"));
-        let together = engine.upscale(TileShape::square(4), &tiles).expect("bicubic cannot fail");
+        let together = engine.upscale(TileShape::new(6, 4), &tiles).expect("bicubic cannot fail");
         assert_eq!(together.len(), 3);
         for (tile, out) in tiles.iter().zip(&together) {
-            let alone = engine.upscale(TileShape::square(4), std::slice::from_ref(tile)).expect("bicubic cannot fail");
+            let alone = engine.upscale(TileShape::new(6, 4), std::slice::from_ref(tile)).expect("bicubic cannot fail");
             assert_eq!(&alone[0], out);
-            assert_eq!(out.len(), 3 * 12 * 12);
+            assert_eq!(out.len(), 3 * 18 * 12);
         }
     }
 }
