@@ -1,8 +1,8 @@
 //! What a file says beside its pixels: by default what it should not lose, and nothing that betrays anybody.
 
 use exif::{In, Tag};
-use images::Warning;
 use images::orientation::Orientation;
+use images::{Interrupt, Warning};
 
 use super::file_parts::chunk;
 use super::*;
@@ -108,7 +108,8 @@ async fn asked_for_all_of_it_all_of_it_stays_and_tells_of_the_answer() {
             assert_eq!(field(&exif, Tag::YResolution).as_deref(), Some("600"));
             assert_eq!(field(&exif, Tag::Orientation).as_deref(), Some("row 0 at top and column 0 at left"));
             assert!(says(&file, b"exif:GPSLatitude=") && says(&file, b"tiff:Orientation=\"1\""), "{format:?}");
-            let told = images::probe(&file, &InputLimits { input_pixels: 1 << 20, output_pixels: 1 }).expect("ours");
+            let limits = InputLimits { input_pixels: 1 << 20, output_pixels: 1 };
+            let told = images::open(file.clone().into(), &limits, None, &Interrupt::default()).expect("ours").probe;
             assert_eq!((told.orientation, told.size), (Orientation::Upright, Size::new(64, 32)), "it is turned once");
             // Texts have a place in a PNG alone, a comment of a JPEG has none.
             let png_to_png = sent == FILES[1] && format == OutputFormat::Png;

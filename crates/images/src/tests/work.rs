@@ -1,17 +1,15 @@
 //! Small files that make a decoder work long, or take much memory: bounded from the header, and ended in the middle.
 
 use super::png_maker::{deflate, signature_and_header};
-use super::{LIMITS, fixture};
-use crate::decode::decode_until;
+use super::{LIMITS, fixture, probe, probe_frame};
 use crate::limits::{STREAM_PIXELS, TABLE_BYTE_PIXELS, WORK_PIXELS};
 use crate::testing::chunk;
-use crate::{CodecError, Interrupt, Probe, probe, probe_frame};
+use crate::{CodecError, Interrupt, Probe, open};
 
-/// Probe and decode of the last of `frames`, with so much patience.
+/// Opens and decodes the last of `frames`, with so much patience.
 fn decoded(file: &[u8], frames: u32, interrupt: &Interrupt) -> Result<(), CodecError> {
     let frame = (frames > 1).then(|| frames - 1);
-    let told = probe_frame(file, &LIMITS, frame)?;
-    decode_until(file, &told, interrupt).map(drop)
+    open(file.to_vec().into(), &LIMITS, frame, interrupt)?.decode().map(drop)
 }
 
 /// Frames of one pixel, or of the whole canvas, each of which gives its area back.
@@ -183,7 +181,7 @@ fn refused(told: Result<Probe, CodecError>) -> bool {
 
 #[test]
 fn the_work_of_an_animation_is_refused_from_its_header() {
-    let last = |file: &[u8], frames: u32| refused(probe_frame(file, &LIMITS, Some(frames - 1)));
+    let last = |file: &[u8], frames: u32| refused(probe_frame(file, Some(frames - 1)));
     // Small frames on a large canvas cost little, full ones are drawn and taken back.
     assert!(!last(&restoring_gif(4000, 500, false), 500));
     assert!(!last(&restoring_gif(4000, 15, true), 15));
@@ -199,7 +197,7 @@ fn the_work_of_an_animation_is_refused_from_its_header() {
 #[test]
 fn tables_that_every_strip_reads_anew_are_work() {
     const BYTES: u64 = 60_000;
-    let strips = |rows: u32| refused(probe(&strips_of_jpeg(rows, &dot(), &tables(BYTES as usize)), &LIMITS));
+    let strips = |rows: u32| refused(probe(&strips_of_jpeg(rows, &dot(), &tables(BYTES as usize))));
     let just = (WORK_PIXELS / (1 + STREAM_PIXELS + TABLE_BYTE_PIXELS * BYTES)) as u32;
     assert!(!strips(just));
     assert!(strips(just + 1));
@@ -211,7 +209,7 @@ fn scans_of_a_jpeg_are_work() {
         let frame = [0xff, 0xd8, 0xff, 0xc2, 0, 11, 8, 0x0f, 0xa0, 0x0f, 0xa0, 1, 1, 0x11, 0];
         let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0, 0x55, 0xff, 0];
         let file = [&frame[..], &scan.repeat(count), &[0xff, 0xd9], &scan.repeat(99)].concat();
-        refused(probe(&file, &LIMITS))
+        refused(probe(&file))
     };
     assert!(!scans(32));
     assert!(scans(33));
