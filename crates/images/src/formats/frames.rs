@@ -1,9 +1,11 @@
 //! Files of several images: which of them is meant. None is chosen unasked, since the wrong one would be upscaled
 //! without a word.
 
-use crate::CodecError;
+use super::{Probe, damaged};
 use crate::limits::{STREAM_PIXELS, check_work};
+use crate::raster::Channels;
 use crate::units::Size;
+use crate::{CodecError, Interrupt};
 
 /// One of the images of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,49 @@ impl Frames {
             asked => Ok(Self { chosen: asked.unwrap_or(0), count }),
         }
     }
+}
+
+/// The frame that is meant, as a viewer shows it. The library draws the whole canvas anew for each.
+pub fn composed(
+    format: &str,
+    frames: image::Frames<'_>,
+    probe: &Probe,
+    interrupt: &Interrupt,
+) -> Result<Vec<u8>, CodecError> {
+    for (number, frame) in (0..=probe.frame).zip(frames) {
+        interrupt.check()?;
+        let frame = frame.map_err(|error| {
+            tracing::debug!(%error, number, "a frame does not decode");
+            damaged(format)
+        })?;
+        if number == probe.frame {
+            let samples = frame.into_buffer().into_raw();
+            let pixels = samples.as_chunks::<4>().0.iter();
+            return Ok(match probe.channels {
+                Channels::Gray => pixels.map(|[v, ..]| *v).collect(),
+                Channels::GrayAlpha => pixels.flat_map(|[v, _, _, a]| [*v, *a]).collect(),
+                Channels::Rgb => pixels.flat_map(|[r, g, b, _]| [*r, *g, *b]).collect(),
+                Channels::Rgba => samples,
+            });
+        }
+    }
+    Err(damaged(format))
+}
+
+/// What is known of a frame before it is decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer {
+    pub size: Size,
+    /// Whether it covers the canvas and nothing shows through it.
+    pub covers: bool,
+    /// Whether it stays where it was drawn, and makes no hole.
+    pub stays: bool,
+}
+
+/// Whether nothing shows through the last of these frames: it covers the canvas, or the first does and all stay.
+pub fn is_opaque(layers: &[Layer]) -> bool {
+    let Some((shown, below)) = layers.split_last() else { return false };
+    shown.covers || below.first().is_some_and(|first| first.covers) && below.iter().all(|layer| layer.stays)
 }
 
 /// How a frame meets what is below it.
@@ -82,7 +127,7 @@ impl Drawn {
 
 /// Whether nothing shows through the last of these frames, told from their declared types: something that covers the
 /// canvas was drawn, and nothing made a hole in it since.
-pub fn is_opaque(canvas: Size, frames: &[Drawn]) -> bool {
+pub fn is_opaque_by_blend(canvas: Size, frames: &[Drawn]) -> bool {
     let Some((shown, before)) = frames.split_last() else { return false };
     let mut opaque = false;
     for frame in before {
@@ -203,7 +248,7 @@ mod tests {
     fn holes_are_told_from_what_is_declared() {
         use Blend::{Over, Replace};
         use Disposal::{Clear, Keep, Restore};
-        let opaque = |frames: &[Drawn]| is_opaque(CANVAS, frames);
+        let opaque = |frames: &[Drawn]| is_opaque_by_blend(CANVAS, frames);
         let ground = whole(false, Over, Keep);
         assert!(opaque(&[ground]));
         assert!(!opaque(&[part(false, Over, Keep)]), "the canvas is not covered");

@@ -5,11 +5,9 @@
 //! parsed once.
 
 pub mod bmp;
-mod bmp_decode;
 mod canvas;
 pub mod frames;
 pub mod gif;
-mod gif_decode;
 pub mod jpeg;
 pub mod jxl;
 mod opened;
@@ -44,15 +42,18 @@ pub fn open(
     interrupt: &Interrupt,
 ) -> Result<Opened, CodecError> {
     let format = sniff::sniff(&file)?;
-    let (header, decode) = match format {
-        InputFormat::Png => of(png::header, png::decode::decode, file, frame, interrupt)?,
-        InputFormat::Jpeg => of(jpeg::header, jpeg::decode::decode, file, frame, interrupt)?,
-        InputFormat::WebP => of(webp::header, webp::decode::decode, file, frame, interrupt)?,
-        InputFormat::Tiff => of(tiff::header, tiff::decode::decode, file, frame, interrupt)?,
-        InputFormat::Bmp => of(bmp::header, bmp_decode::decode, file, frame, interrupt)?,
-        InputFormat::Gif => of(gif::header, gif_decode::decode, file, frame, interrupt)?,
-        InputFormat::Jxl => of(jxl::header, jxl::decode::decode, file, frame, interrupt)?,
+    let read = match format {
+        InputFormat::Png => png::open(file, frame, interrupt),
+        InputFormat::Jpeg => jpeg::open(file, frame, interrupt),
+        InputFormat::WebP => of(webp::header, webp::decode::decode, file, frame, interrupt),
+        InputFormat::Tiff => tiff::open(file, frame, interrupt),
+        InputFormat::Bmp => bmp::open(file, frame, interrupt),
+        InputFormat::Gif => gif::open(file, frame, interrupt),
+        InputFormat::Jxl => of(jxl::header, jxl::decode::decode, file, frame, interrupt),
     };
+    // Whatever a library says of a file that it could read no further.
+    interrupt.check()?;
+    let (header, decode) = read?;
     limits.check_input(header.stored)?;
     check_work(header.work, header.stored)?;
     Ok(Opened { probe: opened::judged(format, header)?, decode, interrupt: interrupt.clone() })

@@ -1,19 +1,20 @@
 //! Exif (CIPA DC-008): a block that is a TIFF file without pixels. Read, corrected in place, and written small.
 //!
 //! A block that is kept whole is corrected where it lies and never taken apart: makers' notes hold positions counted
-//! from its beginning, and a library that writes it anew breaks them. A block of a few safe tags is written from
-//! nothing, and one of what a TIFF says, whose notes lie among its pixels.
+//! from its beginning. kamadak-exif and little_exif write a block anew, which breaks them, and unpack every value to list
+//! the tags, which without a bound may lie over each other; so only the small block of a few safe tags is a library's.
 
 mod correct;
-mod portable;
-mod write;
+
+use std::io::Cursor;
+
+use ::exif::experimental::Writer;
+use ::exif::{Field, In, Rational, Tag, Value};
 
 use super::density::Density;
 use crate::orientation::Orientation;
 
 pub use correct::corrected;
-pub use portable::{Portable, Value};
-pub use write::{gathered, written};
 
 /// How the image of this block is stored, `Exif\0\0` before it or not. Upright where that is not said, or makes no
 /// sense: broken metadata is no reason to refuse an image.
@@ -35,6 +36,8 @@ pub mod tag {
     pub const Y_RESOLUTION: u16 = 0x011b;
     /// 2 is an inch, 3 a centimeter.
     pub const RESOLUTION_UNIT: u16 = 0x0128;
+    /// Description, maker and camera; page; program and day; author and computer.
+    pub const TEXTS: [u16; 8] = [0x010d, 0x010e, 0x010f, 0x0110, 0x011d, 0x0131, 0x0132, 0x013c];
     /// Who made it.
     pub const ARTIST: u16 = 0x013b;
     /// Whose it is.
@@ -66,6 +69,27 @@ const UNDEFINED: u16 = 7;
 
 /// Bytes of an entry in a directory.
 const ENTRY: usize = 12;
+
+/// A block of nothing but the density, who made the image and whose it is; and that it is upright.
+pub fn written(density: Option<Density>, artist: Option<&[u8]>, copyright: Option<&[u8]>) -> Vec<u8> {
+    let field = |tag, value| Field { tag, ifd_num: In::PRIMARY, value };
+    let mut fields = vec![field(Tag::Orientation, Value::Short(vec![1]))];
+    if let Some(density) = density {
+        let [across, down] = density.rationals().map(|(num, denom)| Value::Rational(vec![Rational { num, denom }]));
+        let unit = Value::Short(vec![2]);
+        fields.extend(
+            [(Tag::XResolution, across), (Tag::YResolution, down), (Tag::ResolutionUnit, unit)]
+                .map(|(t, v)| field(t, v)),
+        );
+    }
+    for (tag, text) in [(Tag::Artist, artist), (Tag::Copyright, copyright)] {
+        fields.extend(text.map(|text| field(tag, Value::Ascii(vec![text.to_vec()]))));
+    }
+    let (mut writer, mut out) = (Writer::new(), Cursor::new(Vec::new()));
+    fields.iter().for_each(|field| writer.push_field(field));
+    writer.write(&mut out, true).expect("a Vec takes a directory that is not empty");
+    out.into_inner()
+}
 
 /// Bytes of one value of a type, by its number in the standard.
 pub const fn unit(kind: u16) -> Option<usize> {
@@ -202,6 +226,13 @@ impl<'a> Block<'a> {
         ];
         let Some(main) = self.main() else { return false };
         self.has_next(main) || self.entries(main).any(|entry| !KEPT.contains(&entry.tag))
+    }
+
+    /// Whether a page of a TIFF says more than how its pixels are stored, and than what is looked for by itself.
+    pub fn page_says_more(self) -> bool {
+        const READ: [u16; 5] = [tag::COPYRIGHT, tag::XMP, tag::PHOTOSHOP, tag::IPTC, tag::PROFILE];
+        let says = |tag: u16| tag::TEXTS.contains(&tag) || tag >= 0x0258 && !READ.contains(&tag);
+        self.main().is_some_and(|main| self.entries(main).any(|entry| says(entry.tag)))
     }
 
     /// Whether another directory follows: of a block, that of its thumbnail.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use strum::{Display, EnumString, VariantNames};
 
-use exif::{Block, Portable, tag};
+use exif::{Block, tag};
 use rights::Rights;
 
 pub use density::Density;
@@ -84,7 +84,7 @@ pub struct Metadata {
 /// What an answer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputMetadata {
-    /// An Exif block, without `Exif\0\0`; of one for a TIFF comes what can be taken out of it.
+    /// An Exif block, without `Exif\0\0`; not for a TIFF.
     pub exif: Option<Arc<[u8]>>,
     /// An XMP packet.
     pub xmp: Option<Arc<[u8]>>,
@@ -125,13 +125,8 @@ impl Metadata {
         if let Some(resources) = block.raw(tag::PHOTOSHOP).filter(|resources| resources.len() <= MAX_BYTES) {
             metadata.add_photoshop(&[rights::PHOTOSHOP, resources].concat());
         }
-        match Portable::of(block) {
-            Some(taken) => {
-                metadata.others |= taken.left;
-                metadata.exif = taken.says_more().then(|| exif::gathered(taken, metadata.density).into());
-            }
-            None => metadata.unreadable = true,
-        }
+        // Its Exif lies among its pixels, and is no block that could be kept as it is.
+        metadata.others |= block.page_says_more();
         metadata
     }
 
@@ -198,7 +193,7 @@ impl Metadata {
             OutputFormat::Jpeg => density.jfif().is_some(),
             OutputFormat::WebP => false,
         };
-        // TIFF has places of its own for all of it.
+        // TIFF has places of its own for all of it, and none for a block.
         let says = !self.rights.is_empty() || density.is_some_and(|density| !has_place(density));
         let must = says && format != OutputFormat::Tiff;
         let small = || must.then(|| exif::written(density, artist, copyright).into());
@@ -215,18 +210,16 @@ impl Metadata {
                 (kept, lost)
             }
             MetadataPolicy::All => {
-                let (jpeg, tiff) = (format == OutputFormat::Jpeg, format == OutputFormat::Tiff);
+                let jpeg = format == OutputFormat::Jpeg;
                 let fits = |block: &Arc<[u8]>, most: usize| !jpeg || block.len() <= most;
                 let corrected = self.exif.as_deref().and_then(|block| exif::corrected(block, size, density));
                 let whole: Option<Arc<[u8]>> = corrected.map(Arc::from).filter(|block| fits(block, JPEG_EXIF));
-                let taken = |block: &Arc<[u8]>| Block::new(block).and_then(Portable::of);
-                let unmoved = tiff && whole.as_ref().is_some_and(|block| taken(block).is_none_or(|taken| taken.left));
+                let whole = whole.filter(|_| format != OutputFormat::Tiff);
                 let xmp = self.xmp.as_deref().map(rights::upright).map(Arc::from).filter(|block| fits(block, JPEG_XMP));
                 let photoshop = self.photoshop.clone().filter(|block| jpeg && block.len() <= JPEG_PHOTOSHOP);
                 let texts = if format == OutputFormat::Png { self.texts.clone() } else { Vec::new() };
                 let lost = self.others
-                    || unmoved
-                    || (whole.is_none() && self.exif.is_some())
+                    || (whole.is_none() && more_exif())
                     || (self.xmp.is_some() && xmp.is_none())
                     || (self.photoshop.is_some() && photoshop.is_none())
                     || texts.len() < self.texts.len();

@@ -3,8 +3,9 @@
 //! The rules are libjpeg's (`default_decompress_parms` in jdapimin.c), which every viewer follows: a JFIF marker means
 //! `YCbCr` whatever else the file says; else Adobe's transform counts; else components that are named R, G and B are that.
 
-use std::borrow::Cow;
 use std::ops::Range;
+
+use bytes::Bytes;
 
 use super::{APP0, APP14, EOI, SOS, Segments, is_frame};
 
@@ -15,7 +16,7 @@ const AVI1: [u8; 9] = [0xff, APP0, 0, 7, b'A', b'V', b'I', b'1', 0];
 
 /// What the segments before the first scan say of colors and tables.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Signs {
+pub struct Signs {
     jfif: bool,
     adobe: Option<u8>,
     /// How many components there are, and the names of three; none if there are more or fewer.
@@ -27,7 +28,7 @@ struct Signs {
 }
 
 impl Signs {
-    fn of(file: &[u8]) -> Self {
+    pub fn of(file: &[u8]) -> Self {
         let mut signs = Self::default();
         let mut segments = Segments::new(file);
         while let Some(segment) = segments.next().filter(|segment| !matches!(segment.marker, SOS | EOI)) {
@@ -66,44 +67,69 @@ impl Signs {
         let cut = self.adobe_at.clone().filter(|_| self.names.is_some() && misleading).unwrap_or(2..2);
         (if self.tables { &[] } else { &AVI1 }, cut)
     }
+
+    /// How four inks are stored; `None` if there are not four, or it is not said.
+    pub fn cmyk_coding(&self) -> Option<CmykCoding> {
+        let coding = |transform| if transform == 2 { CmykCoding::Ycck } else { CmykCoding::Inverted };
+        self.adobe.filter(|_| self.components == 4).map(coding)
+    }
+
+    /// Whether three components are `YCbCr` although they are named R, G and B, by which the decoder goes.
+    pub fn is_ycbcr_by_other_names(&self) -> bool {
+        self.names == Some(*b"RGB") && self.is_ycbcr()
+    }
+
+    /// The file as the decoder has to see it: a copy without a misleading Adobe segment, or with the sign that the default
+    /// Huffman tables are meant, where it has none.
+    pub fn prepared(&self, file: Bytes) -> Bytes {
+        let (sign, cut) = self.edits();
+        if sign.is_empty() && cut.is_empty() || file.len() < 2 {
+            return file;
+        }
+        [&file[..2], sign, &file[2..cut.start], &file[cut.end..]].concat().into()
+    }
+
+    /// Bytes that [`Self::prepared`] allocates for a file of this length.
+    pub fn prepared_bytes(&self, file: usize) -> u64 {
+        let (sign, cut) = self.edits();
+        if sign.is_empty() && cut.is_empty() { 0 } else { (file + sign.len() - cut.len()) as u64 }
+    }
 }
 
 /// How four inks are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CmykCoding {
-    /// From 0, all of it, to 255, none, as Adobe has it.
+    /// From 0, all of it, to 255, none. Photoshop stores them so, and everybody who writes Adobe's segment followed;
+    /// without it viewers disagree.
     Inverted,
-    /// The first three, inverted, as luma and chroma.
+    /// The first three, inverted, as luma and chroma, and black as it is.
     Ycck,
 }
 
-/// How the inks of a file are stored; `None` if it has not four components, or does not say.
-pub fn cmyk_coding_of(file: &[u8]) -> Option<CmykCoding> {
-    let signs = Signs::of(file);
-    let coding = |transform| if transform == 2 { CmykCoding::Ycck } else { CmykCoding::Inverted };
-    signs.adobe.filter(|_| signs.components == 4).map(coding)
-}
-
-/// Whether the file's three components are `YCbCr` although they are named R, G and B, by which the decoder goes.
-pub fn is_ycbcr_by_other_names(file: &[u8]) -> bool {
-    let signs = Signs::of(file);
-    signs.names == Some(*b"RGB") && signs.is_ycbcr()
-}
-
-/// The file as the decoder has to see it: a copy without a misleading Adobe segment, or with the sign that the default
-/// Huffman tables are meant, where it has none.
-pub fn prepared(file: &[u8]) -> Cow<'_, [u8]> {
-    let (sign, cut) = Signs::of(file).edits();
-    if sign.is_empty() && cut.is_empty() || file.len() < 2 {
-        return Cow::Borrowed(file);
+impl CmykCoding {
+    /// Four stored components a pixel become amounts of ink, 255 for all of one, in place.
+    pub fn amounts(self, stored: &mut [u8]) {
+        stored.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| *pixel = self.of(*pixel));
     }
-    Cow::Owned([&file[..2], sign, &file[2..cut.start], &file[cut.end..]].concat())
+
+    fn of(self, stored: [u8; 4]) -> [u8; 4] {
+        match self {
+            Self::Inverted => stored.map(|ink| 255 - ink),
+            Self::Ycck => {
+                let [luma, blue, red, black] = stored;
+                // Red, green and blue are what is left of 255 by the inverted inks: the inks themselves.
+                let [cyan, magenta, yellow] = ycbcr_to_rgb([luma, blue, red]);
+                [cyan, magenta, yellow, 255 - black]
+            }
+        }
+    }
 }
 
-/// Bytes that [`prepared`] allocates.
-pub fn prepared_bytes(file: &[u8]) -> u64 {
-    let (sign, cut) = Signs::of(file).edits();
-    if sign.is_empty() && cut.is_empty() { 0 } else { (file.len() + sign.len() - cut.len()) as u64 }
+/// Red, green and blue of one pixel in `YCbCr` (T.871, section 7).
+pub fn ycbcr_to_rgb([luma, blue, red]: [u8; 3]) -> [u8; 3] {
+    let (luma, blue, red) = (f32::from(luma), f32::from(blue) - 128.0, f32::from(red) - 128.0);
+    let level = |v: f32| (v + 0.5).clamp(0.0, 255.0) as u8;
+    [level(luma + 1.402 * red), level(luma - 0.344_136 * blue - 0.714_136 * red), level(luma + 1.772 * blue)]
 }
 
 #[cfg(test)]
@@ -149,11 +175,11 @@ mod tests {
             let signs = Signs::of(&file);
             let what = format!("JFIF {jfif}, Adobe {adobe:?}, {names:?}");
             assert_eq!((signs.is_ycbcr(), !signs.edits().1.is_empty()), (ycbcr, misleading), "{what}");
-            assert_eq!(is_ycbcr_by_other_names(&file), ycbcr && names == *b"RGB", "{what}");
-            let (prepared, bytes) = (prepared(&file), prepared_bytes(&file));
+            assert_eq!(signs.is_ycbcr_by_other_names(), ycbcr && names == *b"RGB", "{what}");
+            let (prepared, bytes) = (signs.prepared(file.clone().into()), signs.prepared_bytes(file.len()));
             assert_eq!(Signs::of(&prepared).adobe.is_some(), adobe.is_some() && !misleading, "{what}");
             assert_eq!(prepared.len(), file.len() - if misleading { 16 } else { 0 }, "{what}");
-            assert!(matches!(prepared, Cow::Borrowed(_)) == (bytes == 0) && bytes >= u64::from(misleading), "{what}");
+            assert!((prepared == file) == (bytes == 0) && bytes >= u64::from(misleading), "{what}");
         }
     }
 
@@ -167,10 +193,20 @@ mod tests {
     fn tables_are_added_where_there_are_none_and_nonsense_stays() {
         let with = file(true, None, [1, 2, 3]);
         let without: Vec<u8> = [&with[..with.len() - 8], &with[with.len() - 4..]].concat();
-        assert_eq!(prepared(&without)[2..11], AVI1);
-        assert_eq!(prepared_bytes(&without), without.len() as u64 + 9);
+        let signs = Signs::of(&without);
+        assert_eq!(signs.prepared_bytes(without.len()), without.len() as u64 + 9);
+        assert_eq!(signs.prepared(without.into())[2..11], AVI1);
         for nonsense in [&b""[..], b"\xff", b"\xff\xd8", b"\xff\xd8\xff\xee\0\x0eAdobe"] {
-            assert!(prepared(nonsense).len() <= nonsense.len() + AVI1.len());
+            let prepared = Signs::of(nonsense).prepared(Bytes::from_static(nonsense));
+            assert!(prepared.len() <= nonsense.len() + AVI1.len());
         }
+    }
+
+    #[test]
+    fn inks_by_their_coding() {
+        assert_eq!(CmykCoding::Inverted.of([1, 2, 3, 4]), [254, 253, 252, 251]);
+        assert_eq!(CmykCoding::Ycck.of([100, 128, 128, 55]), [100, 100, 100, 200]);
+        // Pure red as JFIF has it: so much cyan.
+        assert_eq!(CmykCoding::Ycck.of([76, 85, 255, 255]), [254, 0, 0, 0]);
     }
 }

@@ -1,18 +1,18 @@
 //! JPEG to samples, by zune-jpeg's strict mode.
 
+use bytes::Bytes;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::cmyk_coding;
+use super::EOI;
+use super::color::{Signs, ycbcr_to_rgb};
 use crate::color::cmyk;
-use crate::formats::damaged;
-use crate::formats::jpeg::color::{cmyk_coding_of, is_ycbcr_by_other_names, prepared};
-use crate::formats::jpeg::{EOI, Scans};
+use crate::formats::{Probe, damaged};
 use crate::interrupt::Source;
 use crate::raster::{Channels, Samples};
 use crate::units::Size;
-use crate::{CodecError, Interrupt, Probe};
+use crate::{CodecError, Interrupt};
 
 /// Of CMYK, converted between two questions whether to go on: by a profile, some 10 ms.
 const CMYK_BYTES: usize = 4 << 18;
@@ -28,16 +28,21 @@ pub enum Colors {
     AsStored,
 }
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
-    let bytes = &prepared(bytes)[..];
-    // How many scans there may be, the probe bounds by the work that they are.
-    let read = |colors| pixels(bytes, &[stored], colors, usize::MAX, interrupt);
-    if let Some(coding) = cmyk_coding_of(bytes) {
+/// The image of a file in so many scans, which the header bounds by the work that they are.
+pub fn decode(
+    file: Bytes,
+    (size, signs, scans): (Size, &Signs, usize),
+    probe: &Probe,
+    interrupt: &Interrupt,
+) -> Result<Samples, CodecError> {
+    let file = &signs.prepared(file)[..];
+    let read = |colors| pixels(file, &[size], colors, scans, interrupt);
+    if let Some(coding) = signs.cmyk_coding() {
         let mut stored = read(Colors::AsStored)?;
         let mut rgb = Vec::with_capacity(stored.len() / 4 * 3);
         for part in stored.chunks_mut(CMYK_BYTES) {
             interrupt.check()?;
-            cmyk_coding::amounts(part, coding);
+            coding.amounts(part);
             rgb.extend(cmyk::to_rgb(part, probe.cmyk_transform.as_ref()));
         }
         return Ok(Samples::U8(rgb));
@@ -46,25 +51,20 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
         return read(Colors::Gray).map(Samples::U8);
     }
     let mut samples = read(Colors::Rgb)?;
-    if is_ycbcr_by_other_names(bytes) {
-        samples.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = cmyk_coding::to_rgb(*pixel));
+    if signs.is_ycbcr_by_other_names() {
+        samples.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = ycbcr_to_rgb(*pixel));
     }
     Ok(Samples::U8(samples))
 }
 
-/// The samples of a file that has one of these sizes. Of another, nothing is allocated.
+/// The samples of a file that has one of these sizes, in `scans`. Of another size, nothing is allocated.
 pub fn pixels(
     bytes: &[u8],
     sizes: &[Size],
     colors: Colors,
-    max_scans: usize,
+    scans: usize,
     interrupt: &Interrupt,
 ) -> Result<Vec<u8>, CodecError> {
-    // Every scan is a pass over the whole image, and of a sequential file's the decoder counts none.
-    let scans = Scans::of(bytes).count;
-    if scans > max_scans {
-        return Err(damaged("JPEG"));
-    }
     let longest = |side: fn(&Size) -> u32| sizes.iter().map(side).max().unwrap_or(0) as usize;
     let mut options = DecoderOptions::default()
         .set_strict_mode(true)

@@ -1,17 +1,19 @@
 //! JPEG (ITU-T T.81): its marker segments, and what those before the first scan say.
 
-mod cmyk_coding;
 mod color;
 pub mod decode;
 pub mod encode;
 pub mod quality;
 
-use super::{Frames, Header};
+use bytes::Bytes;
+
+use super::{Decode, Frames, Header, Probe};
 use crate::color::profile;
 use crate::metadata::{Density, Metadata, exif};
-use crate::raster::{Channels, Depth};
+use crate::raster::Channels;
 use crate::units::Size;
-use crate::{CodecError, Loss, Warning};
+use crate::{CodecError, Interrupt, Loss, Warning};
+use color::Signs;
 
 pub const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
@@ -106,7 +108,7 @@ struct Component {
 
 /// What the segments before the first scan say. A file that breaks off after its frame header is judged by what is
 /// there.
-pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
+pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
     let mut frame = None;
     let mut orientation = None;
     let mut profile = ProfileParts::default();
@@ -114,7 +116,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     let mut scan_components = None;
     let mut restarts = false;
     let mut before_scan = 0;
-    for segment in Segments::new(file) {
+    for segment in Segments::new(&file) {
         before_scan += segment.data.len() as u64;
         match segment.marker {
             marker if is_frame(marker) && frame.is_none() => frame = Some(Frame::read(&segment)?),
@@ -139,7 +141,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     };
     let channels = if frame.components.len() == 1 { Channels::Gray } else { Channels::Rgb };
     let all_in_one_scan = scan_components.is_none_or(|n| usize::from(n) == frame.components.len());
-    let scans = Scans::of(file);
+    let (scans, signs) = (Scans::of(&file), Signs::of(&file));
     let restarts = restarts || scans.late_restarts;
     if !frame.progressive && !all_in_one_scan && (frame.max_sampling() != (1, 1) || restarts) {
         // zune-jpeg 0.5.15 decodes these without a complaint to colors that are far off.
@@ -148,7 +150,7 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
         ));
     }
     let (icc, warnings) = profile.joined();
-    if frame.components.len() == 4 && color::cmyk_coding_of(file).is_none() {
+    if frame.components.len() == 4 && signs.cmyk_coding().is_none() {
         // libjpeg's users take them as they are, Chrome and Pillow turn them around.
         return Err(CodecError::Unsupported(
             "the JPEG is in CMYK and does not say how its inks are stored; convert it to RGB first".into(),
@@ -156,24 +158,23 @@ pub fn header(file: &[u8], asked: Option<u32>) -> Result<Header, CodecError> {
     }
     // All four of every pixel, before they become three colors.
     let cmyk = if frame.components.len() == 4 { 4 * frame.size.pixels() } else { 0 };
-    Ok(Header {
-        stored: frame.size,
-        channels,
-        depth: Depth::Eight,
+    let working_bytes = before_scan
+        + signs.prepared_bytes(file.len())
+        + frame.working_bytes(frame.progressive || !all_in_one_scan)
+        + cmyk;
+    let header = Header {
         orientation: orientation.unwrap_or_default(),
         icc,
-        icc_made: false,
         cmyk: cmyk > 0,
         warnings,
         metadata,
-        working_bytes: before_scan
-            + color::prepared_bytes(file)
-            + frame.working_bytes(frame.progressive || !all_in_one_scan)
-            + cmyk,
         work: frame.size.pixels().saturating_mul(scans.count.max(1) as u64),
-        frames: Frames::choose("JPEG", "frame", 1, asked)?,
-        loss: Loss::Jpeg { quality: quality::estimate([file]) },
-    })
+        loss: Loss::Jpeg { quality: quality::estimate([&file[..]]) },
+        ..Header::plain(frame.size, channels, working_bytes, Frames::choose("JPEG", "frame", 1, asked)?)
+    };
+    let (interrupt, size) = (interrupt.clone(), frame.size);
+    let decode = move |probe: &Probe| decode::decode(file, (size, &signs, scans.count), probe, &interrupt);
+    Ok((header, Box::new(decode)))
 }
 
 impl Frame {

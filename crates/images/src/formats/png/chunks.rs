@@ -44,7 +44,12 @@ pub(super) struct Chunks<'a> {
 
 impl<'a> Chunks<'a> {
     pub(super) fn new(file: &'a [u8]) -> Self {
-        Self { rest: file.get(SIGNATURE..).unwrap_or_default() }
+        Self::at(file, SIGNATURE)
+    }
+
+    /// From the beginning of a chunk on.
+    pub(super) fn at(file: &'a [u8], at: usize) -> Self {
+        Self { rest: file.get(at..).unwrap_or_default() }
     }
 }
 
@@ -101,11 +106,13 @@ pub(super) struct Selection {
     pub(super) palette: bool,
     pub(super) transparency: bool,
     pub(super) pixels: bool,
+    /// Whether frames after the first are wanted.
+    pub(super) animated: bool,
 }
 
 impl Selection {
     pub(super) const fn new(color: Color) -> Self {
-        Self { color, palette: false, transparency: false, pixels: false }
+        Self { color, palette: false, transparency: false, pixels: false, animated: false }
     }
 
     /// Whether the next chunk counts. A `tRNS` that is too short, too late or the second one does not.
@@ -130,6 +137,7 @@ impl Selection {
                 self.pixels = true;
                 true
             }
+            b"acTL" | b"fcTL" | b"fdAT" => self.animated,
             _ => chunk.is_critical(),
         }
     }

@@ -1,71 +1,43 @@
 //! PNG to samples: palette, low depths and `tRNS` expanded, 16 bits kept; of an animation, the frame asked for.
 
+use bytes::Bytes;
+use image::AnimationDecoder as _;
+use image::codecs::png::PngDecoder;
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, Transformations};
 
-use crate::formats::canvas::{Canvas, Level, with_alpha};
-use crate::formats::damaged;
-use crate::formats::frames::Drawn;
-use crate::formats::png::apng::Animation;
-use crate::formats::png::{Essential, is_animated};
+use super::Essential;
+use super::chunks::Chunks;
+use crate::formats::frames::composed;
+use crate::formats::{Probe, damaged, sample_count};
 use crate::raster::{Channels, Depth, Samples};
 use crate::units::Size;
-use crate::{CodecError, Interrupt, Probe};
+use crate::{CodecError, Interrupt};
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
-    if !is_animated(bytes) {
-        return still(bytes, stored, probe.channels, probe.depth, interrupt);
+/// The frames up to the one asked for, drawn over each other by `image`, which leaves out checksums.
+pub fn animated(file: Bytes, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
+    let mut last = None;
+    for chunk in Chunks::new(&file) {
+        interrupt.check()?;
+        if (chunk.is_critical() || matches!(&chunk.kind, b"fcTL" | b"fdAT")) && !chunk.is_intact() {
+            return Err(damaged("PNG"));
+        }
+        last = Some(chunk.kind);
     }
-    let animation = Animation::read(bytes)?;
-    animation.check_whole()?;
-    let drawn = animation.up_to(probe.frame)?;
-    if animation.canvas != stored {
+    if last != Some(*b"IEND") {
         return Err(damaged("PNG"));
     }
-    Ok(match (probe.channels.colors(), probe.depth) {
-        (1, Depth::Eight) => Samples::U8(shown::<u8, 2>(&animation, &drawn, probe, eight, interrupt)?),
-        (1, Depth::Sixteen) => Samples::U16(shown::<u16, 2>(&animation, &drawn, probe, sixteen, interrupt)?),
-        (_, Depth::Eight) => Samples::U8(shown::<u8, 4>(&animation, &drawn, probe, eight, interrupt)?),
-        (_, Depth::Sixteen) => Samples::U16(shown::<u16, 4>(&animation, &drawn, probe, sixteen, interrupt)?),
-    })
+    let frames = PngDecoder::new(Essential::new(file, true, interrupt)?).and_then(PngDecoder::apng);
+    let frames = frames.map_err(|error| {
+        tracing::debug!(%error, "an animated png does not begin");
+        damaged("PNG")
+    })?;
+    composed("PNG", frames.into_frames(), probe, interrupt).map(Samples::U8)
 }
 
-fn eight(samples: Samples) -> Option<Vec<u8>> {
-    if let Samples::U8(v) = samples { Some(v) } else { None }
-}
-
-fn sixteen(samples: Samples) -> Option<Vec<u16>> {
-    if let Samples::U16(v) = samples { Some(v) } else { None }
-}
-
-/// The frames, each decoded as a still image and drawn over those before it.
-fn shown<T: Level, const C: usize>(
-    animation: &Animation,
-    drawn: &[Drawn],
-    probe: &Probe,
-    of_depth: impl Fn(Samples) -> Option<Vec<T>>,
-    interrupt: &Interrupt,
-) -> Result<Vec<T>, CodecError> {
-    let mut canvas = Canvas::<T, C>::new(animation.canvas);
-    for (number, frame) in (0..).zip(drawn) {
-        let file = animation.still(number)?;
-        let samples = still(&file, frame.area.size, animation.channels, probe.depth, interrupt)?;
-        let samples = of_depth(samples).ok_or_else(|| damaged("PNG"))?;
-        canvas.draw(frame, &with_alpha(&samples, animation.channels.has_alpha()));
-        if number < probe.frame {
-            canvas.dispose(frame);
-        }
-    }
-    Ok(canvas.into_samples(probe.channels))
-}
-
-fn still(
-    bytes: &[u8],
-    size: Size,
-    channels: Channels,
-    depth: Depth,
-    interrupt: &Interrupt,
-) -> Result<Samples, CodecError> {
-    let essential = Essential::new(bytes, interrupt)?;
+/// The one image, or the one that stands for an animation.
+pub fn still(file: Bytes, size: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
+    let (channels, depth) = (probe.channels, probe.depth);
+    let essential = Essential::new(file, false, interrupt)?;
     let broken = |error: png::DecodingError| {
         tracing::debug!(%error, "png does not decode");
         damaged("PNG")
@@ -79,7 +51,7 @@ fn still(
     if (width, height, color, bits) != expected {
         return Err(damaged("PNG"));
     }
-    let count = size.pixels() as usize * channels.count();
+    let count = sample_count(size, probe);
     let samples = match depth {
         Depth::Eight => {
             let mut samples = vec![0_u8; count];

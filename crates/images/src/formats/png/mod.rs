@@ -1,42 +1,53 @@
 //! PNG (W3C PNG, third edition): its chunks, and of them those that pixels depend on.
+//!
+//! The chunks are walked here, since `png` comes to what follows the pixels only with them: the orientation, or whose the
+//! image is, would be known after it was admitted.
 
-pub mod apng;
 mod chunks;
-pub mod decode;
+mod decode;
 pub mod encode;
 mod strip;
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::ops::Range;
 
+use bytes::Bytes;
 use flate2::read::ZlibDecoder;
 
-use super::Header;
-use super::frames::{Frames, is_opaque, work_of};
+use super::frames::{Frames, Layer, check_count, is_opaque};
+use super::{Decode, Header, Probe};
 use crate::Interrupt;
 use crate::color::profile;
 use crate::color::signals::{Signaled, Signals};
 use crate::interrupt::SLICE;
+use crate::limits::STREAM_PIXELS;
 use crate::metadata::texts::Texts;
 use crate::metadata::{Density, Metadata, exif};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
-use crate::{CodecError, Loss, Warning};
-use apng::Animation;
+use crate::{CodecError, Warning};
 use chunks::{Chunk, Chunks, ImageHeader, SIGNATURE, Selection, image_header};
 
 /// What the chunks say. A file that breaks off after its `IHDR` is judged by what is there.
-pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
-    let mut chunks = Chunks::new(file);
+pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
+    let mut chunks = Chunks::new(&file);
     let ImageHeader { size, bits, color } = image_header(&mut chunks)?;
     let mut selection = Selection::new(color);
     let mut told = Told::default();
     let mut orientation = None;
-    let mut count = 1;
+    let (mut count, mut layers) = (1, Vec::new());
     let (mut metadata, mut texts) = (Metadata::default(), Texts::default());
     for chunk in chunks {
         selection.takes(&chunk);
         match &chunk.kind {
-            b"acTL" if !selection.pixels => count = frames(&chunk).max(1),
+            // The last one counts.
+            b"acTL" if !selection.pixels => {
+                count = chunk.data().first_chunk().map_or(1, |n| u32::from_be_bytes(*n).max(1));
+            }
+            b"fcTL" => {
+                check_count(layers.len())?;
+                layers.push(layer(&chunk, size));
+            }
             b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => told.takes(&chunk),
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
                 orientation = Some(exif::orientation(chunk.data()));
@@ -53,56 +64,57 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
     }
     let (icc, icc_made) = told.settle(color.channels(false).colors() == 1)?;
     let depth = if bits == 16 { Depth::Sixteen } else { Depth::Eight };
-    let frames = Frames::choose("PNG", "frame", u64::from(count), frame)?;
-    let mut channels = color.channels(selection.transparency);
-    let mut working = working_bytes(size, channels, depth);
-    let mut work = size.pixels();
-    if count > 1 {
-        let animation = Animation::read(file)?;
-        let drawn = animation.up_to(frames.chosen)?;
-        // Each frame's file has the chunks that all share.
-        work = work_of(size, &drawn)?.saturating_add(drawn.len() as u64 * animation.shared_bytes());
-        channels = shown_channels(channels, is_opaque(size, &drawn));
-        // Beside the result: the canvas and a copy to come back to, a frame as it is and in the canvas's channels.
-        let canvas = size.pixels().saturating_mul(4 * (channels.count().max(4) * depth.bytes()) as u64);
-        working = working.saturating_add(canvas).saturating_add(animation.largest_still());
-    }
-    Ok(Header {
-        stored: size,
-        channels,
+    let frames = Frames::choose("PNG", "frame", u64::from(count), asked)?;
+    let channels = color.channels(selection.transparency);
+    let still = Header {
         depth,
         orientation: orientation.unwrap_or_default(),
         icc,
         icc_made,
-        cmyk: false,
         warnings: told.warnings,
         metadata,
-        working_bytes: working,
-        work,
-        frames,
-        loss: Loss::Lossless,
-    })
-}
-
-/// Channels of what is shown of an animation: parts of the canvas may have nothing drawn on them.
-const fn shown_channels(drawn: Channels, opaque: bool) -> Channels {
-    match (drawn.colors(), opaque) {
-        (1, true) => Channels::Gray,
-        (1, false) => Channels::GrayAlpha,
-        (_, true) => Channels::Rgb,
-        (_, false) => Channels::Rgba,
+        ..Header::plain(size, channels, working_bytes(size, channels, depth), frames)
+    };
+    let interrupt = interrupt.clone();
+    if count == 1 {
+        let pixels = move |probe: &Probe| decode::still(file, size, probe, &interrupt);
+        return Ok((still, Box::new(pixels)));
     }
+    if depth == Depth::Sixteen {
+        return Err(CodecError::Unsupported(
+            "the PNG is animated in 16 bits, which is not read here; send the frame that is meant as a still image"
+                .into(),
+        ));
+    }
+    let header = animated(still, &layers)?;
+    Ok((header, Box::new(move |probe| decode::animated(file, probe, &interrupt))))
 }
 
-/// Whether the file is an animation of more than one frame; such a one has its pixels drawn over each other.
-pub fn is_animated(file: &[u8]) -> bool {
-    let head = Chunks::new(file).take_while(|chunk| chunk.kind != *b"IDAT");
-    // The last one counts, as above.
-    head.filter(|chunk| chunk.kind == *b"acTL").last().is_some_and(|chunk| frames(&chunk) > 1)
+/// What `fcTL` says of a frame.
+fn layer(control: &Chunk, canvas: Size) -> Layer {
+    let data = control.data();
+    let word = |at: usize| data.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |n| u32::from_be_bytes(*n));
+    let size = Size::new(word(4), word(8));
+    Layer { size, covers: size == canvas && (word(12), word(16)) == (0, 0), stays: data.get(24) == Some(&0) }
 }
 
-fn frames(animation: &Chunk) -> u32 {
-    animation.data().first_chunk().map_or(0, |n| u32::from_be_bytes(*n))
+fn animated(still: Header, layers: &[Layer]) -> Result<Header, CodecError> {
+    let (canvas, mut channels) = (still.stored, still.channels);
+    let Some(drawn) = layers.get(..=still.frames.chosen as usize) else {
+        return Err(CodecError::Damaged("the animated PNG breaks off before that frame; send the file again".into()));
+    };
+    if !is_opaque(drawn) {
+        channels = if channels.colors() == 1 { Channels::GrayAlpha } else { Channels::Rgba };
+    }
+    // For each frame the canvas is copied twice and the frame's place cleared, its pixels are laid out and laid over.
+    let work = drawn.iter().map(|layer| 2 * canvas.pixels() + 3 * layer.size.pixels() + STREAM_PIXELS);
+    Ok(Header {
+        work: work.fold(0, u64::saturating_add),
+        channels,
+        // Beside the result: the canvas and the one before in four channels, and twelve bytes for a pixel that is cleared.
+        working_bytes: still.working_bytes.saturating_add(canvas.pixels().saturating_mul(20)),
+        ..still
+    })
 }
 
 /// What the chunks for color say. Of each kind the first counts, whatever comes of it: a second profile would be
@@ -179,23 +191,24 @@ fn working_bytes(size: Size, channels: Channels, depth: Depth) -> u64 {
 
 /// The file without the chunks that no pixel depends on. So no text, profile or note can cost memory or fail a
 /// decode; they are skipped by their length.
-pub struct Essential<'a> {
-    chunks: Chunks<'a>,
+struct Essential {
+    file: Bytes,
+    /// What is being read, and where the next chunk begins.
+    current: Range<usize>,
+    next: usize,
     selection: Selection,
-    current: &'a [u8],
-    interrupt: &'a Interrupt,
+    interrupt: Interrupt,
 }
 
-impl<'a> Essential<'a> {
-    /// Fails where [`header`] would.
-    pub fn new(file: &'a [u8], interrupt: &'a Interrupt) -> Result<Self, CodecError> {
-        let ImageHeader { color, .. } = image_header(&mut Chunks::new(file))?;
-        let current = file.get(..SIGNATURE).unwrap_or_default();
-        Ok(Self { chunks: Chunks::new(file), selection: Selection::new(color), current, interrupt })
+impl Essential {
+    fn new(file: Bytes, animated: bool, interrupt: &Interrupt) -> Result<Self, CodecError> {
+        let ImageHeader { color, .. } = image_header(&mut Chunks::new(&file))?;
+        let selection = Selection { animated, ..Selection::new(color) };
+        Ok(Self { file, current: 0..SIGNATURE, next: SIGNATURE, selection, interrupt: interrupt.clone() })
     }
 }
 
-impl Read for Essential<'_> {
+impl Read for Essential {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let n = self.fill_buf()?.read(out)?;
         self.consume(n);
@@ -203,26 +216,28 @@ impl Read for Essential<'_> {
     }
 }
 
-impl BufRead for Essential<'_> {
+impl BufRead for Essential {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.interrupt.check().map_err(io::Error::other)?;
         while self.current.is_empty() {
-            match self.chunks.next() {
-                Some(chunk) if self.selection.takes(&chunk) => self.current = chunk.raw,
-                Some(_) => {}
-                None => break,
+            let Some(chunk) = Chunks::at(&self.file, self.next).next() else { break };
+            let end = self.next + chunk.raw.len();
+            if self.selection.takes(&chunk) {
+                self.current = self.next..end;
             }
+            self.next = if chunk.kind == *b"IEND" { self.file.len() } else { end };
         }
-        Ok(&self.current[..self.current.len().min(SLICE)])
+        let end = self.current.end.min(self.current.start + SLICE);
+        Ok(&self.file[self.current.start..end])
     }
 
     fn consume(&mut self, n: usize) {
-        self.current = &self.current[n..];
+        self.current.start += n;
     }
 }
 
 /// The `png` crate asks for it and never seeks.
-impl Seek for Essential<'_> {
+impl Seek for Essential {
     fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -9,12 +9,13 @@ use flate2::read::ZlibDecoder;
 use weezl::{BitOrder, LzwStatus};
 
 use crate::Interrupt;
+use crate::formats::jpeg::Scans;
 use crate::formats::jpeg::decode::{self as jpeg, Colors};
-use crate::formats::tiff::{Compression, Cut, Page, Photometric};
+use crate::formats::tiff::page::{Compression, Cut, Page, Photometric};
 use crate::units::Size;
 
 /// Rows of [`Page::row_bytes`] each, by `read_exact`; it fails where the chunk breaks off. `rows` of them will be read.
-pub fn open<'a>(page: &Page<'a>, packed: &'a [u8], rows: u32, interrupt: &Interrupt) -> io::Result<Box<dyn Read + 'a>> {
+pub fn open<'a>(page: &'a Page, packed: &'a [u8], rows: u32, interrupt: &Interrupt) -> io::Result<Box<dyn Read + 'a>> {
     let bytes = if page.reversed {
         Cow::Owned(packed.iter().map(|byte| byte.reverse_bits()).collect())
     } else {
@@ -184,7 +185,7 @@ const MAX_SCANS: usize = 8;
 /// The pixels of a chunk that is a JPEG of its own, without the tables that it shares with the others.
 fn photo(page: &Page, packed: &[u8], rows: u32, interrupt: &Interrupt) -> io::Result<Vec<u8>> {
     const START: [u8; 2] = [0xff, 0xd8];
-    let tables = match page.jpeg_tables {
+    let tables = match page.jpeg_tables.as_deref() {
         Some([0xff, 0xd8, tables @ .., 0xff, 0xd9]) => tables,
         Some(_) => return Err(broken()),
         None => &[],
@@ -200,7 +201,12 @@ fn photo(page: &Page, packed: &[u8], rows: u32, interrupt: &Interrupt) -> io::Re
     // The last strip may be an image of its own height, or be padded as tiles are.
     let whole = Size::new(page.chunk.width, page.chunk.height);
     let size = if page.cut == Cut::Tiles { whole } else { Size::new(page.chunk.width, rows) };
-    let samples = jpeg::pixels(&file, &[size, whole], colors, MAX_SCANS, interrupt).map_err(|_| broken())?;
+    // Every scan is a pass over the whole chunk, and of a sequential file's the decoder counts none.
+    let scans = Scans::of(&file).count;
+    if scans > MAX_SCANS {
+        return Err(broken());
+    }
+    let samples = jpeg::pixels(&file, &[size, whole], colors, scans, interrupt).map_err(|_| broken())?;
     let expected = page.row_bytes() * rows as usize;
     if samples.len() < expected { Err(broken()) } else { Ok(samples) }
 }

@@ -8,26 +8,24 @@ use std::io::Read;
 use super::chunk;
 use crate::color::CmykTransform;
 use crate::color::cmyk;
-use crate::formats::tiff::{self, Extra, Page, Photometric};
+use crate::formats::tiff::page::{Extra, Page, Photometric};
 use crate::formats::{FullRange, damaged, unpremultiply};
 use crate::raster::{Depth, Samples};
-use crate::units::Size;
 use crate::{CodecError, Interrupt, Probe};
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
-    let (page, _) = tiff::page(bytes, Some(probe.frame))?;
-    if !page.is_whole() || page.size != stored || page.channels() != probe.channels || page.depth() != probe.depth {
+pub fn decode(page: &Page, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
+    if !page.is_whole() {
         return Err(damaged("TIFF"));
     }
     Ok(match page.depth() {
         Depth::Eight => {
-            let mut samples = gather::<u8>(&page, probe.cmyk_transform.as_ref(), interrupt)?;
-            finish(&page, &mut samples);
+            let mut samples = gather::<u8>(page, probe.cmyk_transform.as_ref(), interrupt)?;
+            finish(page, &mut samples);
             Samples::U8(samples)
         }
         Depth::Sixteen => {
-            let mut samples = gather::<u16>(&page, None, interrupt)?;
-            finish(&page, &mut samples);
+            let mut samples = gather::<u16>(page, None, interrupt)?;
+            finish(page, &mut samples);
             Samples::U16(samples)
         }
     })

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
+
 use crate::CodecError;
 
 pub(super) fn damaged(what: &str) -> CodecError {
@@ -18,36 +20,35 @@ const NEW_SUBFILE_TYPE: u16 = 254;
 const NO_PAGE: u64 = 1 | 4;
 
 /// A file and how its numbers are to be read.
-#[derive(Clone, Copy)]
-pub struct File<'a> {
-    pub bytes: &'a [u8],
+#[derive(Clone)]
+pub struct File {
+    pub bytes: Bytes,
     pub big_endian: bool,
     /// BigTIFF: offsets and counts of eight bytes.
     wide: bool,
 }
 
-impl<'a> File<'a> {
-    pub fn new(bytes: &'a [u8]) -> Result<Self, CodecError> {
+impl File {
+    pub fn new(bytes: Bytes) -> Result<Self, CodecError> {
         let cut = || damaged("breaks off within its header");
-        let (big_endian, rest) = match bytes.split_first_chunk::<2>() {
-            Some((b"II", rest)) => (false, rest),
-            Some((b"MM", rest)) => (true, rest),
+        let big_endian = match bytes.first_chunk() {
+            Some(b"II") => false,
+            Some(b"MM") => true,
             _ => return Err(cut()),
         };
-        let version = Numbers { kind: Kind::Short, big_endian, data: rest.get(..2).ok_or_else(cut)? };
-        match version.get(0) {
-            Some(42) => Ok(Self { bytes, big_endian, wide: false }),
-            Some(43) if number(rest, 2, 2, big_endian) == Some(8) => Ok(Self { bytes, big_endian, wide: true }),
+        match number(&bytes, 2, 2, big_endian).ok_or_else(cut)? {
+            42 => Ok(Self { bytes, big_endian, wide: false }),
+            43 if number(&bytes, 4, 2, big_endian) == Some(8) => Ok(Self { bytes, big_endian, wide: true }),
             _ => Err(damaged("has a header that makes no sense")),
         }
     }
 
     fn number(&self, at: u64, bytes: usize) -> Option<u64> {
-        number(self.bytes, usize::try_from(at).ok()?, bytes, self.big_endian)
+        number(&self.bytes, usize::try_from(at).ok()?, bytes, self.big_endian)
     }
 
     /// The directories of full pages, in their order; smaller copies and masks do not count.
-    pub fn pages(&self) -> Result<Vec<Directory<'a>>, CodecError> {
+    pub fn pages(&self) -> Result<Vec<Directory>, CodecError> {
         let cut = || damaged("breaks off before its directory");
         let (first, word) = if self.wide { (8, 8) } else { (4, 4) };
         let mut next = self.number(first, word).ok_or_else(cut)?;
@@ -58,14 +59,14 @@ impl<'a> File<'a> {
             if !seen.insert(next) || all.len() == MAX_DIRECTORIES {
                 return Err(damaged("has directories that lead in a circle, or far too many"));
             }
-            let directory = Directory::at(*self, next).ok_or_else(cut)?;
+            let directory = Directory::at(self.clone(), next).ok_or_else(cut)?;
             entries = entries
                 .checked_sub(directory.count)
                 .ok_or_else(|| damaged("has more entries in its directories than fit into it"))?;
             next = directory.next().ok_or_else(cut)?;
             all.push(directory);
         }
-        let pages: Vec<_> = all.iter().copied().filter(Directory::is_page).collect();
+        let pages: Vec<_> = all.iter().filter(|directory| directory.is_page()).cloned().collect();
         match (pages.is_empty(), all.is_empty()) {
             (_, true) => Err(damaged("has no image in it")),
             (true, false) => Ok(all),
@@ -82,16 +83,16 @@ fn number(bytes: &[u8], at: usize, length: usize, big_endian: bool) -> Option<u6
 }
 
 /// One directory: the entries of one page.
-#[derive(Clone, Copy)]
-pub struct Directory<'a> {
-    file: File<'a>,
+#[derive(Clone)]
+pub struct Directory {
+    file: File,
     /// Of the first entry.
     entries: u64,
     count: u64,
 }
 
-impl<'a> Directory<'a> {
-    fn at(file: File<'a>, at: u64) -> Option<Self> {
+impl Directory {
+    fn at(file: File, at: u64) -> Option<Self> {
         let word = if file.wide { 8 } else { 2 };
         let count = file.number(at, word).filter(|n| *n <= MAX_ENTRIES)?;
         Some(Self { file, entries: at.checked_add(word as u64)?, count })
@@ -116,7 +117,7 @@ impl<'a> Directory<'a> {
     }
 
     /// The values of an entry, all of them there; `None` if there is no such entry or it leads out of the file.
-    pub fn find(&self, tag: u16) -> Option<Numbers<'a>> {
+    pub fn find(&self, tag: u16) -> Option<Numbers> {
         let file = &self.file;
         let entry = (0..self.count)
             .map(|i| self.entries + i * self.entry_bytes())
@@ -128,8 +129,8 @@ impl<'a> Directory<'a> {
         let inside = entry + 4 + word as u64;
         let at = if length <= word as u64 { inside } else { file.number(inside, word)? };
         let end = at.checked_add(length)?;
-        let data = file.bytes.get(usize::try_from(at).ok()?..usize::try_from(end).ok()?)?;
-        Some(Numbers { kind, big_endian: file.big_endian, data })
+        let range = usize::try_from(at).ok()?..usize::try_from(end).ok().filter(|end| *end <= file.bytes.len())?;
+        Some(Numbers { kind, big_endian: file.big_endian, data: file.bytes.slice(range) })
     }
 
     /// Whether an entry is there and cannot be read: it leads out of the file, or is no number.
@@ -193,29 +194,28 @@ impl Kind {
 }
 
 /// The values of one entry.
-#[derive(Clone, Copy)]
-pub struct Numbers<'a> {
+#[derive(Clone)]
+pub struct Numbers {
     kind: Kind,
     big_endian: bool,
-    data: &'a [u8],
+    data: Bytes,
 }
 
-impl<'a> Numbers<'a> {
+impl Numbers {
     pub fn len(&self) -> usize {
         self.data.len() / self.kind.bytes()
     }
 
     pub fn get(&self, i: usize) -> Option<u64> {
-        number(self.data, i.checked_mul(self.kind.bytes())?, self.kind.bytes(), self.big_endian)
+        number(&self.data, i.checked_mul(self.kind.bytes())?, self.kind.bytes(), self.big_endian)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = u64> + use<'a> {
-        let numbers = *self;
-        (0..numbers.len()).map_while(move |i| numbers.get(i))
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        (0..self.len()).map_while(|i| self.get(i))
     }
 
     /// The values as they lie in the file.
-    pub const fn bytes(&self) -> &'a [u8] {
+    pub fn into_bytes(self) -> Bytes {
         self.data
     }
 }

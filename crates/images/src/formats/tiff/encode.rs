@@ -6,7 +6,7 @@ use std::io::Write;
 use crate::encode::rows::{Rows, little_endian};
 use crate::encode::sink::Sink;
 use crate::encode::target::{EncodeError, Target};
-use crate::metadata::exif::{Block, Portable, Value, tag, unit};
+use crate::metadata::exif::tag;
 use crate::raster::{Channels, Depth};
 
 /// Bytes of a strip, as far as whole rows go: readers unpack strip by strip.
@@ -53,16 +53,42 @@ impl Strips {
 
 /// Types of values, by their numbers in the standard.
 const BYTE: u16 = 1;
+const ASCII: u16 = 2;
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
+const RATIONAL: u16 = 5;
 const UNDEFINED: u16 = 7;
 const LONG8: u16 = 16;
+
+/// An entry of the directory: its tag, the type of its value, and that, low bytes first.
+struct Value {
+    tag: u16,
+    kind: u16,
+    bytes: Vec<u8>,
+}
+
+impl Value {
+    fn short(tag: u16, number: u16) -> Self {
+        Self { tag, kind: SHORT, bytes: number.to_le_bytes().to_vec() }
+    }
+
+    fn long(tag: u16, number: u32) -> Self {
+        Self { tag, kind: LONG, bytes: number.to_le_bytes().to_vec() }
+    }
+
+    fn ratio(tag: u16, (over, under): (u32, u32)) -> Self {
+        Self { tag, kind: RATIONAL, bytes: [over.to_le_bytes(), under.to_le_bytes()].concat() }
+    }
+
+    fn text(tag: u16, text: &[u8]) -> Self {
+        Self { tag, kind: ASCII, bytes: [text, b"\0"].concat() }
+    }
+}
 
 /// Everything before the pixels.
 fn front(target: &Target) -> Vec<u8> {
     let strips = Strips::new(target);
-    let exif = target.metadata.exif.as_deref().and_then(Block::new).and_then(Portable::of).unwrap_or_default();
-    let classic = Front { strips: &strips, exif: &exif, wide: false };
+    let classic = Front { strips: &strips, wide: false };
     let file = classic.length(target) + strips.height * strips.row_bytes;
     if u32::try_from(file).is_ok() { classic.bytes(target) } else { Front { wide: true, ..classic }.bytes(target) }
 }
@@ -70,12 +96,11 @@ fn front(target: &Target) -> Vec<u8> {
 #[derive(Clone, Copy)]
 struct Front<'a> {
     strips: &'a Strips,
-    exif: &'a Portable,
     /// BigTIFF.
     wide: bool,
 }
 
-impl<'a> Front<'a> {
+impl Front<'_> {
     /// Bytes of an offset.
     const fn word(self) -> usize {
         if self.wide { 8 } else { 4 }
@@ -86,30 +111,17 @@ impl<'a> Front<'a> {
         if self.wide { 16 } else { 8 }
     }
 
-    /// The directories below the main one, by the tags that lead to them.
-    fn below(self) -> impl Iterator<Item = (u16, &'a [Value])> {
-        let both = [(tag::EXIF, &self.exif.camera[..]), (tag::GPS, &self.exif.place[..])];
-        both.into_iter().filter(|(_, values)| !values.is_empty())
-    }
-
     fn length(self, target: &Target) -> u64 {
-        let below = self.below().map(|(_, values)| self.laid_out(values).1);
-        self.head() as u64 + self.laid_out(&self.entries(target, 0)).1 + below.sum::<u64>()
+        self.head() as u64 + self.laid_out(&self.entries(target, 0)).1
     }
 
     fn bytes(self, target: &Target) -> Vec<u8> {
         let length = self.length(target);
-        let mut entries = self.entries(target, length);
-        let mut at = self.head() as u64 + self.laid_out(&entries).1;
-        for (tag, values) in self.below() {
-            entries.iter_mut().filter(|value| value.tag == tag).for_each(|value| *value = Value::long(tag, at as u32));
-            at += self.laid_out(values).1;
-        }
+        let entries = self.entries(target, length);
         let mut out = Vec::with_capacity(length as usize);
         let head: &[u8] = if self.wide { b"II\x2b\0\x08\0\0\0\x10\0\0\0\0\0\0\0" } else { b"II\x2a\0\x08\0\0\0" };
         out.extend_from_slice(head);
         self.push(&mut out, &entries);
-        self.below().for_each(|(_, values)| self.push(&mut out, values));
         out
     }
 
@@ -121,7 +133,13 @@ impl<'a> Front<'a> {
         for Value { tag, kind, bytes } in entries {
             out.extend_from_slice(&tag.to_le_bytes());
             out.extend_from_slice(&kind.to_le_bytes());
-            self.push_word(out, (bytes.len() / unit(*kind).unwrap_or(1)) as u64);
+            let unit = match *kind {
+                SHORT => 2,
+                LONG => 4,
+                RATIONAL | LONG8 => 8,
+                _ => 1,
+            };
+            self.push_word(out, bytes.len() as u64 / unit);
             if bytes.len() <= self.word() {
                 out.extend_from_slice(bytes);
                 out.resize(out.len() + self.word() - bytes.len(), 0);
@@ -189,11 +207,7 @@ impl<'a> Front<'a> {
         entries.extend(copyright.map(|copyright| Value::text(tag::COPYRIGHT, copyright)));
         entries.extend(metadata.xmp.as_deref().map(|packet| bytes(tag::XMP, BYTE, packet)));
         entries.extend(target.icc.as_deref().map(|profile| bytes(tag::PROFILE, UNDEFINED, profile)));
-        entries.extend(self.exif.main.iter().cloned());
-        entries.extend(self.below().map(|(tag, _)| Value::long(tag, 0)));
         entries.sort_by_key(|entry| entry.tag);
-        // Exif says once more who made it and whose it is; the first of each stays.
-        entries.dedup_by_key(|entry| entry.tag);
         entries
     }
 }
@@ -204,40 +218,7 @@ mod tests {
     use crate::OutputFormat;
     use crate::formats::tiff::page;
     use crate::metadata::OutputMetadata;
-    use crate::metadata::exif::gathered;
     use crate::units::Size;
-
-    /// By our own reader and by another.
-    #[test]
-    fn exif_stands_in_directories_below_also_of_a_bigtiff() {
-        let exif = Portable {
-            main: vec![Value::text(0x010f, b"Maker"), Value::text(tag::ARTIST, b"Bob")],
-            camera: vec![Value::ratio(0x829a, (1, 50)), Value::text(0x9003, b"2026:11:24 13:00:00")],
-            place: vec![Value::text(1, b"N"), Value::ratio(2, (52, 1))],
-            left: false,
-        };
-        for height in [1, 16_384] {
-            let mut target = target(Size::new(32_768, height));
-            target.metadata.exif = Some(gathered(exif.clone(), None).into());
-            target.metadata.rights.artist = Some(b"Ada".to_vec());
-            let front = front(&target);
-            let at = if height == 1 { 8 } else { 16 };
-            let read = Portable::of(Block::of_page(&front, at).expect("a TIFF")).expect("it is small");
-            assert_eq!(
-                (read.main[0].bytes.as_slice(), read.main[1].bytes.as_slice()),
-                (&b"Maker\0"[..], &b"Ada\0"[..])
-            );
-            assert_eq!((read.main.len(), &read.camera, &read.place, read.left), (2, &exif.camera, &exif.place, false));
-            if height == 1 {
-                let read = ::exif::Reader::new().read_raw(front).expect("a TIFF is a block");
-                let field =
-                    |tag| read.get_field(tag, ::exif::In::PRIMARY).expect("it is there").display_value().to_string();
-                assert_eq!(field(::exif::Tag::Make), "\"Maker\"");
-                assert_eq!(field(::exif::Tag::ExposureTime), "1/50");
-                assert_eq!(field(::exif::Tag::GPSLatitudeRef), "N");
-            }
-        }
-    }
 
     fn target(size: Size) -> Target {
         let (channels, depth) = (Channels::Rgba, Depth::Sixteen);
@@ -260,7 +241,7 @@ mod tests {
             let front = front(&target);
             assert_eq!(front[2], version);
             assert!((front.len() as u64) < buffered_bytes(&target, 0));
-            let told = Front { strips: &Strips::new(&target), exif: &Portable::default(), wide: version == 43 };
+            let told = Front { strips: &Strips::new(&target), wide: version == 43 };
             assert_eq!(front.len() as u64, told.length(&target));
         }
     }
@@ -272,7 +253,7 @@ mod tests {
         assert_eq!((strips.rows, strips.count), (32, 4));
         assert_eq!((strips.length(2), strips.length(3)), (32 * 8000, 4 * 8000));
         let file = [front(&target), vec![7; 800_000]].concat();
-        let (page, _) = page(&file, None).expect("a page");
+        let (page, _) = page(file.into(), None).expect("a page");
         assert_eq!(page.chunk_bytes(3).map(<[u8]>::len), Some(32_000));
         assert!(page.chunk_bytes(0).expect("there").iter().all(|b| *b == 7));
     }

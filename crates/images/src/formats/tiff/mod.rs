@@ -1,22 +1,23 @@
 //! TIFF 6.0 and BigTIFF: what a page's directory says, held to what is decoded.
 
 mod chunk;
-pub mod decode;
+mod decode;
 mod directory;
 pub mod encode;
 mod page;
 mod tag;
 
-pub use page::{Compression, Cut, Extra, Page, Photometric};
+use bytes::Bytes;
 
 use self::directory::File;
-use super::{Frames, Header};
-use crate::CodecError;
+use self::page::{Page, Photometric};
+use super::{Decode, Frames, Header};
 use crate::metadata::Metadata;
+use crate::{CodecError, Interrupt};
 
 /// The page of this number, and how many there are.
-pub fn page(bytes: &[u8], frame: Option<u32>) -> Result<(Page<'_>, Frames), CodecError> {
-    let file = File::new(bytes)?;
+fn page(file: Bytes, frame: Option<u32>) -> Result<(Page, Frames), CodecError> {
+    let file = File::new(file)?;
     let pages = file.pages()?;
     let frames = Frames::choose("TIFF", "page", pages.len() as u64, frame)?;
     let page = Page::read(file, &pages[frames.chosen as usize])?;
@@ -24,21 +25,18 @@ pub fn page(bytes: &[u8], frame: Option<u32>) -> Result<(Page<'_>, Frames), Code
 }
 
 /// What the directory of a page says.
-pub fn header(bytes: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
-    let (page, frames) = page(bytes, frame)?;
-    Ok(Header {
-        stored: page.size,
-        channels: page.channels(),
+pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
+    let (page, frames) = page(file.clone(), asked)?;
+    let header = Header {
         depth: page.depth(),
         orientation: page.orientation,
-        icc: page.icc.map(<[u8]>::to_vec),
-        icc_made: false,
+        icc: page.icc.as_deref().map(<[u8]>::to_vec),
         cmyk: page.photometric == Photometric::Cmyk,
-        warnings: Vec::new(),
-        metadata: Metadata::of_tiff(bytes, page.directory.place()),
-        working_bytes: page.working_bytes(),
+        metadata: Metadata::of_tiff(&file, page.directory.place()),
         work: page.work(),
-        frames,
         loss: page.loss(),
-    })
+        ..Header::plain(page.size, page.channels(), page.working_bytes(), frames)
+    };
+    let interrupt = interrupt.clone();
+    Ok((header, Box::new(move |probe| decode::decode(&page, probe, &interrupt))))
 }

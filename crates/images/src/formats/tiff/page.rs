@@ -1,5 +1,7 @@
 //! One page: what its directory says of its pixels, checked as a whole.
 
+use bytes::Bytes;
+
 use super::directory::{Directory, File, Numbers, damaged};
 use super::tag;
 use crate::formats::jpeg;
@@ -84,9 +86,9 @@ pub enum Extra {
 }
 
 /// One page, checked: everything that is needed to decode it.
-pub struct Page<'a> {
-    file: File<'a>,
-    pub(super) directory: Directory<'a>,
+pub struct Page {
+    file: File,
+    pub(super) directory: Directory,
     pub size: Size,
     pub photometric: Photometric,
     /// Of every sample: 1, 2, 4, 8 or 16.
@@ -104,16 +106,16 @@ pub struct Page<'a> {
     /// Width and height of a strip or tile; what sticks out of the image is padding.
     pub chunk: Size,
     pub cut: Cut,
-    offsets: Numbers<'a>,
-    lengths: Numbers<'a>,
-    palette: Option<Numbers<'a>>,
-    pub jpeg_tables: Option<&'a [u8]>,
+    offsets: Numbers,
+    lengths: Numbers,
+    palette: Option<Numbers>,
+    pub jpeg_tables: Option<Bytes>,
     pub(super) orientation: Orientation,
-    pub(super) icc: Option<&'a [u8]>,
+    pub(super) icc: Option<Bytes>,
 }
 
-impl<'a> Page<'a> {
-    pub(super) fn read(file: File<'a>, directory: &Directory<'a>) -> Result<Self, CodecError> {
+impl Page {
+    pub(super) fn read(file: File, directory: &Directory) -> Result<Self, CodecError> {
         if tag::ESSENTIAL.iter().any(|tag| directory.is_broken(*tag)) {
             return Err(damaged("breaks off within its directory"));
         }
@@ -144,7 +146,7 @@ impl<'a> Page<'a> {
         let (chunk, cut, offsets, lengths) = chunks(directory, size)?;
         let page = Self {
             file,
-            directory: *directory,
+            directory: directory.clone(),
             size,
             photometric,
             bits,
@@ -163,9 +165,9 @@ impl<'a> Page<'a> {
             offsets,
             lengths,
             palette: directory.find(tag::PALETTE),
-            jpeg_tables: directory.find(tag::JPEG_TABLES).map(|tables| tables.bytes()),
+            jpeg_tables: directory.find(tag::JPEG_TABLES).map(Numbers::into_bytes),
             orientation: Orientation::from_number(number(tag::ORIENTATION, 1)).unwrap_or_default(),
-            icc: directory.find(tag::ICC).map(|profile| profile.bytes()),
+            icc: directory.find(tag::ICC).map(Numbers::into_bytes),
         };
         page.check_layout()?;
         page.check_chunks()?;
@@ -203,7 +205,7 @@ impl<'a> Page<'a> {
         if self.reversed && !matches!(self.compression, Compression::None | Compression::Group4) {
             return Err(unsupported("is packed with the bits of each byte turned around"));
         }
-        if self.photometric == Photometric::Palette && self.palette.is_none_or(|p| p.len() < 3 << self.bits) {
+        if self.photometric == Photometric::Palette && self.palette.as_ref().is_none_or(|p| p.len() < 3 << self.bits) {
             return Err(damaged("has no whole list of colors"));
         }
         Ok(())
@@ -249,7 +251,7 @@ impl<'a> Page<'a> {
 
     /// Tiles reach over the edges of their page and are unpacked whole, and each JPEG reads the shared tables anew.
     pub(super) fn work(&self) -> u64 {
-        let tables = self.jpeg_tables.map_or(0, <[u8]>::len) as u64;
+        let tables = self.jpeg_tables.as_ref().map_or(0, Bytes::len) as u64;
         let of_chunk = self.chunk.pixels().saturating_add(STREAM_PIXELS + TABLE_BYTE_PIXELS * tables);
         of_chunk.saturating_mul(self.chunk_count() as u64)
     }
@@ -265,7 +267,7 @@ impl<'a> Page<'a> {
     }
 
     /// The bytes of a chunk; `None` if the file breaks off before its end.
-    pub fn chunk_bytes(&self, number: usize) -> Option<&'a [u8]> {
+    pub fn chunk_bytes(&self, number: usize) -> Option<&[u8]> {
         let offset = usize::try_from(self.offsets.get(number)?).ok()?;
         let length = usize::try_from(self.lengths.get(number)?).ok()?;
         self.file.bytes.get(offset..offset.checked_add(length)?)
@@ -273,7 +275,7 @@ impl<'a> Page<'a> {
 
     /// The colors of the list in 8 bits. They are stored in 16, yet writers of old left the high bytes empty.
     pub fn palette(&self) -> Vec<[u8; 3]> {
-        let Some(stored) = self.palette else { return Vec::new() };
+        let Some(stored) = &self.palette else { return Vec::new() };
         let count = 1 << self.bits;
         let shift = if stored.iter().take(3 * count).all(|v| v < 256) { 0 } else { 8 };
         let level = |i| (stored.get(i).unwrap_or(0) >> shift) as u8;
@@ -285,7 +287,7 @@ impl<'a> Page<'a> {
         if self.compression != Compression::Jpeg {
             return Loss::Lossless;
         }
-        let parts = [self.jpeg_tables, self.chunk_bytes(0)];
+        let parts = [self.jpeg_tables.as_deref(), self.chunk_bytes(0)];
         Loss::Jpeg { quality: jpeg::quality::estimate(parts.into_iter().flatten()) }
     }
 
@@ -312,7 +314,7 @@ impl<'a> Page<'a> {
             Compression::Jpeg => {
                 let side = |side: u32| u64::from(side.next_multiple_of(32));
                 let pixels = side(self.chunk.width) * side(self.chunk.height);
-                largest() + self.jpeg_tables.map_or(0, <[u8]>::len) as u64 + 10 * 3 * pixels
+                largest() + self.jpeg_tables.as_ref().map_or(0, Bytes::len) as u64 + 10 * 3 * pixels
             }
             _ => 0,
         };
@@ -347,9 +349,9 @@ fn extra(directory: &Directory, photometric: Photometric, samples: u64) -> Extra
     }
 }
 
-type Chunks<'a> = (Size, Cut, Numbers<'a>, Numbers<'a>);
+type Chunks = (Size, Cut, Numbers, Numbers);
 
-fn chunks<'a>(directory: &Directory<'a>, size: Size) -> Result<Chunks<'a>, CodecError> {
+fn chunks(directory: &Directory, size: Size) -> Result<Chunks, CodecError> {
     let missing = || damaged("does not say where its pixels are");
     if let Some(offsets) = directory.find(tag::TILE_OFFSETS) {
         let lengths = directory.find(tag::TILE_BYTES).ok_or_else(missing)?;

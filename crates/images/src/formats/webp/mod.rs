@@ -5,7 +5,7 @@ pub mod encode;
 mod lossless;
 
 use super::Header;
-use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque, work_of};
+use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque_by_blend, work_of};
 use crate::metadata::{Metadata, exif};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
@@ -288,7 +288,7 @@ impl File<'_> {
         let frames_drawn = &self.frames[..=frames.chosen as usize];
         let drawn: Vec<_> = frames_drawn.iter().map(|frame| frame.drawn).collect();
         let work = work_of(canvas, &drawn)?;
-        let channels = if is_opaque(canvas, &drawn) { Channels::Rgb } else { Channels::Rgba };
+        let channels = if is_opaque_by_blend(canvas, &drawn) { Channels::Rgb } else { Channels::Rgba };
         let of_frame = |frame: &Frame| {
             let Drawn { area, transparent, .. } = frame.drawn;
             // Its samples, and those in four channels, beside what its decoder holds.
