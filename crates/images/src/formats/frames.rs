@@ -2,7 +2,7 @@
 //! without a word.
 
 use super::{Probe, damaged};
-use crate::limits::{STREAM_PIXELS, check_work};
+use crate::limits::check_work;
 use crate::raster::Channels;
 use crate::units::Size;
 use crate::{CodecError, Interrupt};
@@ -51,17 +51,21 @@ pub fn composed(
             damaged(format)
         })?;
         if number == probe.frame {
-            let samples = frame.into_buffer().into_raw();
-            let pixels = samples.as_chunks::<4>().0.iter();
-            return Ok(match probe.channels {
-                Channels::Gray => pixels.map(|[v, ..]| *v).collect(),
-                Channels::GrayAlpha => pixels.flat_map(|[v, _, _, a]| [*v, *a]).collect(),
-                Channels::Rgb => pixels.flat_map(|[r, g, b, _]| [*r, *g, *b]).collect(),
-                Channels::Rgba => samples,
-            });
+            return Ok(in_channels(frame.into_buffer().into_raw(), probe.channels));
         }
     }
     Err(damaged(format))
+}
+
+/// Pixels in red, green, blue and alpha in the channels that say the same.
+pub fn in_channels(rgba: Vec<u8>, channels: Channels) -> Vec<u8> {
+    let pixels = rgba.as_chunks::<4>().0.iter();
+    match channels {
+        Channels::Gray => pixels.map(|[v, ..]| *v).collect(),
+        Channels::GrayAlpha => pixels.flat_map(|[v, _, _, a]| [*v, *a]).collect(),
+        Channels::Rgb => pixels.flat_map(|[r, g, b, _]| [*r, *g, *b]).collect(),
+        Channels::Rgba => rgba,
+    }
 }
 
 /// What is known of a frame before it is decoded.
@@ -78,84 +82,6 @@ pub struct Layer {
 pub fn is_opaque(layers: &[Layer]) -> bool {
     let Some((shown, below)) = layers.split_last() else { return false };
     shown.covers || below.first().is_some_and(|first| first.covers) && below.iter().all(|layer| layer.stays)
-}
-
-/// How a frame meets what is below it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blend {
-    /// It takes the place of what was there, transparency and all.
-    Replace,
-    /// It is laid over.
-    Over,
-}
-
-/// What becomes of a frame's area once it was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disposal {
-    /// It stays.
-    Keep,
-    /// It becomes transparent.
-    Clear,
-    /// What was there before comes back.
-    Restore,
-}
-
-/// Where a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
-    pub x: u32,
-    pub y: u32,
-    pub size: Size,
-}
-
-/// One frame of an animation, without its pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drawn {
-    pub area: Area,
-    /// Whether it has transparent pixels, by its declared type.
-    pub transparent: bool,
-    pub blend: Blend,
-    pub disposal: Disposal,
-}
-
-impl Drawn {
-    fn covers(&self, canvas: Size) -> bool {
-        let Area { x, y, size } = self.area;
-        !self.transparent && (x, y) == (0, 0) && size.width >= canvas.width && size.height >= canvas.height
-    }
-}
-
-/// Whether nothing shows through the last of these frames, told from their declared types: something that covers the
-/// canvas was drawn, and nothing made a hole in it since.
-pub fn is_opaque_by_blend(canvas: Size, frames: &[Drawn]) -> bool {
-    let Some((shown, before)) = frames.split_last() else { return false };
-    let mut opaque = false;
-    for frame in before {
-        let holes = frame.transparent && frame.blend == Blend::Replace;
-        opaque = match frame.disposal {
-            Disposal::Keep => frame.covers(canvas) || (opaque && !holes),
-            Disposal::Clear => false,
-            Disposal::Restore => opaque,
-        };
-    }
-    shown.covers(canvas) || (opaque && !(shown.transparent && shown.blend == Blend::Replace))
-}
-
-/// Pixels that are passed over to draw the last of these frames over those before it; of those that give up their
-/// area again, twice.
-pub fn work_of(canvas: Size, frames: &[Drawn]) -> Result<u64, CodecError> {
-    // Such a frame would be decoded in full to be cut, and might be of any size.
-    let too_large = |size: Size| size.width > canvas.width || size.height > canvas.height;
-    if frames.iter().any(|frame| too_large(frame.area.size)) {
-        return Err(CodecError::Damaged(
-            "the animation has a frame larger than its canvas; send the file again".into(),
-        ));
-    }
-    let of_frame = |frame: &Drawn| {
-        let passes = if frame.disposal == Disposal::Keep { 1 } else { 2 };
-        passes * frame.area.size.pixels() + STREAM_PIXELS
-    };
-    Ok(frames.iter().map(of_frame).fold(canvas.pixels(), u64::saturating_add))
 }
 
 /// Layers of one image at most. The decoder of JPEG XL goes into them one within the other, on the stack.
@@ -212,29 +138,6 @@ mod tests {
         assert_eq!(refused, "frame is '1', but the PNG has 1 frame; ask for frame=0");
     }
 
-    const CANVAS: Size = Size::new(1 << 15, 1 << 15);
-
-    fn whole(transparent: bool, blend: Blend, disposal: Disposal) -> Drawn {
-        Drawn { area: Area { x: 0, y: 0, size: CANVAS }, transparent, blend, disposal }
-    }
-
-    fn part(transparent: bool, blend: Blend, disposal: Disposal) -> Drawn {
-        Drawn { area: Area { x: 1, y: 0, size: Size::new(1, 1) }, ..whole(transparent, blend, disposal) }
-    }
-
-    #[test]
-    fn work_is_what_is_drawn_and_taken_back() {
-        let kept = whole(false, Blend::Over, Disposal::Keep);
-        let one = CANVAS.pixels();
-        assert_eq!(work_of(CANVAS, &[kept]), Ok(2 * one + STREAM_PIXELS));
-        for disposal in [Disposal::Clear, Disposal::Restore] {
-            let frames = [whole(false, Blend::Over, disposal), part(false, Blend::Over, disposal)];
-            assert_eq!(work_of(CANVAS, &frames), Ok(one + 2 * (one + 1 + STREAM_PIXELS)));
-        }
-        let narrower = Size::new(CANVAS.width - 1, CANVAS.height);
-        assert!(matches!(work_of(narrower, &[kept]), Err(CodecError::Damaged(_))));
-    }
-
     #[test]
     fn layers_and_frames_have_two_sides() {
         let dot = Size::new(1, 1);
@@ -246,18 +149,20 @@ mod tests {
 
     #[test]
     fn holes_are_told_from_what_is_declared() {
-        use Blend::{Over, Replace};
-        use Disposal::{Clear, Keep, Restore};
-        let opaque = |frames: &[Drawn]| is_opaque_by_blend(CANVAS, frames);
-        let ground = whole(false, Over, Keep);
-        assert!(opaque(&[ground]));
-        assert!(!opaque(&[part(false, Over, Keep)]), "the canvas is not covered");
-        assert!(!opaque(&[whole(true, Over, Keep)]));
-        assert!(opaque(&[ground, part(true, Over, Keep)]));
-        assert!(!opaque(&[ground, part(true, Replace, Keep)]));
-        assert!(opaque(&[ground, part(true, Replace, Restore), part(false, Over, Keep)]));
-        assert!(!opaque(&[ground, part(false, Over, Clear), part(false, Over, Keep)]));
-        assert!(!opaque(&[whole(false, Over, Restore), part(false, Over, Keep)]));
-        assert!(opaque(&[part(false, Over, Clear), ground]));
+        let layer = |covers, stays| Layer { size: Size::new(1, 1), covers, stays };
+        let (ground, part) = (layer(true, true), layer(false, true));
+        for (layers, opaque) in [
+            (&[ground][..], true),
+            (&[part], false),
+            (&[ground, part], true),
+            (&[part, ground], true),
+            (&[part, part], false),
+            (&[layer(true, false), part], false),
+            (&[ground, layer(false, false), part], false),
+            (&[ground, layer(false, false)], true),
+            (&[], false),
+        ] {
+            assert_eq!(is_opaque(layers), opaque, "{layers:?}");
+        }
     }
 }

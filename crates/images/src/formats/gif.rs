@@ -30,7 +30,7 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
         tracing::debug!(%error, "a gif's header does not hold together");
         broken("has a header that is broken or cut off")
     })?;
-    let canvas = Size::new(blocks.width().into(), blocks.height().into());
+    let mut canvas = Size::new(blocks.width().into(), blocks.height().into());
     if canvas.pixels() == 0 {
         return Err(broken("has a side of zero"));
     }
@@ -40,6 +40,11 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
             Ok(Some(frame)) => {
                 let size = Size::new(frame.width.into(), frame.height.into());
                 let at_corner = (frame.left, frame.top) == (0, 0);
+                if counted.is_empty() {
+                    // As in browsers, the first frame makes room for itself.
+                    canvas.width = canvas.width.max(u32::from(frame.left) + size.width);
+                    canvas.height = canvas.height.max(u32::from(frame.top) + size.height);
+                }
                 check_count(counted.len())?;
                 counted.push(Layer {
                     size,
@@ -61,20 +66,32 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
     }
     let largest = drawn.iter().map(|frame| frame.size.pixels()).max().unwrap_or(0);
     let noted = [blocks.xmp_metadata(), blocks.icc_profile()].into_iter().flatten().map(<[u8]>::len).sum::<usize>();
-    // Beside the result: the canvas and the one that is shown in four channels, a frame, what stands before the first.
-    let working_bytes = 4 * (2 * canvas.pixels() + largest) + 2 * noted as u64 + (256 << 10);
+    // Beside the result: the canvas and the one that is shown in four channels, a frame, what stands before the
+    // first; a copy of the file.
+    let working_bytes = 4 * (2 * canvas.pixels() + largest) + (2 * noted + file.len()) as u64 + (256 << 10);
     let channels = if is_opaque(drawn) { Channels::Rgb } else { Channels::Rgba };
     let work = drawn.iter().map(|frame| frame.size.pixels() + canvas.pixels() + STREAM_PIXELS).sum();
     let header = Header { work, ..Header::plain(canvas, channels, working_bytes, frames) };
+    let stated = Size::new(blocks.width().into(), blocks.height().into());
     drop(blocks);
     let interrupt = interrupt.clone();
     let decode = move |probe: &Probe| {
         if !whole {
             return Err(damaged("GIF"));
         }
+        let file = if stated == canvas { file } else { with_canvas(&file, canvas)? };
         let decoder = GifDecoder::new(Source::new(file, &interrupt)).map_err(|_| damaged("GIF"))?;
         let shown = composed("GIF", decoder.into_frames(), probe, &interrupt)?;
         Ok(Samples::U8(shown))
     };
     Ok((header, Box::new(decode)))
+}
+
+/// A copy of the file with another canvas in its header.
+fn with_canvas(file: &[u8], canvas: Size) -> Result<Bytes, CodecError> {
+    let side = |side| u16::try_from(side).map_err(|_| damaged("GIF"));
+    let mut copy = file.to_vec();
+    copy[6..8].copy_from_slice(&side(canvas.width)?.to_le_bytes());
+    copy[8..10].copy_from_slice(&side(canvas.height)?.to_le_bytes());
+    Ok(copy.into())
 }

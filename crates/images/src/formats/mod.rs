@@ -5,7 +5,6 @@
 //! parsed once.
 
 pub mod bmp;
-mod canvas;
 pub mod frames;
 pub mod gif;
 pub mod jpeg;
@@ -45,11 +44,11 @@ pub fn open(
     let read = match format {
         InputFormat::Png => png::open(file, frame, interrupt),
         InputFormat::Jpeg => jpeg::open(file, frame, interrupt),
-        InputFormat::WebP => of(webp::header, webp::decode::decode, file, frame, interrupt),
+        InputFormat::WebP => webp::open(file, frame, interrupt),
         InputFormat::Tiff => tiff::open(file, frame, interrupt),
         InputFormat::Bmp => bmp::open(file, frame, interrupt),
         InputFormat::Gif => gif::open(file, frame, interrupt),
-        InputFormat::Jxl => of(jxl::header, jxl::decode::decode, file, frame, interrupt),
+        InputFormat::Jxl => jxl::open(file, frame, interrupt),
     };
     // Whatever a library says of a file that it could read no further.
     interrupt.check()?;
@@ -57,22 +56,6 @@ pub fn open(
     limits.check_input(header.stored)?;
     check_work(header.work, header.stored)?;
     Ok(Opened { probe: opened::judged(format, header)?, decode, interrupt: interrupt.clone() })
-}
-
-type ReadHeader = fn(&[u8], Option<u32>) -> Result<Header, CodecError>;
-type ReadPixels = fn(&[u8], Size, &Probe, &Interrupt) -> Result<Samples, CodecError>;
-
-/// Of a format whose header is read again with the pixels.
-fn of(
-    header: ReadHeader,
-    pixels: ReadPixels,
-    file: Bytes,
-    frame: Option<u32>,
-    interrupt: &Interrupt,
-) -> Result<(Header, Decode), CodecError> {
-    let (header, interrupt) = (header(&file, frame)?, interrupt.clone());
-    let stored = header.stored;
-    Ok((header, Box::new(move |probe| pixels(&file, stored, probe, &interrupt))))
 }
 
 /// What a header says, before limits are applied and the profile is judged.

@@ -94,6 +94,23 @@ fn a_gif_is_opaque_unless_it_has_a_hole() {
 }
 
 #[test]
+fn the_first_frame_of_a_gif_makes_room_for_itself() {
+    let file = fixture!("kinds/still.gif");
+    let (_, whole) = read(file).expect("a GIF");
+    let mut small = file.to_vec();
+    small[6..10].copy_from_slice(&[5, 0, 200, 0]);
+    let (told, image) = read(&small).expect("larger than its canvas");
+    assert_eq!((told.size.width, told.size.height), (whole.size().width, 200));
+    assert_eq!(shown(&image)[..shown(&whole).len()], shown(&whole));
+    // What comes after it does not, and would be decoded in full to be cut.
+    let mut second = fixture!("kinds/animated.gif").to_vec();
+    let frames: Vec<_> = second.windows(2).enumerate().filter(|(_, w)| *w == [0x21, 0xf9]).map(|(at, _)| at).collect();
+    second[frames[1] + 13..frames[1] + 15].fill(0xff);
+    assert!(matches!(probe_frame(&second, Some(1)), Err(CodecError::Damaged(_))));
+    assert!(probe_frame(&second, Some(0)).is_ok());
+}
+
+#[test]
 fn an_animation_that_breaks_off_is_damaged() {
     for (name, file, frames) in animations() {
         let last = frames.len() as u32 - 1;

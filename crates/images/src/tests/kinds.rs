@@ -285,6 +285,7 @@ fn what_is_not_read_is_told_by_name() {
         // Found by bending rgb.jxl: it claims to be in XYB for good.
         (kind!("xyb.jxl"), "colors of a rare kind"),
         (kind!("inks-plain.jpg"), "does not say how its inks are stored"),
+        (&fixture!("cases/dng-thumbnail.dng")[..], "camera's raw image"),
     ] {
         let error = probe(file).expect_err(name);
         assert!(matches!(&error, CodecError::Unsupported(text) if text.contains(name)), "{error}");

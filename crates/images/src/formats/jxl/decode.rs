@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jxl_oxide::{AllocTracker, FrameBufferSample, JxlImage, Render};
 
+use super::is_premultiplied;
 use crate::formats::frames::check_layers;
-use crate::formats::jxl;
 use crate::formats::{FullRange, damaged, sample_count, unpremultiply};
 use crate::raster::{Depth, Samples};
 use crate::units::Size;
@@ -16,19 +16,21 @@ use crate::{CodecError, Interrupt, Probe};
 /// Bytes that the decoder is given at once.
 const SLICE: usize = 4096;
 
-pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
+/// `stream` is the codestream after the header, which the decoder has already.
+pub fn decode(
+    mut image: JxlImage,
+    stream: &[u8],
+    memory: &AllocTracker,
+    probe: &Probe,
+    interrupt: &Interrupt,
+) -> Result<Samples, CodecError> {
     let broken = |error: &dyn std::fmt::Display| {
         tracing::debug!(%error, "jpeg xl does not decode");
         damaged("JPEG XL")
     };
-    let stream = jxl::codestream(bytes);
-    let memory = AllocTracker::with_limit(usize::try_from(probe.working_bytes).unwrap_or(usize::MAX));
-    let (mut image, head) = jxl::open(&stream, memory.clone())?;
-    if (Size::new(image.width(), image.height()), jxl::layout(&image)?) != (stored, (probe.channels, probe.depth)) {
-        return Err(damaged("JPEG XL"));
-    }
+    let stored = probe.size;
     // In slices, so that layers are counted as they come: a frame may be of ten bytes.
-    for slice in stream[head..].chunks(SLICE) {
+    for slice in stream.chunks(SLICE) {
         interrupt.check()?;
         let mut rest = slice;
         while !rest.is_empty() && !image.is_loading_done() {
@@ -42,8 +44,8 @@ pub fn decode(bytes: &[u8], stored: Size, probe: &Probe, interrupt: &Interrupt) 
     if !image.is_loading_done() || image.num_loaded_keyframes() != 1 {
         return Err(damaged("JPEG XL"));
     }
-    let render = render(&image, &memory, interrupt).map_err(|error| broken(&error))?;
-    let (pixels, premultiplied) = (render.stream(), jxl::is_premultiplied(&image));
+    let render = render(&image, memory, interrupt).map_err(|error| broken(&error))?;
+    let (pixels, premultiplied) = (render.stream(), is_premultiplied(&image));
     Ok(match probe.depth {
         Depth::Eight => Samples::U8(gather(pixels, probe, stored, premultiplied)?),
         Depth::Sixteen => Samples::U16(gather(pixels, probe, stored, premultiplied)?),

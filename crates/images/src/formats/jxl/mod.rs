@@ -2,22 +2,19 @@
 //!
 //! Only the codestream gets to the decoder: boxes beside it may be packed, and hold nothing that pixels depend on.
 
-pub mod decode;
+mod decode;
 
-use std::borrow::Cow;
-
+use bytes::Bytes;
 use jxl_bitstream::Bitstream;
 use jxl_oxide::color::{ColourEncoding, ColourSpace, TransferFunction};
 use jxl_oxide::image::{BitDepth, ImageHeader};
 use jxl_oxide::{AllocTracker, EnumColourEncoding, HdrType, InitializeResult, JxlImage, JxlThreadPool, PixelFormat};
 use jxl_oxide_common::Bundle as _;
 
-use super::{Frames, Header};
-use crate::metadata::Metadata;
-use crate::orientation::Orientation;
+use super::{Decode, Frames, Header, Probe};
 use crate::raster::{Channels, Depth};
 use crate::units::Size;
-use crate::{CodecError, Loss};
+use crate::{CodecError, Interrupt, Loss};
 
 /// What begins a file of boxes.
 pub const CONTAINER: &[u8] = b"\0\0\0\x0cJXL \r\n\x87\n";
@@ -31,22 +28,22 @@ fn unsupported(what: &str) -> CodecError {
 }
 
 /// The codestream, as far as it is there.
-pub fn codestream(file: &[u8]) -> Cow<'_, [u8]> {
+fn codestream(file: Bytes) -> Bytes {
     if !file.starts_with(CONTAINER) {
-        return Cow::Borrowed(file);
+        return file;
     }
     let mut parts = Vec::new();
-    let mut rest = file;
+    let mut rest = &file[..];
     while let Some((kind, content, after)) = next_box(rest) {
         match kind {
-            b"jxlc" => return Cow::Borrowed(content),
+            b"jxlc" => return file.slice_ref(content),
             // Behind the number of the part.
             b"jxlp" => parts.extend_from_slice(content.get(4..).unwrap_or_default()),
             _ => {}
         }
         rest = after;
     }
-    Cow::Owned(parts)
+    parts.into()
 }
 
 /// Kind and content of a box, and what follows it.
@@ -63,7 +60,7 @@ fn next_box(bytes: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
 }
 
 /// The decoder after the header, and how many bytes of the codestream that was. It will hold no more than `memory` has.
-pub fn open(stream: &[u8], memory: AllocTracker) -> Result<(JxlImage, usize), CodecError> {
+fn begin(stream: &[u8], memory: AllocTracker) -> Result<(JxlImage, usize), CodecError> {
     let mut bits = Bitstream::new(stream);
     let header = ImageHeader::parse(&mut bits, ()).map_err(|error| {
         tracing::debug!(%error, "a jpeg xl header does not parse");
@@ -105,7 +102,7 @@ fn has_profile(colors: &EnumColourEncoding) -> bool {
 }
 
 /// Channels and depth that are decoded.
-pub fn layout(image: &JxlImage) -> Result<(Channels, Depth), CodecError> {
+fn layout(image: &JxlImage) -> Result<(Channels, Depth), CodecError> {
     match image.hdr_type() {
         Some(HdrType::Pq) => return Err(CodecError::HighDynamicRange("PQ")),
         Some(HdrType::Hlg) => return Err(CodecError::HighDynamicRange("HLG")),
@@ -127,7 +124,7 @@ pub fn layout(image: &JxlImage) -> Result<(Channels, Depth), CodecError> {
 }
 
 /// Whether colors were multiplied by alpha.
-pub fn is_premultiplied(image: &JxlImage) -> bool {
+fn is_premultiplied(image: &JxlImage) -> bool {
     let extra = &image.image_header().metadata.ec_info;
     extra.iter().find_map(jxl_oxide::image::ExtraChannelInfo::alpha_associated).unwrap_or(false)
 }
@@ -140,35 +137,36 @@ fn loss(image: &JxlImage, frame: Option<u8>) -> Loss {
     if image.image_header().metadata.xyb_encoded || !is_modular { Loss::Lossy } else { Loss::Lossless }
 }
 
-/// What the header says.
-pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
+/// What the header says, and the decoder behind it.
+pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
     let stream = codestream(file);
-    let (image, head) = open(&stream, AllocTracker::with_limit(usize::MAX))?;
+    let memory = AllocTracker::with_limit(usize::MAX);
+    let (image, head) = begin(&stream, memory.clone())?;
     let (channels, depth) = layout(&image)?;
     // As shown: the decoder turns the image upright by itself.
     let stored = Size::new(image.width(), image.height());
-    if stored.width == 0 || stored.height == 0 {
+    if stored.pixels() == 0 {
         return Err(damaged("has a side of zero"));
     }
     let planes = 3 + image.image_header().metadata.ec_info.len() as u64;
-    // Colors that are named by a number get the profile that says the same.
-    let icc = Some(image.rendered_icc()).filter(|profile| !profile.is_empty());
-    Ok(Header {
-        stored,
-        channels,
+    // A whole-frame decoder in 32-bit floats: some four copies of each plane, held to it by its own count; the
+    // codestream twice; and what groups take beside them.
+    let working_bytes =
+        (16 * planes).saturating_mul(stored.pixels()).saturating_add(2 * stream.len() as u64 + (32 << 20));
+    let held = usize::try_from(working_bytes).unwrap_or(usize::MAX);
+    memory
+        .shrink_limit(usize::MAX - held)
+        .map_err(|_| damaged("has a header that takes more memory than its image"))?;
+    let header = Header {
         depth,
-        orientation: Orientation::Upright,
-        icc,
+        // Colors that are named by a number get the profile that says the same.
+        icc: Some(image.rendered_icc()).filter(|profile| !profile.is_empty()),
         icc_made: true,
-        cmyk: false,
-        warnings: Vec::new(),
-        metadata: Metadata::default(),
-        // A whole-frame decoder in 32-bit floats: some four copies of each plane, held to it by its own count; the
-        // codestream twice; and what groups take beside them.
-        working_bytes: 16 * planes * stored.pixels() + 2 * stream.len() as u64 + (32 << 20),
-        // Its layers are counted as they come.
-        work: stored.pixels(),
-        frames: Frames::choose("JPEG XL", "frame", 1, frame)?,
         loss: loss(&image, stream.get(head).copied()),
-    })
+        // Its layers are counted as they come.
+        ..Header::plain(stored, channels, working_bytes, Frames::choose("JPEG XL", "frame", 1, asked)?)
+    };
+    let interrupt = interrupt.clone();
+    let decode = move |probe: &Probe| decode::decode(image, &stream[head..], &memory, probe, &interrupt);
+    Ok((header, Box::new(decode)))
 }

@@ -30,6 +30,11 @@ impl<'a> Chunk<'a> {
         crc.sum() == u32::from_be_bytes(*stored)
     }
 
+    /// Whether the file breaks off within it.
+    pub(super) fn is_cut(&self) -> bool {
+        self.raw.len() < self.length.saturating_add(12)
+    }
+
     /// By the case of its first letter, as the standard has it.
     pub(super) const fn is_critical(&self) -> bool {
         self.kind[0].is_ascii_uppercase()

@@ -37,8 +37,11 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
     let mut orientation = None;
     let (mut count, mut layers) = (1, Vec::new());
     let (mut metadata, mut texts) = (Metadata::default(), Texts::default());
+    let mut trailer = true;
     for chunk in chunks {
         selection.takes(&chunk);
+        // What is critical and breaks off belongs to the pixels.
+        trailer = if chunk.kind == *b"IEND" { chunk.is_intact() } else { chunk.is_critical() && chunk.is_cut() };
         match &chunk.kind {
             // The last one counts.
             b"acTL" if !selection.pixels => {
@@ -61,6 +64,9 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
             b"tIME" => metadata.others = true,
             _ => {}
         }
+    }
+    if selection.pixels && !trailer {
+        told.warnings.push(Warning::TruncatedTrailer);
     }
     let (icc, icc_made) = told.settle(color.channels(false).colors() == 1)?;
     let depth = if bits == 16 { Depth::Sixteen } else { Depth::Eight };
@@ -107,9 +113,12 @@ fn animated(still: Header, layers: &[Layer]) -> Result<Header, CodecError> {
         channels = if channels.colors() == 1 { Channels::GrayAlpha } else { Channels::Rgba };
     }
     // For each frame the canvas is copied twice and the frame's place cleared, its pixels are laid out and laid over.
-    let work = drawn.iter().map(|layer| 2 * canvas.pixels() + 3 * layer.size.pixels() + STREAM_PIXELS);
+    let passes = |layer: &Layer| {
+        let whole = canvas.pixels().saturating_mul(2);
+        whole.saturating_add(layer.size.pixels().saturating_mul(3)).saturating_add(STREAM_PIXELS)
+    };
     Ok(Header {
-        work: work.fold(0, u64::saturating_add),
+        work: drawn.iter().map(passes).fold(0, u64::saturating_add),
         channels,
         // Beside the result: the canvas and the one before in four channels, and twelve bytes for a pixel that is cleared.
         working_bytes: still.working_bytes.saturating_add(canvas.pixels().saturating_mul(20)),
@@ -189,6 +198,9 @@ fn working_bytes(size: Size, channels: Channels, depth: Depth) -> u64 {
     2 * (4 * row + (128 << 10)) + 2 * row + (256 << 10)
 }
 
+/// The last chunk of every file.
+const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+
 /// The file without the chunks that no pixel depends on. So no text, profile or note can cost memory or fail a
 /// decode; they are skipped by their length.
 struct Essential {
@@ -220,12 +232,19 @@ impl BufRead for Essential {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.interrupt.check().map_err(io::Error::other)?;
         while self.current.is_empty() {
-            let Some(chunk) = Chunks::at(&self.file, self.next).next() else { break };
+            let chunk = Chunks::at(&self.file, self.next).next();
+            let Some(chunk) = chunk.filter(|chunk| chunk.kind != *b"IEND") else {
+                // Whether it is there or not.
+                if self.next > 0 {
+                    (self.file, self.current, self.next) = (Bytes::from_static(END), 0..END.len(), 0);
+                }
+                break;
+            };
             let end = self.next + chunk.raw.len();
             if self.selection.takes(&chunk) {
                 self.current = self.next..end;
             }
-            self.next = if chunk.kind == *b"IEND" { self.file.len() } else { end };
+            self.next = end;
         }
         let end = self.current.end.min(self.current.start + SLICE);
         Ok(&self.file[self.current.start..end])

@@ -16,6 +16,9 @@ const MAX_ENTRIES: u64 = 4096;
 const MAX_DIRECTORIES: usize = 65_535;
 
 const NEW_SUBFILE_TYPE: u16 = 254;
+/// Of Adobe's raw files; and, where all of a file's own directories are of small copies, of others.
+const DNG_VERSION: u16 = 50_706;
+const DIRECTORIES_BELOW: u16 = 330;
 /// A smaller copy of another page, or the mask of one.
 const NO_PAGE: u64 = 1 | 4;
 
@@ -66,7 +69,14 @@ impl File {
             next = directory.next().ok_or_else(cut)?;
             all.push(directory);
         }
+        let has = |tag| all.iter().any(|directory| directory.find(tag).is_some());
         let pages: Vec<_> = all.iter().filter(|directory| directory.is_page()).cloned().collect();
+        if has(DNG_VERSION) || pages.is_empty() && has(DIRECTORIES_BELOW) {
+            return Err(CodecError::Unsupported(
+                "the file is a camera's raw image (DNG, NEF and the like), which is not read here; develop it to a TIFF or JPEG"
+                    .into(),
+            ));
+        }
         match (pages.is_empty(), all.is_empty()) {
             (_, true) => Err(damaged("has no image in it")),
             (true, false) => Ok(all),

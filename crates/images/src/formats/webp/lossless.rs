@@ -362,7 +362,7 @@ mod tests {
     fn the_worst_case_is_refused() {
         let worst = stream(65_536);
         assert!(worst.len() < 2 << 20);
-        let budget = crate::formats::webp::lossless_tables(16, worst.len());
+        let budget = super::super::lossless_tables(16, worst.len());
         assert_eq!(check(&worst, Size::new(4, 4), budget), Err(Refused::Tables));
     }
 

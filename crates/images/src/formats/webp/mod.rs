@@ -1,19 +1,25 @@
 //! WebP (RFC 9649): the chunks of its RIFF container, and of them those that pixels depend on.
+//!
+//! The chunks are walked here, since image-webp wants the whole file, fails for metadata that is missing, and does not bound
+//! the tables of lossless streams.
 
-pub mod decode;
+mod decode;
 pub mod encode;
 mod lossless;
 
-use super::Header;
-use super::frames::{Area, Blend, Disposal, Drawn, Frames, check_count, is_opaque_by_blend, work_of};
+use bytes::Bytes;
+
+use super::frames::{Frames, Layer, check_count, is_opaque};
+use super::{Decode, Header};
+use crate::limits::STREAM_PIXELS;
 use crate::metadata::{Metadata, exif};
-use crate::raster::{Channels, Depth};
+use crate::raster::Channels;
 use crate::units::Size;
-use crate::{CodecError, Loss, Warning};
+use crate::{CodecError, Interrupt, Loss, Warning};
 
 /// What the entropy tables of one lossless stream may take. Up to 65536 groups of five tables of 4 KiB are legal, each
 /// told in some 60 bits, so 4 MB of file can ask for 1.3 GB; encoders write at most a few hundred groups.
-/// `decode::webp::lossless` holds streams to this.
+/// [`lossless`] holds streams to this.
 pub const fn lossless_tables(pixels: u64, length: usize) -> u64 {
     let sane = (8 << 20) + 4 * pixels;
     let possible = 600 * length as u64;
@@ -24,80 +30,92 @@ const ANIMATION: u8 = 0x02;
 const EXIF: u8 = 0x08;
 const ALPHA: u8 = 0x10;
 
-#[derive(Clone, Copy)]
-struct Chunk<'a> {
+#[derive(Clone)]
+struct Chunk {
     kind: [u8; 4],
     /// As far as it is there.
-    data: &'a [u8],
+    data: Bytes,
     /// What the length field says.
     length: usize,
 }
 
-impl Chunk<'_> {
+impl Chunk {
     fn is_whole(&self) -> bool {
         self.data.len() == self.length
     }
 }
 
 /// The chunks of a file, up to the end that its header claims or to where it breaks off.
-struct Chunks<'a> {
-    rest: &'a [u8],
+struct Chunks {
+    rest: Bytes,
 }
 
-impl<'a> Chunks<'a> {
-    fn new(file: &'a [u8]) -> Self {
-        let claimed = file.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |n| u32::from_le_bytes(*n) as usize);
-        let end = claimed.saturating_add(8).min(file.len());
-        Self { rest: file.get(12..end).unwrap_or_default() }
+impl Chunks {
+    fn new(file: &Bytes) -> Self {
+        let end = claimed(file).unwrap_or(8).min(file.len());
+        Self { rest: file.slice(12.min(end)..end) }
     }
 }
 
-impl<'a> Iterator for Chunks<'a> {
-    type Item = Chunk<'a>;
+/// The length of the file, as its header has it.
+fn claimed(file: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(*file.get(4..)?.first_chunk()?);
+    Some((length as usize).saturating_add(8))
+}
 
-    fn next(&mut self) -> Option<Chunk<'a>> {
+impl Iterator for Chunks {
+    type Item = Chunk;
+
+    fn next(&mut self) -> Option<Chunk> {
         let kind = *self.rest.first_chunk()?;
         let length = u32::from_le_bytes(*self.rest.get(4..)?.first_chunk()?) as usize;
-        let body = &self.rest[8..];
-        let data = &body[..length.min(body.len())];
-        self.rest = body.get(length + length % 2..).unwrap_or_default();
+        let body = self.rest.slice(8..);
+        let data = body.slice(..length.min(body.len()));
+        self.rest = body.slice((length + length % 2).min(body.len())..);
         Some(Chunk { kind, data, length })
     }
 }
 
 /// Where the pixels are.
-#[derive(Clone, Copy)]
-enum Bitstream<'a> {
+enum Bitstream {
     /// A VP8 key frame, and the plane of alpha beside it.
-    Lossy { frame: Chunk<'a>, alpha: Option<Chunk<'a>> },
+    Lossy { frame: Chunk, alpha: Option<Chunk> },
     /// VP8L.
-    Lossless { stream: Chunk<'a> },
+    Lossless { stream: Chunk },
 }
 
-struct File<'a> {
+struct File {
     /// Of `VP8X`: the size and its flags.
     extended: Option<(Size, u8)>,
     /// Absent where the file breaks off before it.
-    image: Option<Bitstream<'a>>,
-    profile: Option<&'a [u8]>,
+    image: Option<Bitstream>,
+    profile: Option<Bytes>,
     warnings: Vec<Warning>,
-    exif: Option<&'a [u8]>,
+    exif: Option<Bytes>,
     metadata: Metadata,
     /// Of an animation.
-    frames: Vec<Frame<'a>>,
+    frames: Vec<Frame>,
+    breaks_off: bool,
 }
 
 /// One frame of an animation.
-struct Frame<'a> {
-    drawn: Drawn,
-    image: Option<Bitstream<'a>>,
+struct Frame {
+    layer: Layer,
+    /// Where its upper left corner is, across and down.
+    at: [u32; 2],
+    has_alpha: bool,
+    /// Whether it is laid over what is there, or takes its place.
+    blends: bool,
+    /// Whether its place becomes transparent once it was shown.
+    clears: bool,
+    image: Option<Bitstream>,
 }
 
 fn damaged(what: &str) -> CodecError {
     CodecError::Damaged(format!("the WebP {what}; send the file again"))
 }
 
-fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
+fn parse(file: &Bytes) -> Result<File, CodecError> {
     let mut parsed = File {
         extended: None,
         image: None,
@@ -106,25 +124,29 @@ fn parse(file: &[u8]) -> Result<File<'_>, CodecError> {
         exif: None,
         metadata: Metadata::default(),
         frames: Vec::new(),
+        // Even if only metadata is missing.
+        breaks_off: claimed(file).is_none_or(|claimed| claimed > file.len()),
     };
     let mut alpha = None;
     for (i, chunk) in Chunks::new(file).enumerate() {
         match &chunk.kind {
-            b"VP8X" if i == 0 => parsed.extended = Some(extended(chunk.data)?),
+            b"VP8X" if i == 0 => parsed.extended = Some(extended(&chunk.data)?),
             b"ANMF" => {
                 check_count(parsed.frames.len())?;
-                parsed.frames.push(Frame::read(&chunk)?);
+                parsed.frames.push(Frame::read(&chunk, parsed.extended.map(|(canvas, _)| canvas))?);
             }
             b"ALPH" if parsed.image.is_none() => alpha = alpha.or(Some(chunk)),
-            b"VP8 " if parsed.image.is_none() => parsed.image = Some(Bitstream::Lossy { frame: chunk, alpha }),
+            b"VP8 " if parsed.image.is_none() => {
+                parsed.image = Some(Bitstream::Lossy { frame: chunk, alpha: alpha.take() })
+            }
             b"VP8L" if parsed.image.is_none() => parsed.image = Some(Bitstream::Lossless { stream: chunk }),
             b"ICCP" if parsed.profile.is_some() => Warning::ProfileDuplicated.add_to(&mut parsed.warnings),
             b"ICCP" => parsed.profile = Some(chunk.data),
             b"EXIF" if chunk.is_whole() => {
+                parsed.metadata.add_exif(&chunk.data);
                 parsed.exif = parsed.exif.or(Some(chunk.data));
-                parsed.metadata.add_exif(chunk.data);
             }
-            b"XMP " if chunk.is_whole() => parsed.metadata.add_xmp(chunk.data),
+            b"XMP " if chunk.is_whole() => parsed.metadata.add_xmp(&chunk.data),
             _ => {}
         }
     }
@@ -139,57 +161,53 @@ fn extended(data: &[u8]) -> Result<(Size, u8), CodecError> {
     Ok((size, flags))
 }
 
-impl<'a> Frame<'a> {
+impl Frame {
     /// A frame's place and ways, and what it is made of.
-    fn read(chunk: &Chunk<'a>) -> Result<Self, CodecError> {
-        let Some((head, rest)) = chunk.data.split_first_chunk::<16>() else {
+    fn read(chunk: &Chunk, canvas: Option<Size>) -> Result<Self, CodecError> {
+        let Some(head) = chunk.data.first_chunk::<16>() else {
             return Err(damaged("breaks off within a frame"));
         };
         let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], 0]);
-        let size = Size::new(word(6) + 1, word(9) + 1);
+        let (at, size) = ([2 * word(0), 2 * word(3)], Size::new(word(6) + 1, word(9) + 1));
+        let (blends, clears) = (head[15] & 2 == 0, head[15] & 1 != 0);
         let (mut image, mut alpha) = (None, None);
-        for chunk in (Chunks { rest }) {
-            match &chunk.kind {
-                b"ALPH" if image.is_none() => alpha = alpha.or(Some(chunk)),
-                b"VP8 " if image.is_none() => image = Some(Bitstream::Lossy { frame: chunk, alpha }),
-                b"VP8L" if image.is_none() => image = Some(Bitstream::Lossless { stream: chunk }),
+        for part in (Chunks { rest: chunk.data.slice(16..) }) {
+            match &part.kind {
+                b"ALPH" if image.is_none() => alpha = alpha.or(Some(part)),
+                b"VP8 " if image.is_none() => image = Some(Bitstream::Lossy { frame: part, alpha: alpha.take() }),
+                b"VP8L" if image.is_none() => image = Some(Bitstream::Lossless { stream: part }),
                 _ => {}
             }
         }
-        let told = image.map_or(Ok(None), |image: Bitstream| image.told())?;
+        let told = image.as_ref().map_or(Ok(None), Bitstream::told)?;
         if told.is_some_and(|(told, _)| told != size) {
             return Err(damaged("names two sizes for a frame"));
         }
-        let flags = head[15];
-        let drawn = Drawn {
-            area: Area { x: 2 * word(0), y: 2 * word(3), size },
-            transparent: told.is_none_or(|(_, alpha)| alpha),
-            blend: if flags & 2 == 0 { Blend::Over } else { Blend::Replace },
-            disposal: if flags & 1 == 0 { Disposal::Keep } else { Disposal::Clear },
-        };
-        Ok(Self { drawn, image })
+        let has_alpha = told.is_none_or(|(_, alpha)| alpha);
+        let covers = canvas == Some(size) && at == [0, 0] && !has_alpha;
+        let layer = Layer { size, covers, stays: !clears && (blends || !has_alpha) };
+        Ok(Self { layer, at, has_alpha, blends, clears, image })
     }
 }
 
-impl<'a> Bitstream<'a> {
-    /// Its streams, if they are all there.
-    fn streams(self) -> Option<Streams<'a>> {
+impl Bitstream {
+    /// Whether its streams are all there.
+    fn is_whole(&self) -> bool {
         match self {
-            Self::Lossy { frame, alpha } if frame.is_whole() && alpha.is_none_or(|a| a.is_whole()) => {
-                Some(Streams { image: frame.data, lossless: false, alpha: alpha.map(|a| a.data) })
-            }
-            Self::Lossless { stream } if stream.is_whole() => {
-                Some(Streams { image: stream.data, lossless: true, alpha: None })
-            }
-            _ => None,
+            Self::Lossy { frame, alpha } => frame.is_whole() && alpha.as_ref().is_none_or(Chunk::is_whole),
+            Self::Lossless { stream } => stream.is_whole(),
         }
+    }
+
+    const fn is_lossy(&self) -> bool {
+        matches!(self, Self::Lossy { .. })
     }
 
     /// Size and whether there is alpha, from the header of the stream; `None` if it is cut off.
     fn told(&self) -> Result<Option<(Size, bool)>, CodecError> {
         match self {
             Self::Lossy { frame, alpha } => {
-                let [tag, _, _, s0, s1, s2, w0, w1, h0, h1, ..] = *frame.data else { return Ok(None) };
+                let [tag, _, _, s0, s1, s2, w0, w1, h0, h1, ..] = frame.data[..] else { return Ok(None) };
                 if tag & 1 != 0 || [s0, s1, s2] != [0x9d, 0x01, 0x2a] {
                     return Err(damaged("has no key frame"));
                 }
@@ -197,7 +215,7 @@ impl<'a> Bitstream<'a> {
                 Ok(Some((Size::new(side(w0, w1), side(h0, h1)), alpha.is_some())))
             }
             Self::Lossless { stream } => {
-                let [signature, b0, b1, b2, b3, ..] = *stream.data else { return Ok(None) };
+                let [signature, b0, b1, b2, b3, ..] = stream.data[..] else { return Ok(None) };
                 let bits = u32::from_le_bytes([b0, b1, b2, b3]);
                 if signature != 0x2f || bits >> 29 != 0 {
                     return Err(damaged("has an unknown lossless stream"));
@@ -216,7 +234,7 @@ impl<'a> Bitstream<'a> {
         match self {
             Self::Lossy { frame, alpha } => {
                 let macroblocks = u64::from(size.width.div_ceil(16)) * u64::from(size.height.div_ceil(16));
-                let plane = alpha.map_or(0, |a| 5 * pixels + lossless(a.length));
+                let plane = alpha.as_ref().map_or(0, |a| 5 * pixels + lossless(a.length));
                 macroblocks * 384 + 64 * u64::from(size.width) + 4 * frame.length as u64 + plane
             }
             Self::Lossless { stream } => lossless(stream.length) + if has_alpha { 0 } else { 4 * pixels },
@@ -224,35 +242,33 @@ impl<'a> Bitstream<'a> {
     }
 }
 
-/// An image is lossy if any of those that it is drawn of is.
-fn loss<'a>(images: impl IntoIterator<Item = Bitstream<'a>>) -> Loss {
-    let is_lossy = |image| matches!(image, Bitstream::Lossy { .. });
-    if images.into_iter().any(is_lossy) { Loss::Lossy } else { Loss::Lossless }
-}
-
-/// Whether the header claims more than is there.
-fn breaks_off(file: &[u8]) -> bool {
-    let claimed = file.get(4..).and_then(<[u8]>::first_chunk).map(|n| u32::from_le_bytes(*n) as usize);
-    claimed.is_none_or(|n| n.saturating_add(8) > file.len())
-}
-
 /// What the chunks say. A file that breaks off after the header of its first chunk is judged by what is there.
-pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
-    let parsed = parse(file)?;
+pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
+    let mut parsed = parse(&file)?;
     // It stands after the pixels, and may say that the image lies on its side.
     let tells_exif = parsed.extended.is_some_and(|(_, flags)| flags & EXIF != 0);
-    if tells_exif && parsed.exif.is_none() && breaks_off(file) {
+    if tells_exif && parsed.exif.is_none() && parsed.breaks_off {
         return Err(CodecError::Damaged(
             "the WebP breaks off before its Exif, which may turn it; send the whole file".into(),
         ));
     }
-    if !parsed.frames.is_empty() {
-        return parsed.animated(frame);
-    }
+    let pixels = if parsed.frames.is_empty() { still(&parsed, asked) } else { animated(&parsed, asked) };
+    let header = Header {
+        orientation: parsed.exif.as_deref().map(exif::orientation).unwrap_or_default(),
+        icc: parsed.profile.as_deref().map(<[u8]>::to_vec),
+        warnings: std::mem::take(&mut parsed.warnings),
+        metadata: std::mem::take(&mut parsed.metadata),
+        ..pixels?
+    };
+    let interrupt = interrupt.clone();
+    Ok((header, Box::new(move |probe| decode::decode(&parsed, probe, &interrupt))))
+}
+
+fn still(parsed: &File, asked: Option<u32>) -> Result<Header, CodecError> {
     if parsed.extended.is_some_and(|(_, flags)| flags & ANIMATION != 0) {
         return Err(damaged("is animated and breaks off before its first frame"));
     }
-    let told = parsed.image.map_or(Ok(None), |image| image.told())?;
+    let told = parsed.image.as_ref().map_or(Ok(None), Bitstream::told)?;
     let (size, has_alpha) = match (parsed.extended, told) {
         (Some((canvas, _)), Some((size, _))) if canvas != size => {
             return Err(damaged("names two sizes"));
@@ -261,110 +277,43 @@ pub fn header(file: &[u8], frame: Option<u32>) -> Result<Header, CodecError> {
         (Some((canvas, flags)), None) => (canvas, flags & ALPHA != 0),
         (None, None) => return Err(damaged("breaks off before its size is told")),
     };
-    if size.width == 0 || size.height == 0 {
+    if size.pixels() == 0 {
         return Err(damaged("has a side of zero"));
     }
+    let working_bytes = parsed.image.as_ref().map_or(0, |image| image.working_bytes(size, has_alpha));
+    let frames = Frames::choose("WebP", "frame", 1, asked)?;
+    Ok(Header { loss: loss(&parsed.image), ..Header::plain(size, channels(has_alpha), working_bytes, frames) })
+}
+
+fn animated(parsed: &File, asked: Option<u32>) -> Result<Header, CodecError> {
+    let Some((canvas, _)) = parsed.extended else { return Err(damaged("has frames but no canvas")) };
+    let frames = Frames::choose("WebP", "frame", parsed.frames.len() as u64, asked)?;
+    let drawn = &parsed.frames[..=frames.chosen as usize];
+    let layers: Vec<_> = drawn.iter().map(|frame| frame.layer).collect();
+    // Such a frame would be decoded in full to be cut, and might be of any size.
+    if layers.iter().any(|layer| layer.size.width > canvas.width || layer.size.height > canvas.height) {
+        return Err(damaged("has a frame larger than its canvas"));
+    }
+    let held = |frame: &Frame| {
+        let (size, image) = (frame.layer.size, frame.image.as_ref());
+        // Its samples, and those in four channels, beside what its decoder holds.
+        8 * size.pixels() + image.map_or(0, |image| image.working_bytes(size, frame.has_alpha))
+    };
+    // Each is decoded, and laid over the canvas or cleared from it.
+    let work = layers.iter().map(|layer| 2 * layer.size.pixels() + STREAM_PIXELS);
+    let working_bytes = 4 * canvas.pixels() + drawn.iter().map(held).max().unwrap_or(0);
     Ok(Header {
-        stored: size,
-        channels: if has_alpha { Channels::Rgba } else { Channels::Rgb },
-        depth: Depth::Eight,
-        orientation: parsed.exif.map(exif::orientation).unwrap_or_default(),
-        icc: parsed.profile.map(<[u8]>::to_vec),
-        icc_made: false,
-        cmyk: false,
-        warnings: parsed.warnings,
-        metadata: parsed.metadata,
-        work: size.pixels(),
-        working_bytes: parsed.image.map_or(0, |image| image.working_bytes(size, has_alpha)),
-        frames: Frames::choose("WebP", "frame", 1, frame)?,
-        loss: loss(parsed.image),
+        work: work.fold(canvas.pixels(), u64::saturating_add),
+        loss: loss(drawn.iter().filter_map(|frame| frame.image.as_ref())),
+        ..Header::plain(canvas, channels(!is_opaque(&layers)), working_bytes, frames)
     })
 }
 
-impl File<'_> {
-    fn animated(self, frame: Option<u32>) -> Result<Header, CodecError> {
-        let Some((canvas, _)) = self.extended else { return Err(damaged("has frames but no canvas")) };
-        let frames = Frames::choose("WebP", "frame", self.frames.len() as u64, frame)?;
-        let frames_drawn = &self.frames[..=frames.chosen as usize];
-        let drawn: Vec<_> = frames_drawn.iter().map(|frame| frame.drawn).collect();
-        let work = work_of(canvas, &drawn)?;
-        let channels = if is_opaque_by_blend(canvas, &drawn) { Channels::Rgb } else { Channels::Rgba };
-        let of_frame = |frame: &Frame| {
-            let Drawn { area, transparent, .. } = frame.drawn;
-            // Its samples, and those in four channels, beside what its decoder holds.
-            8 * area.size.pixels() + frame.image.map_or(0, |image| image.working_bytes(area.size, transparent))
-        };
-        Ok(Header {
-            stored: canvas,
-            channels,
-            depth: Depth::Eight,
-            orientation: self.exif.map(exif::orientation).unwrap_or_default(),
-            icc: self.profile.map(<[u8]>::to_vec),
-            icc_made: false,
-            cmyk: false,
-            warnings: self.warnings,
-            metadata: self.metadata,
-            work,
-            working_bytes: 4 * canvas.pixels() + frames_drawn.iter().map(of_frame).max().unwrap_or(0),
-            frames,
-            loss: loss(frames_drawn.iter().filter_map(|frame| frame.image)),
-        })
-    }
+const fn channels(has_alpha: bool) -> Channels {
+    if has_alpha { Channels::Rgba } else { Channels::Rgb }
 }
 
-/// The streams that pixels come from, each whole.
-pub struct Streams<'a> {
-    /// VP8 or VP8L.
-    pub image: &'a [u8],
-    /// Whether `image` is VP8L.
-    pub lossless: bool,
-    /// Content of `ALPH`, beside VP8.
-    pub alpha: Option<&'a [u8]>,
-}
-
-/// What is to be decoded.
-pub enum Image<'a> {
-    /// One image.
-    Still(Streams<'a>),
-    /// Frames up to the one asked for, on a canvas.
-    Animated(Vec<(Drawn, Streams<'a>)>),
-}
-
-/// Fails on a file that breaks off before the end that its header claims, even if only metadata is missing.
-pub fn image(file: &[u8], frame: u32) -> Result<Image<'_>, CodecError> {
-    let cut = || damaged("breaks off");
-    if breaks_off(file) {
-        return Err(cut());
-    }
-    let parsed = parse(file)?;
-    if parsed.frames.is_empty() {
-        return parsed.image.and_then(Bitstream::streams).map(Image::Still).ok_or_else(cut);
-    }
-    let frames = parsed.frames.iter().take(frame as usize + 1);
-    let streams = frames.map(|frame| Some((frame.drawn, frame.image?.streams()?)));
-    streams.collect::<Option<_>>().map(Image::Animated).ok_or_else(cut)
-}
-
-impl Streams<'_> {
-    /// A file of these streams alone, in the plainest container. So no metadata, missing or false, can fail a decode.
-    pub fn container(&self, size: Size) -> Vec<u8> {
-        let mut file = Vec::with_capacity(64 + self.image.len() + self.alpha.map_or(0, <[u8]>::len));
-        file.extend_from_slice(b"RIFF\0\0\0\0WEBP");
-        let mut chunk = |kind: &[u8; 4], data: &[u8]| {
-            file.extend_from_slice(kind);
-            file.extend_from_slice(&(data.len() as u32).to_le_bytes());
-            file.extend_from_slice(data);
-            file.resize(file.len().next_multiple_of(2), 0);
-        };
-        if let Some(alpha) = self.alpha {
-            let [w0, w1, w2, _] = (size.width - 1).to_le_bytes();
-            let [h0, h1, h2, _] = (size.height - 1).to_le_bytes();
-            chunk(b"VP8X", &[ALPHA, 0, 0, 0, w0, w1, w2, h0, h1, h2]);
-            chunk(b"ALPH", alpha);
-        }
-        chunk(if self.lossless { b"VP8L" } else { b"VP8 " }, self.image);
-        let length = file.len() as u32 - 8;
-        file[4..8].copy_from_slice(&length.to_le_bytes());
-        file
-    }
+/// An image is lossy if any of those that it is drawn of is.
+fn loss<'a>(images: impl IntoIterator<Item = &'a Bitstream>) -> Loss {
+    if images.into_iter().any(Bitstream::is_lossy) { Loss::Lossy } else { Loss::Lossless }
 }
