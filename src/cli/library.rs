@@ -178,7 +178,7 @@ mod tests {
             kind,
             parameters: 0,
         };
-        let onnx = || Kind::Onnx { path: "x".into(), sha256: String::new(), range: 1.0 };
+        let onnx = || Kind::Onnx { path: "x".into(), sha256: String::new(), fp16: None, range: 1.0, skip: None };
         let registry =
             Registry::new(vec![network("a", onnx()), network("b", onnx()), network("bicubic", Kind::Bicubic)]);
         let found = |model: &str| any_network(&registry, &model.into()).map(|network| network.model.as_str());

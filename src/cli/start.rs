@@ -195,7 +195,7 @@ mod tests {
             kind,
             parameters: 0,
         };
-        let onnx = Kind::Onnx { path: "x".into(), sha256: String::new(), range: 1.0 };
+        let onnx = Kind::Onnx { path: "x".into(), sha256: String::new(), fp16: None, range: 1.0, skip: None };
         Registry::new(vec![network(onnx.clone()), network(onnx), network(Kind::Bicubic)])
     }
 

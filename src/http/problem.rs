@@ -172,7 +172,10 @@ impl Problem {
 
     /// The answer to anything that went wrong inside; what it was is for the log alone.
     pub fn internal() -> Self {
-        Self::new(Code::Internal, "the server could not finish this request; its log tells why, under this request id")
+        Self::new(
+            Code::Internal,
+            "the server could not finish this request; its log has the cause, under this request id",
+        )
     }
 
     /// With the limit that was met.

@@ -155,7 +155,7 @@ async fn method_not_allowed(request: Request) -> Problem {
     let method: String = request.method().as_str().chars().take(32).flat_map(char::escape_default).collect();
     Problem::new(
         Code::MethodNotAllowed,
-        format!("this path does not take {method}; the Allow header says what it takes"),
+        format!("this path does not take {method}; the Allow header lists what it takes"),
     )
 }
 

@@ -186,12 +186,12 @@ impl Metrics {
             ),
             nonfinite: new.counter(
                 "upscaler_nonfinite_tiles_total",
-                "Tiles for which a network gave NaN or infinity, in fp32 too; their requests fail.",
+                "Tiles for which a network gave NaN, infinity or another image, in fp32 on the CPU too; their requests fail.",
                 &["model", "scale"],
             ),
             fp32_retries: new.counter(
                 "upscaler_fp32_retries_total",
-                "Tiles that came out non-finite at reduced precision and ran again in fp32.",
+                "Tiles that came out non-finite or as another image and ran again in fp32 on the CPU.",
                 &["model", "scale"],
             ),
             unread_answers: new.add(IntCounter::new(

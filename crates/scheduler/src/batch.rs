@@ -48,9 +48,9 @@ pub(super) struct Report {
     pub(super) measured: Vec<(usize, Duration)>,
     /// Calls of the engine, failed ones included: their tiles.
     pub(super) calls: Vec<usize>,
-    /// Calls that ended in a non-finite value, after what the engine did about it.
+    /// Calls that ended in a non-finite value or another image, after what the engine did about it.
     pub(super) nonfinite: u64,
-    /// Tiles that the engine cured of a non-finite value by running them again in fp32, or tried to.
+    /// Tiles that the engine cured of it by running them again in fp32, or tried to.
     pub(super) fp32_retries: u64,
     /// The engine panicked.
     pub(super) panicked: bool,
@@ -131,7 +131,8 @@ impl Report {
     /// The last word on jobs that the engine failed on.
     fn conclude(&mut self, jobs: Vec<Job>, error: &TileError, ran: Duration) {
         if let TileError::Engine(engine) = error {
-            self.nonfinite += u64::from(matches!(**engine, EngineError::NonFinite { .. }));
+            let unusable = matches!(**engine, EngineError::NonFinite { .. } | EngineError::Strays { .. });
+            self.nonfinite += u64::from(unusable);
         }
         self.fail(jobs, error, ran);
     }

@@ -10,6 +10,7 @@ from torch import nn
 NEWTON_SCHULZ_STEPS = 5
 # Trace below which an image counts as flat: keeps the division finite and is far under any trained feature's trace.
 TINY_TRACE = 1e-10
+ROUNDING = 4.0  # times the error of bfloat16 that a gate bears in training: what it costs in the loss is small
 
 
 def covariance_pool(x):
@@ -51,27 +52,31 @@ class _Gate(nn.Module):
         )
 
 
-def covariance_root(x, rounded):
-    """(B, C, H, W) -> (B, C, C): the square root of the covariance, in float32.
-
-    `rounded`: with the value that bfloat16 gives and the gradient of float32. Providers that serve in bfloat16 compute the
-    iteration in it, too; a gate that never saw its rounding may come to depend on digits that are not there then.
-    """
-    root = newton_schulz_sqrt(covariance_pool(x.float()))
-    if not rounded:
-        return root
-    with torch.no_grad():
-        error = newton_schulz_sqrt(covariance_pool(x.bfloat16())).float() - root
-    return root + error
-
-
 class SOCA(_Gate):
-    """Second-order: the statistic of channel c is the mean of row c of the covariance's square root (paper, eq. 10)."""
+    """Second-order: the statistic of channel c is the mean of row c of the covariance's square root (paper, eq. 10).
+
+    `rounded`: in training the statistic is off by ROUNDING times the error that bfloat16 makes. Providers that serve in
+    bfloat16 compute the iteration in it, too; the entries of a row nearly cancel, and a gate that never saw their rounding
+    comes to depend on digits that are not there then. The error stands before the gate's layers, so that these learn it.
+    """
+
+    def __init__(self, channels, reduction, rounded=False):
+        super().__init__(channels, reduction)
+        self.rounded = rounded
+
+    @staticmethod
+    def statistic(x):
+        """(B, C, H, W) -> (B, C), in the precision of x."""
+        return newton_schulz_sqrt(covariance_pool(x)).mean(1)
 
     def forward(self, x):
         with torch.autocast(x.device.type, enabled=False):
-            root = covariance_root(x, rounded=self.training)
-            gate = self.conv_du(root.mean(1)[:, :, None, None])
+            statistic = self.statistic(x.float())
+            if self.training and self.rounded:
+                with torch.no_grad():
+                    error = self.statistic(x.bfloat16()).float() - statistic
+                statistic = statistic + ROUNDING * error
+            gate = self.conv_du(statistic[:, :, None, None])
         return x * gate.to(x.dtype)
 
 
@@ -84,10 +89,10 @@ class FirstOrderAttention(_Gate):
         return x * gate.to(x.dtype)
 
 
-def channel_attention(kind, channels, reduction):
-    """The module for "second", "first" or "none"."""
+def channel_attention(kind, channels, reduction, rounded=False):
+    """The module for "second" (`rounded`: see SOCA), "first" or "none"."""
     if kind == "second":
-        return SOCA(channels, reduction)
+        return SOCA(channels, reduction, rounded)
     if kind == "first":
         return FirstOrderAttention(channels, reduction)
     if kind == "none":

@@ -4,10 +4,13 @@
     python -m sr.export --official SAN_BI4X.pt --scale 4 --fp16-storage --out ../san/x4.onnx
 
 Input "lr" (batch, 3, height, width), output "sr" (batch, 3, s*height, s*width), float32 in 0..255, not clamped; batch,
-height and width are free, height and width in multiples of the network's region. Checked before the file is kept:
-onnx's checker, no control flow left, and parity with PyTorch in float32 within 1e-4 of white.
+height and width are free, height and width in multiples of the network's region. Of a network that adds to the bicubic
+image the output is what it adds, "detail": the service adds the two (`skip = "bicubic"` in model.toml). Checked before
+the file is kept: onnx's checker, no control flow left, and parity with PyTorch in float32 within 1e-4 of white.
+With --fp16 a second file is written beside it, FILE.fp16.onnx, for providers that compute in what a graph says (CUDA).
 """
 import argparse
+import copy
 import hashlib
 import tempfile
 from math import ceil
@@ -22,23 +25,26 @@ from torch import nn
 from . import config as configuration
 from . import official
 from .networks import build, count_parameters
+from .upsample import BicubicResidual, BicubicUpsample
 from .weights import load_matching
 
 OPSET = 18
 PARITY = 1e-4  # in units of white: 0.0255 of 255
 CONTROL_FLOW = {"If", "Loop", "Scan"}
-CONSTANTS = ("network.mean", "network.luma", "network.skip.kernel", "network.upsample.kernel")  # in a graph, not learned
+IN_FP16 = {"Conv", "Relu", "LeakyRelu"}
+CONSTANTS = ("network.mean", "network.luma", "network.upsample.kernel")  # in a graph, not learned
 
 
-class _Core(nn.Module):
-    """The network's `core` under the names of the graph."""
+class _Graph(nn.Module):
+    """What is exported of a network, under the names of the graph."""
 
     def __init__(self, network):
         super().__init__()
         self.network = network
+        self.output = "detail" if isinstance(network, BicubicResidual) else "sr"
 
     def forward(self, lr):
-        return self.network.core(lr)
+        return self.network.detail(lr) if self.output == "detail" else self.network.core(lr)
 
 
 def to_onnx(network, path, fp16_storage=False):
@@ -48,8 +54,9 @@ def to_onnx(network, path, fp16_storage=False):
     shapes = {"lr": {0: torch.export.Dim("batch", min=1, max=4096), 2: m * height, 3: m * width}}
     example = torch.rand(2, 3, m * max(2, ceil(16 / m)), m * max(3, ceil(16 / m))) * 255
     network = network.eval().to(memory_format=torch.contiguous_format)
-    program = torch.onnx.export(_Core(network).eval(), (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=shapes,
-                                input_names=["lr"], output_names=["sr"], verbose=False)
+    graph = _Graph(network).eval()
+    program = torch.onnx.export(graph, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=shapes,
+                                input_names=["lr"], output_names=[graph.output], verbose=False)
     model = tidy(program.model_proto, network)
     if fp16_storage:
         model = store_fp16(model)
@@ -95,6 +102,43 @@ def store_fp16(model):
     return model
 
 
+def in_fp16(model):
+    """A copy whose convolutions and rectifiers are in float16, with casts around each and their weights stored so.
+
+    ONNX Runtime drops casts that undo each other. Convolutions are nearly all of the arithmetic; what is left in float32
+    is what float16, which ends at 65504, is not made for: sums of squares (covariance, Newton-Schulz), softmax, and a
+    bicubic image inside the graph.
+    """
+    half, full = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    model = copy.deepcopy(model)
+    used = {name for node in model.graph.node if node.op_type in IN_FP16 for name in node.input} - set(CONSTANTS)
+    kept = {name for node in model.graph.node if node.op_type not in IN_FP16 for name in node.input}
+    stored = {}
+    for tensor in model.graph.initializer:
+        if tensor.name in used - kept and tensor.data_type == full:
+            stored[tensor.name] = tensor.name + ".fp16"
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, stored[tensor.name]))
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type not in IN_FP16 or set(node.input) & set(CONSTANTS):
+            nodes.append(node)
+            continue
+        for i, name in enumerate(node.input):
+            if name in stored:
+                node.input[i] = stored[name]
+            elif name:
+                node.input[i] = f"{node.output[0]}.fp16.{i}"
+                nodes.append(onnx.helper.make_node("Cast", [name], [node.input[i]], to=half))
+        output = node.output[0]
+        node.output[0] = output + ".fp16"
+        nodes += [node, onnx.helper.make_node("Cast", [node.output[0]], [output], to=full)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
 def session(path, threads=0):
     """An ONNX Runtime session on the CPU."""
     options = onnxruntime.SessionOptions()
@@ -103,8 +147,13 @@ def session(path, threads=0):
 
 
 def run(made, planes):
-    """float32 (B, 3, H, W) -> (B, 3, sH, sW)"""
-    return made.run(["sr"], {"lr": planes})[0]
+    """float32 (B, 3, H, W) -> (B, 3, sH, sW), with the bicubic image where the network gives what is added to it."""
+    (output,) = made.get_outputs()
+    upscaled = made.run([output.name], {"lr": planes})[0]
+    if output.name == "detail":
+        skip = BicubicUpsample(upscaled.shape[2] // planes.shape[2])
+        upscaled = upscaled + skip(torch.from_numpy(planes)).numpy()
+    return upscaled
 
 
 def parity(network, made, planes):
@@ -141,11 +190,12 @@ def main(argv=None):
     parser.add_argument("--weights", type=Path, help="last.pt of a run, .onnx or .npz; left out: random weights")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fp16-storage", action="store_true", help="weights kept as float16, computed in float32")
+    parser.add_argument("--fp16", action="store_true", help="write FILE.fp16.onnx, too: convolutions in float16, for CUDA")
     args = parser.parse_args(argv)
     network = official.read(args.official, args.scale) if args.official else configured(args)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
-        to_onnx(network, draft, args.fp16_storage)
+        model = to_onnx(network, draft, args.fp16_storage)
         made = session(draft)
         rng = np.random.default_rng(0)
         if not args.fp16_storage:
@@ -157,6 +207,8 @@ def main(argv=None):
                 print(f"parity at {shape}: {worst:.1e} of white")
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_bytes(draft.read_bytes())
+        if args.fp16:
+            onnx.save(in_fp16(model), args.out.with_suffix(".fp16.onnx"))
     print(f"{args.out}: {count_parameters(network):,} parameters, {args.out.stat().st_size:,} bytes\nsha256 = \"{sha256(args.out)}\"")
 
 

@@ -14,7 +14,7 @@ import onnx
 from .export import CONSTANTS, sha256
 
 TEXTS = ("name", "title", "description", "license", "paper", "trained_on", "training")
-SCALE_KEYS = {"factor", "file", "sha256", "parameters", "steps", "psnr_y"}
+SCALE_KEYS = {"factor", "file", "sha256", "fp16", "parameters", "steps", "psnr_y"}
 
 
 def stored_parameters(path):
@@ -23,13 +23,18 @@ def stored_parameters(path):
                    if t.name.startswith("network.") and t.name not in CONSTANTS))
 
 
+def gives_detail(path):
+    """Whether the service is to add the bicubic image to what an exported graph gives."""
+    return onnx.load(path).graph.output[0].name == "detail"
+
+
 def problems(folder):
     """Everything that is wrong with a model's folder, as texts."""
     folder = Path(folder)
     with open(folder / "model.toml", "rb") as file:
         model = tomllib.load(file)
     found = [f"{key} is missing or empty" for key in TEXTS if not model.get(key)]
-    unknown = set(model) - {*TEXTS, "range", "mean_inside", "suits", "tile", "scale"}
+    unknown = set(model) - {*TEXTS, "range", "mean_inside", "skip", "suits", "tile", "scale"}
     found += [f"unknown key {key}" for key in sorted(unknown)]
     if model.get("name") != folder.resolve().name:
         found.append(f"name {model.get('name')!r} is not the folder's")
@@ -47,19 +52,28 @@ def problems(folder):
             found.append(f"{scale['file']} is missing")
         elif sha256(path) != scale["sha256"]:
             found.append(f"{scale['file']}: sha256 is {sha256(path)}")
-        elif stored_parameters(path) != scale["parameters"]:
-            found.append(f"{scale['file']}: {stored_parameters(path)} parameters")
+        else:
+            if stored_parameters(path) != scale["parameters"]:
+                found.append(f"{scale['file']}: {stored_parameters(path)} parameters")
+            if gives_detail(path) != (model.get("skip") == "bicubic"):
+                found.append(f"{scale['file']}: its output does not fit skip = {model.get('skip')!r}")
+        half = scale.get("fp16")
+        if half and sha256(folder / half["file"]) != half["sha256"]:
+            found.append(f"{half['file']}: sha256 is {sha256(folder / half['file'])}")
     return found
 
 
 def stamp(folder):
-    """Rewrite sha256 and parameters of every [[scale]] from its file, leaving the rest of the text alone."""
+    """Rewrite sha256, fp16 and parameters of every [[scale]] from its files, leaving the rest of the text alone."""
     path = Path(folder) / "model.toml"
     head, *scales = re.split(r"(?m)^(?=\[\[scale\]\])", path.read_text(encoding="utf-8"))
     done = [head]
     for text in scales:
         file = path.parent / re.search(r'(?m)^file = "([^"]+)"', text)[1]
-        text = re.sub(r'(?m)^sha256 = ".*"', f'sha256 = "{sha256(file)}"', text)
+        half, entry = file.with_suffix(".fp16.onnx"), f'sha256 = "{sha256(file)}"'
+        if half.exists():
+            entry += f'\nfp16 = {{ file = "{half.name}", sha256 = "{sha256(half)}" }}'
+        text = re.sub(r'(?m)^sha256 = ".*"(\nfp16 = .*)?', entry, text)
         done.append(re.sub(r"(?m)^parameters = \d+", f"parameters = {stored_parameters(file)}", text))
     path.write_text("".join(done), encoding="utf-8")
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from .attention import channel_attention
 from .nonlocal_regions import FixedRegionNonLocal
-from .upsample import BicubicUpsample, Padded
+from .upsample import BicubicResidual
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
@@ -41,32 +41,29 @@ class Group(nn.Module):
         return x + self.last(self.attention(self.blocks(x)))
 
 
-class SanLight(Padded):
+class SanLight(BicubicResidual):
     """(B, 3, H, W) float32 RGB in 0..255 -> (B, 3, s*H, s*W), same range, not clamped.
 
-    `core` wants H and W as multiples of `region` and is what is exported.
+    `detail` wants H and W as multiples of `region` and is what is exported.
     """
 
     def __init__(self, scale, channels=64, groups=4, blocks=3, reduction=4, inner=8, region=12,
                  attention="second", non_local=True):
-        super().__init__()
-        self.scale, self.multiple = scale, region
+        super().__init__(scale)
+        self.multiple = region
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
         self.head = nn.Conv2d(3, channels, 3, padding=1)
         self.non_local = FixedRegionNonLocal(channels, inner, region) if non_local else nn.Identity()
         self.groups = nn.ModuleList([Group(channels, blocks, attention, reduction) for _ in range(groups)])
         self.gamma = nn.Parameter(torch.zeros(1))
         self.tail = nn.Conv2d(channels, 3 * scale * scale, 3, padding=1)
-        self.skip = BicubicUpsample(scale)
         nn.init.normal_(self.tail.weight, std=1e-3)
         nn.init.zeros_(self.tail.bias)
 
-    def core(self, x):
+    def detail(self, x):
         head = self.head(x / 255 - self.mean)
         source = features = self.non_local(head)
         shared = self.gamma.to(source.dtype) * source
         for group in self.groups:
             features = group(features) + shared
-        detail = F.pixel_shuffle(self.tail(self.non_local(features) + head), self.scale)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.skip(x) + 255 * detail.float()
+        return 255 * F.pixel_shuffle(self.tail(self.non_local(features) + head), self.scale).float()

@@ -13,7 +13,7 @@ from torch import nn
 from .attention import channel_attention
 from .nonlocal_regions import FixedRegionNonLocal
 from .san_light import DIV2K_MEAN
-from .upsample import BicubicUpsample, Padded
+from .upsample import BicubicResidual
 
 SLOPE = 0.1  # of LeakyReLU, which ONNX Runtime fuses into the convolution; SiLU began 0.4 dB lower after 1,500 steps
 RANDOM_PART = 0.5  # of PyTorch's usual initial weights
@@ -36,7 +36,7 @@ class PlainGroup(nn.Module):
     def __init__(self, channels, convs, attention, reduction):
         super().__init__()
         self.convs = nn.ModuleList([IdentityConv(channels) for _ in range(convs)])
-        self.attention = channel_attention(attention, channels, reduction)
+        self.attention = channel_attention(attention, channels, reduction, rounded=True)
 
     def forward(self, x):
         features = self.convs[0](x)
@@ -45,31 +45,28 @@ class PlainGroup(nn.Module):
         return x + self.attention(features)
 
 
-class SanPlain(Padded):
+class SanPlain(BicubicResidual):
     """(B, 3, H, W) float32 RGB in 0..255 -> (B, 3, s*H, s*W), same range, not clamped.
 
-    `core` wants H and W as multiples of `region` and is what is exported.
+    `detail` wants H and W as multiples of `region` and is what is exported.
     """
 
     def __init__(self, scale, channels=48, groups=2, convs=7, reduction=4, inner=8, region=12,
                  attention="second", non_local=True):
-        super().__init__()
-        self.scale, self.multiple = scale, region
+        super().__init__(scale)
+        self.multiple = region
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
         self.head = nn.Conv2d(3, channels, 3, padding=1)
         self.non_local = FixedRegionNonLocal(channels, inner, region) if non_local else nn.Identity()
         self.groups = nn.ModuleList([PlainGroup(channels, convs, attention, reduction) for _ in range(groups)])
         self.gamma = nn.Parameter(torch.zeros(1))
         self.tail = nn.Conv2d(channels, 3 * scale * scale, 3, padding=1)
-        self.skip = BicubicUpsample(scale)
         nn.init.normal_(self.tail.weight, std=1e-3)
         nn.init.zeros_(self.tail.bias)
 
-    def core(self, x):
+    def detail(self, x):
         head = features = self.head(x / 255 - self.mean)
         shared = self.gamma.to(head.dtype) * head
         for group in self.groups:
             features = group(features) + shared
-        detail = F.pixel_shuffle(self.tail(self.non_local(features) + head), self.scale)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.skip(x) + 255 * detail.float()
+        return 255 * F.pixel_shuffle(self.tail(self.non_local(features) + head), self.scale).float()

@@ -14,7 +14,7 @@ from .nonlocal_regions import FixedRegionNonLocal
 from .rcan import ResidualGroup, conv3
 from .san import RGB_MEAN, Block
 from .srresnet import ResidualTrunk
-from .upsample import BicubicUpsample, Padded
+from .upsample import BicubicResidual
 
 
 class AttentionGroup(nn.Module):
@@ -84,27 +84,23 @@ class SrResNetBody(ResidualTrunk):
 BODIES = {"attention": AttentionBody, "rcan": RcanBody, "nlrn": NlrnBody, "srresnet": SrResNetBody}
 
 
-class Small(Padded):
+class Small(BicubicResidual):
     """(B, 3, H, W) float32 RGB in 0..255 -> (B, 3, s*H, s*W), same range, not clamped.
 
-    `core` wants H and W as multiples of the body's regions and is what is exported.
+    `detail` wants H and W as multiples of the body's regions and is what is exported.
     """
 
     def __init__(self, scale, body, channels, **arguments):
-        super().__init__()
+        super().__init__(scale)
         if body not in BODIES:
             raise ValueError(f"network.body {body!r}: expected one of {', '.join(BODIES)}")
-        self.scale = scale
         self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         self.head = conv3(3, channels)
         self.body = BODIES[body](channels, **arguments)
         self.tail = conv3(channels, 3 * scale * scale)
-        self.skip = BicubicUpsample(scale)
         self.multiple = self.body.multiple
         nn.init.normal_(self.tail.weight, std=1e-3)
         nn.init.zeros_(self.tail.bias)
 
-    def core(self, x):
-        detail = F.pixel_shuffle(self.tail(self.body(self.head(x / 255 - self.mean))), self.scale)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.skip(x) + 255 * detail.float()
+    def detail(self, x):
+        return 255 * F.pixel_shuffle(self.tail(self.body(self.head(x / 255 - self.mean))), self.scale).float()

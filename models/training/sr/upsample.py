@@ -44,3 +44,21 @@ class Padded(nn.Module):
         if down or right:
             x = F.pad(x, (0, right, 0, down), mode="reflect" if down < h and right < w else "replicate")
         return self.core(x)[:, :, : h * self.scale, : w * self.scale]
+
+
+class BicubicResidual(Padded):
+    """A network that adds what its `detail` gives to the bicubic image: it starts as bicubic and learns the difference.
+
+    What is exported is `detail` alone (B, 3, H, W) -> (B, 3, s*H, s*W) in levels: who serves it adds the bicubic image in
+    float32, whatever the network itself is computed in (`skip = "bicubic"` in model.toml).
+    """
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+        self.skip = BicubicUpsample(scale)
+
+    def core(self, x):
+        detail = self.detail(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.skip(x) + detail.float()

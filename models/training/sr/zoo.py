@@ -9,7 +9,7 @@ import onnx
 
 from .evaluate import evaluate
 from .export import PARITY, parity, run, session, sha256, store_fp16, to_onnx
-from .manifest import stored_parameters
+from .manifest import gives_detail, stored_parameters
 from .tiling import served
 
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
@@ -24,7 +24,7 @@ license = "Apache-2.0"
 paper = "{paper}"
 range = 255.0
 mean_inside = true
-trained_on = "505 crops of 343 freely licensed photographs (models/ATTRIBUTION.md), MATLAB-bicubic degradation"
+{skip}trained_on = "505 crops of 343 freely licensed photographs (models/ATTRIBUTION.md), MATLAB-bicubic degradation"
 training = "{training}"
 
 {tiles}
@@ -57,5 +57,5 @@ def write_model(folder, network, title, description, paper, training, steps, set
     tiles = "\n".join(f"[[tile]]\nwidth = {s}\nheight = {s}\nhalo = {HALO}" for s in SIDES)
     (folder / "model.toml").write_text(MANIFEST.format(
         name=folder.name, title=title, description=description, paper=paper, training=training, tiles=tiles + "\n",
-        scale=network.scale, sha256=sha256(file), parameters=stored_parameters(file), steps=steps,
+        skip='skip = "bicubic"\n' if gives_detail(file) else "", scale=network.scale, sha256=sha256(file), parameters=stored_parameters(file), steps=steps,
         figures=", ".join(f"{k} = {v:.2f}" for k, v in figures.items())), encoding="utf-8")

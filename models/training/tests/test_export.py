@@ -7,7 +7,7 @@ from conftest import drawn_image, stir
 
 from sr import export
 from sr.evaluate import to_planes
-from sr.export import CONTROL_FLOW, PARITY, parity, run, session, sha256, to_onnx
+from sr.export import CONTROL_FLOW, PARITY, in_fp16, parity, run, session, sha256, to_onnx
 from sr.networks import build
 from sr.weights import load_matching
 
@@ -94,6 +94,32 @@ def test_half_precision_storage_computes_in_float32(tmp_path, rng):
     assert (tmp_path / "half.onnx").stat().st_size < 0.8 * (tmp_path / "full.onnx").stat().st_size
     again = build(SMALL, 2)
     assert load_matching(again, tmp_path / "half.onnx")[1] == 0
+
+
+def test_in_fp16_the_convolutions_are_float16_and_the_rest_float32(tmp_path, rng):
+    network = stir(build(SMALL, 2))
+    full = to_onnx(network, tmp_path / "full.onnx")
+    half = in_fp16(full)
+    onnx.save(half, tmp_path / "half.onnx")
+    stored = {t.name: t.data_type for t in half.graph.initializer}
+    weights = [node.input[1] for node in half.graph.node if node.op_type == "Conv"]
+    assert weights and {stored[name] for name in weights} == {onnx.TensorProto.FLOAT16}
+    assert "Softmax" in {node.op_type for node in half.graph.node}, "and it has no casts around it"
+    planes = rng.uniform(0, 255, (1, 3, 24, 24)).astype(np.float32)
+    one, other = (run(session(tmp_path / f"{n}.onnx"), planes) for n in ("full", "half"))
+    assert other.dtype == np.float32 and 0 < np.abs(one - other).max() / 255 < 2e-2
+    assert {t.name for t in full.graph.initializer} & set(weights) == set(), "the model itself is left alone"
+
+
+def test_what_a_residual_network_exports_is_its_detail(tmp_path, rng):
+    network = stir(build(SMALL, 2))
+    to_onnx(network, tmp_path / "m.onnx")
+    made = session(tmp_path / "m.onnx")
+    planes = rng.uniform(0, 255, (1, 3, 24, 24)).astype(np.float32)
+    (detail,) = made.run(["detail"], {"lr": planes})
+    with torch.inference_mode():
+        expected = (network.core(torch.from_numpy(planes)) - network.skip(torch.from_numpy(planes))).numpy()
+    assert np.abs(detail - expected).max() / 255 < PARITY and np.abs(detail).mean() < np.abs(run(made, planes)).mean()
 
 
 def test_the_command_exports_an_official_checkpoint(tmp_path, capsys):

@@ -16,22 +16,25 @@ impl Bicubic {
     pub fn new(scale: Scale) -> Self {
         Self { kernel: Kernel::new(scale) }
     }
+
+    /// One tile: planar RGB of `size` in any unit, to 3 planes `scale` times as wide and high in the same.
+    pub(super) fn tile(&self, size: Size, tile: &[f32]) -> Vec<f32> {
+        let factor = self.kernel.factor();
+        let (width, plane) = (size.width as usize, tile.len() / 3);
+        let mut out = vec![0.0; tile.len() * (factor as usize).pow(2)];
+        let upscaled = plane * (factor as usize).pow(2);
+        for (plane, out) in tile.chunks_exact(plane).zip(out.chunks_exact_mut(upscaled)) {
+            let row = |y: u32| &plane[y as usize * width..][..width];
+            self.kernel.upscale(size, row, 0..size.height * factor, out);
+        }
+        out
+    }
 }
 
 impl TileEngine for Bicubic {
     fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
-        let side = shape.side();
-        let upscaled = side * self.kernel.factor();
-        let (plane, size) = (shape.pixels(), Size::new(side, side));
-        let upscale = |tile: &Vec<f32>| {
-            let mut out = vec![0.0; 3 * (upscaled as usize).pow(2)];
-            for (plane, out) in tile.chunks_exact(plane).zip(out.chunks_exact_mut((upscaled as usize).pow(2))) {
-                let row = |y: u32| &plane[(y * side) as usize..][..side as usize];
-                self.kernel.upscale(size, row, 0..upscaled, out);
-            }
-            out
-        };
-        Ok(tiles.iter().map(upscale).collect())
+        let size = Size::new(shape.side(), shape.side());
+        Ok(tiles.iter().map(|tile| self.tile(size, tile)).collect())
     }
 
     fn execution(&self) -> Execution {

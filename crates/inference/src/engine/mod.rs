@@ -1,13 +1,11 @@
 //! What upscales one batch of tiles: the trait [`TileEngine`], ONNX Runtime behind it, and the built-in bicubic.
 
+mod area_check;
 pub mod backend;
 pub mod batch_sizer;
 pub mod bench;
 pub mod bicubic;
-mod carrier;
 pub mod fallback;
-mod graph;
-pub mod half;
 pub mod onnx;
 mod pinned;
 mod precision_check;
@@ -48,7 +46,7 @@ pub trait TileEngine: Send {
     /// What really runs.
     fn execution(&self) -> Execution;
 
-    /// Tiles since this was last asked that came out non-finite at reduced precision and ran again in fp32.
+    /// Tiles since this was last asked that came out non-finite or as another image and ran again in fp32 on the CPU.
     fn take_fp32_retries(&mut self) -> u64 {
         0
     }
@@ -79,6 +77,19 @@ pub enum EngineError {
     NonFinite {
         /// Index in the batch.
         tile: usize,
+    },
+    /// The network gave another image.
+    #[error(
+        "in tile {tile} of its batch the network changed the mean of an area by {levels:.0} levels, where upscaling keeps \
+         it within {limit:.0}: the provider, its driver or the network's file is broken"
+    )]
+    Strays {
+        /// Index in the batch.
+        tile: usize,
+        /// The largest change.
+        levels: f32,
+        /// What is allowed.
+        limit: f32,
     },
     /// The network gave another number of values than its scale says.
     #[error("the network gave {actual} values for a batch that needs {expected}")]

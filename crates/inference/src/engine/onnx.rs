@@ -18,27 +18,38 @@ mod sessions;
 
 use std::path::Path;
 
-use images::units::{Scale, TileShape};
+use images::units::{Scale, Size, TileShape};
 use ort::memory::AllocationDevice;
 use ort::session::Session;
 use ort::value::{Shape, TensorRef};
 
 pub use self::sessions::Resources;
-use self::sessions::{Carrier, INPUT, Network, OUTPUT, PLANES, cannot, check_ends, failed, open_sessions, session};
+use self::sessions::{INPUT, PLANES, cannot, check_ends, failed, output, session};
+use crate::engine::area_check;
 use crate::engine::backend::{Backend, Device};
+use crate::engine::bicubic::Bicubic;
 use crate::engine::pinned::Pinned;
 use crate::engine::precision_check;
 use crate::engine::runtime::Runtime;
 use crate::engine::{EngineError, Execution, TileEngine};
+use crate::registry::Skip;
 
 /// White, as every engine takes and gives it.
 const WHITE: f32 = 255.0;
+
+/// Why a card does not run a network at fp16.
+const NO_FP16: &str =
+    "its model.toml names no fp16 file (`python -m sr.export --fp16` writes one); take --precision fp32";
 
 /// A network's file and what it says of itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// The ONNX file.
     pub path: &'a Path,
+    /// The same with its convolutions in fp16.
+    pub fp16: Option<&'a Path>,
+    /// What the network's output is added to.
+    pub skip: Option<Skip>,
     /// Magnification.
     pub scale: Scale,
     /// The value that stands for white.
@@ -51,14 +62,16 @@ pub struct Source<'a> {
 #[derive(Debug)]
 pub struct OnnxEngine {
     session: Session,
-    /// At bf16: what makes the upscaled image that the network adds detail to.
-    carrier: Option<Carrier>,
+    /// What makes the image that the network's output is added to; always in fp32.
+    skip: Option<Bicubic>,
+    /// Name of the network's output.
+    output: &'static str,
     /// Of a card: batches go by page-locked memory.
     pinned: Option<Pinned>,
     /// A run for each tile: the CPU provider takes other kernels for one tile than for several, and their sums differ
     /// in the last bits. So the pixels of a request would depend on what shares its batch.
     one_by_one: bool,
-    /// In fp32 on the CPU, if `session` computes at less.
+    /// In fp32 on the CPU, if `session` is on another provider: what that makes no image of runs here again.
     exact: Option<Session>,
     /// Tiles that ran on `exact` and were not told of yet.
     fp32_retries: u64,
@@ -89,7 +102,6 @@ pub struct Opening<'a> {
 #[derive(Debug)]
 pub struct OpenedSession {
     session: Session,
-    carrier: Option<Carrier>,
     backend: Backend,
 }
 
@@ -103,8 +115,8 @@ impl OpenedSession {
 impl<'a> Opening<'a> {
     /// Reads the network.
     pub fn read(runtime: &'a Runtime, from: Source<'a>, resources: Resources) -> Result<Self, EngineError> {
-        let cpu = session(runtime, Network::File(from.path), Backend::CpuFp32, resources)?;
-        check_ends(&cpu)?;
+        let cpu = session(runtime, from.path, Backend::CpuFp32, resources)?;
+        check_ends(&cpu, from.skip)?;
         Ok(Self { runtime, from, resources, cpu })
     }
 
@@ -114,37 +126,42 @@ impl<'a> Opening<'a> {
         if backend == Backend::CpuFp32 {
             return Ok(None);
         }
-        let (mut session, mut carrier) = open_sessions(self.runtime, self.from.path, backend, self.resources)?;
+        let file = match (backend, self.from.fp16) {
+            (Backend::CudaFp16, Some(fp16)) => fp16,
+            (Backend::CudaFp16, None) => return Err(EngineError::Unopened(NO_FP16.into())),
+            _ => self.from.path,
+        };
+        let mut session = session(self.runtime, file, backend, self.resources)?;
         let (factor, outward) = (self.from.scale.factor() as usize, WHITE / self.from.range);
         let side = self.from.tile.side() as usize;
         let inward = self.from.range / WHITE;
         let input: Vec<f32> = precision_check::tile(self.from.tile).into_iter().map(|level| level * inward).collect();
-        let run = |session: &mut Session, carrier: &mut Option<Carrier>| {
-            let tiles = forward(session, carrier, &input, [1, PLANES, side, side], factor, outward)?;
+        let output = output(self.from.skip);
+        let run = |session: &mut Session| {
+            let tiles = forward(session, output, &input, [1, PLANES, side, side], factor, outward)?;
             Ok::<Upscaled, EngineError>(tiles.into_iter().next().flatten())
         };
         // What fp32 itself cannot run or gives no numbers for tells nothing here; the warm-up, which is next, does.
-        let Some(exact) = run(&mut self.cpu, &mut None).ok().flatten() else {
-            return Ok(Some(OpenedSession { session, carrier, backend }));
+        let Some(exact) = run(&mut self.cpu).ok().flatten() else {
+            return Ok(Some(OpenedSession { session, backend }));
         };
-        let found = run(&mut session, &mut carrier).map_err(|error| cannot(backend, &error.to_string()))?;
+        let found = run(&mut session).map_err(|error| cannot(backend, &error.to_string()))?;
         // Nor do values that are not finite here alone.
         let detected = found.map_or(Ok(backend), |found| precision_check::detect_precision(backend, &exact, &found));
         let backend = detected.map_err(|reason| cannot(backend, &reason))?;
-        Ok(Some(OpenedSession { session, carrier, backend }))
+        Ok(Some(OpenedSession { session, backend }))
     }
 
     /// The engine, on what [`Opening::on`] gave.
     pub fn engine(self, on: Option<OpenedSession>) -> OnnxEngine {
-        let (session, carrier, backend, exact) = match on {
-            None => (self.cpu, None, Backend::CpuFp32, None),
-            Some(OpenedSession { session, carrier, backend }) => {
-                (session, carrier, backend, backend.is_reduced().then_some(self.cpu))
-            }
+        let (session, backend, exact) = match on {
+            None => (self.cpu, Backend::CpuFp32, None),
+            Some(OpenedSession { session, backend }) => (session, backend, Some(self.cpu)),
         };
         OnnxEngine {
             session,
-            carrier,
+            skip: self.from.skip.map(|Skip::Bicubic| Bicubic::new(self.from.scale)),
+            output: output(self.from.skip),
             one_by_one: backend.device() == Device::Cpu,
             pinned: (backend.device() == Device::Cuda).then(|| Pinned::new(AllocationDevice::CUDA_PINNED)),
             exact,
@@ -173,7 +190,8 @@ impl OnnxEngine {
         Ok(images?.pop().unwrap_or_default())
     }
 
-    /// Runs what stands in `self.input`; what comes out non-finite at reduced precision once more in fp32.
+    /// Runs what stands in `self.input`; what comes out non-finite or as another image elsewhere than in fp32 on the
+    /// CPU once more there.
     fn run(&mut self, shape: [usize; 4]) -> Result<Vec<Vec<f32>>, EngineError> {
         let expected = shape.iter().product();
         if self.input.len() != expected {
@@ -182,7 +200,7 @@ impl OnnxEngine {
         let (factor, outward) = (self.scale.factor() as usize, self.outward);
         let upscaled = match &mut self.pinned {
             Some(pinned) => pinned
-                .run(&mut self.session, (INPUT, OUTPUT), shape, factor, &self.input, |values| {
+                .run(&mut self.session, (INPUT, self.output), shape, factor, &self.input, |values| {
                     tiles(values, shape[0], outward)
                 })
                 .map_err(|error| failed(&error))?,
@@ -191,25 +209,28 @@ impl OnnxEngine {
                 let shape = [1, rest[0], rest[1], rest[2]];
                 let mut upscaled = Vec::with_capacity(batch);
                 for input in self.input.chunks_exact((expected / batch).max(1)) {
-                    upscaled.extend(forward(&mut self.session, &mut self.carrier, input, shape, factor, outward)?);
+                    upscaled.extend(forward(&mut self.session, self.output, input, shape, factor, outward)?);
                 }
                 upscaled
             }
-            None => forward(&mut self.session, &mut self.carrier, &self.input, shape, factor, outward)?,
+            None => forward(&mut self.session, self.output, &self.input, shape, factor, outward)?,
         };
         let each = expected / shape[0];
+        let size = (shape[3], shape[2]);
         let mut levels = Vec::with_capacity(upscaled.len());
         for (tile, upscaled) in upscaled.into_iter().enumerate() {
-            levels.push(match (upscaled, &mut self.exact) {
-                (Some(levels), _) => levels,
-                (None, None) => return Err(EngineError::NonFinite { tile }),
-                (None, Some(exact)) => {
+            let input = &self.input[tile * each..][..each];
+            let finish = |upscaled| finished(self.skip.as_ref(), upscaled, input, size, factor, outward);
+            let upscaled = match (finish(upscaled), &mut self.exact) {
+                (Ok(levels), _) => levels,
+                (Err(fault), None) => return Err(fault.of(tile)),
+                (Err(_), Some(exact)) => {
                     self.fp32_retries += 1;
-                    let input = &self.input[tile * each..][..each];
-                    let again = forward(exact, &mut None, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
-                    again.into_iter().next().flatten().ok_or(EngineError::NonFinite { tile })?
+                    let again = forward(exact, self.output, input, [1, shape[1], shape[2], shape[3]], factor, outward)?;
+                    finish(again.into_iter().next().flatten()).map_err(|fault| fault.of(tile))?
                 }
-            });
+            };
+            levels.push(upscaled);
         }
         Ok(levels)
     }
@@ -237,26 +258,56 @@ impl TileEngine for OnnxEngine {
     }
 }
 
+/// What is wrong with a tile's result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    NonFinite,
+    Strays(f32),
+}
+
+impl Fault {
+    fn of(self, tile: usize) -> EngineError {
+        match self {
+            Self::NonFinite => EngineError::NonFinite { tile },
+            Self::Strays(levels) => EngineError::Strays { tile, levels, limit: area_check::BOUND },
+        }
+    }
+}
+
+/// The upscaled tile: with what the network's output is added to, and checked. `input` is in the network's units.
+fn finished(
+    skip: Option<&Bicubic>,
+    upscaled: Upscaled,
+    input: &[f32],
+    (width, height): (usize, usize),
+    factor: usize,
+    outward: f32,
+) -> Result<Vec<f32>, Fault> {
+    let mut upscaled = upscaled.ok_or(Fault::NonFinite)?;
+    let tile: Vec<f32> = input.iter().map(|value| value * outward).collect();
+    if let Some(skip) = skip {
+        let base = skip.tile(Size::new(width as u32, height as u32), &tile);
+        for (level, base) in upscaled.iter_mut().zip(base) {
+            *level += base;
+        }
+    }
+    let strays = area_check::strays(&tile, &upscaled, (width, height), factor);
+    strays.map_or(Ok(upscaled), |levels| Err(Fault::Strays(levels)))
+}
+
 /// One run of a session on values that fill `shape`.
 fn forward(
     session: &mut Session,
-    carrier: &mut Option<Carrier>,
+    output: &str,
     input: &[f32],
     shape: [usize; 4],
     factor: usize,
     outward: f32,
 ) -> Result<Vec<Upscaled>, EngineError> {
     let [batch, planes, height, width] = shape;
-    let tensor = || TensorRef::from_array_view((shape, input)).map_err(|e| failed(&e));
-    let outputs = match carrier {
-        None => session.run(ort::inputs![INPUT => tensor()?]),
-        Some(Carrier { session: carrier, between }) => {
-            let carried = carrier.run(ort::inputs![INPUT => tensor()?]).map_err(|e| failed(&e))?;
-            session.run(ort::inputs![INPUT => tensor()?, between.as_str() => &carried[between.as_str()]])
-        }
-    }
-    .map_err(|e| failed(&e))?;
-    let (shape, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
+    let tensor = TensorRef::from_array_view((shape, input)).map_err(|e| failed(&e))?;
+    let outputs = session.run(ort::inputs![INPUT => tensor]).map_err(|e| failed(&e))?;
+    let (shape, values) = outputs[output].try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
     let wanted = [batch, planes, height * factor, width * factor];
     if **shape != *Shape::from(wanted) {
         return Err(EngineError::Runtime(format!(

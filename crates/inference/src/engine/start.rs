@@ -70,6 +70,12 @@ impl Wanted<'_> {
         Ok(on)
     }
 
+    /// A network without a file for fp16 runs on the card in fp32, if no precision was named.
+    fn suited(self, backend: Backend, has_fp16: bool) -> Backend {
+        let without = backend == Backend::CudaFp16 && !has_fp16 && self.precision == Precision::Auto;
+        if without { Backend::CudaFp32 } else { backend }
+    }
+
     fn accepts(self, hoped: Backend, detected: Backend) -> Result<(), EngineError> {
         if detected == hoped {
             return Ok(());
@@ -101,17 +107,18 @@ pub fn build_worker<'a>(registry: &Registry, wanted: impl Into<Wanted<'a>>) -> R
 /// # Panics
 /// If the network is built in: it has no session.
 pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<OnnxEngine, StartError> {
-    let Kind::Onnx { path, range, .. } = &network.kind else {
+    let Kind::Onnx { path, fp16, range, skip, .. } = &network.kind else {
         panic!("'{}' is built in and has no session", network.model)
     };
     let wanted = wanted.into();
     let wishes = backend::wishes(wanted.provider, wanted.precision, Hardware::here())?;
     let devices: Vec<_> = wishes.iter().map(|backend| backend.device()).collect();
     let runtime = runtime::load(wanted.runtime, &devices)?;
-    let backends = wishes.into_iter().filter(|backend| runtime.offers(backend.device()));
+    let suited = |backend| wanted.suited(backend, fp16.is_some());
+    let backends = wishes.into_iter().filter(|backend| runtime.offers(backend.device())).map(suited);
     let tile = network.tiles.iter().map(|tile| tile.shape).min_by_key(|shape| shape.pixels());
     let tile = tile.expect("the registry has no network without tiles");
-    let from = Source { path, scale: network.scale, range: *range, tile };
+    let from = Source { path, fp16: fp16.as_deref(), skip: *skip, scale: network.scale, range: *range, tile };
     let resources = Resources { threads: wanted.threads, gpu_memory: wanted.gpu_memory };
     let refused = |reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason };
     let mut opening = Opening::read(runtime, from, resources).map_err(refused)?;
@@ -287,6 +294,16 @@ mod tests {
             assert_eq!(error, "openvino computes in fp32 on this machine, not in bf16");
         }
         assert_eq!(accepts(Provider::OpenVino, Precision::Auto, Backend::OpenVinoFp32), Ok(()));
+    }
+
+    #[test]
+    fn a_network_without_a_file_for_fp16_runs_on_the_card_in_fp32() {
+        let wanted = Wanted { provider: Provider::Auto, ..WANTED };
+        assert_eq!(wanted.suited(Backend::CudaFp16, false), Backend::CudaFp32);
+        assert_eq!(wanted.suited(Backend::CudaFp16, true), Backend::CudaFp16);
+        assert_eq!(wanted.suited(Backend::OpenVinoBf16, false), Backend::OpenVinoBf16);
+        let named = Wanted { precision: Precision::Fp16, ..wanted };
+        assert_eq!(named.suited(Backend::CudaFp16, false), Backend::CudaFp16, "never a silent fp32");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tiling::TileSpec;
 
-use crate::registry::{AUTO, BICUBIC, Kind, ModelInfo, Network, NetworkId, ScaleInfo, Suits};
+use crate::registry::{AUTO, BICUBIC, Kind, ModelInfo, Network, NetworkId, ScaleInfo, Skip, Suits};
 
 /// File name of a manifest.
 pub const FILE: &str = "model.toml";
@@ -36,6 +36,7 @@ struct Manifest {
     paper: String,
     range: f64,
     mean_inside: bool,
+    skip: Option<Skip>,
     trained_on: String,
     training: String,
     suits: Option<Suits>,
@@ -57,10 +58,19 @@ struct ScaleEntry {
     factor: u8,
     file: String,
     sha256: String,
+    fp16: Option<Half>,
     parameters: u64,
     steps: Option<u64>,
     #[serde(default)]
     psnr_y: BTreeMap<String, f64>,
+}
+
+/// A file with the network's convolutions in fp16.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Half {
+    file: String,
+    sha256: String,
 }
 
 /// Where problems go, each with the file it is about in front.
@@ -185,7 +195,10 @@ fn check_scales(manifest: &Manifest, folder: &Path, tiles: &[TileSpec], problems
         if let Some((set, value)) = entry.psnr_y.iter().find(|(_, v)| !v.is_finite()) {
             problems.add(format_args!("[[scale]] {factor}: psnr_y.{set} = {value} is no number of decibels"));
         }
-        check_file(entry, folder, problems);
+        check_file(factor, &entry.file, &entry.sha256, folder, problems);
+        if let Some(Half { file, sha256 }) = &entry.fp16 {
+            check_file(factor, file, sha256, folder, problems);
+        }
         networks.push(Network {
             id: NetworkId(0),
             model: manifest.name.clone(),
@@ -194,6 +207,8 @@ fn check_scales(manifest: &Manifest, folder: &Path, tiles: &[TileSpec], problems
             kind: Kind::Onnx {
                 path: folder.join(&entry.file),
                 sha256: entry.sha256.clone(),
+                fp16: entry.fp16.as_ref().map(|half| folder.join(&half.file)),
+                skip: manifest.skip,
                 range: as_range(manifest.range).unwrap_or(1.0),
             },
             parameters: entry.parameters,
@@ -202,8 +217,7 @@ fn check_scales(manifest: &Manifest, folder: &Path, tiles: &[TileSpec], problems
     networks
 }
 
-fn check_file(entry: &ScaleEntry, folder: &Path, problems: &mut Problems<'_>) {
-    let ScaleEntry { factor, file, sha256, .. } = entry;
+fn check_file(factor: u8, file: &str, sha256: &str, folder: &Path, problems: &mut Problems<'_>) {
     let mut parts = Path::new(file).components();
     if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
         problems
@@ -215,7 +229,7 @@ fn check_file(entry: &ScaleEntry, folder: &Path, problems: &mut Problems<'_>) {
         return;
     }
     match hash(&folder.join(file)) {
-        Ok(actual) if actual == *sha256 => {}
+        Ok(actual) if actual == sha256 => {}
         Ok(actual) => problems.add(format_args!(
             "[[scale]] {factor}: {file} has SHA-256 {actual}, but the manifest says {sha256}; restore the file, or \
              write its hash if the change is meant"

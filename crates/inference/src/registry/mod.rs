@@ -10,7 +10,7 @@ pub mod suits;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use load::RegistryError;
 pub use suits::{AUTO, ModelChoice, Suits};
@@ -40,9 +40,22 @@ pub enum Kind {
         path: PathBuf,
         /// Lower-case hexadecimal SHA-256 of the file.
         sha256: String,
+        /// The same network with its convolutions in fp16, whose hash was checked, too; for CUDA.
+        fp16: Option<PathBuf>,
         /// Input and output value that stands for white: 1.0 or 255.0.
         range: f32,
+        /// What the network's output is added to; absent where it is the upscaled image itself.
+        skip: Option<Skip>,
     },
+}
+
+/// An image that the service makes in fp32 and adds a network's output to. A residual network's detail bears bf16 and
+/// fp16; what it is added to does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Skip {
+    /// The tile upscaled by bicubic interpolation.
+    Bicubic,
 }
 
 /// One model at one scale.
@@ -269,7 +282,7 @@ mod tests {
             model: model.to_owned(),
             scale: scale(factor),
             tiles: vec![TileSpec { shape: TileShape::square(16), halo: 2 }],
-            kind: Kind::Onnx { path: "x.onnx".into(), sha256: "ab".into(), range: 1.0 },
+            kind: Kind::Onnx { path: "x.onnx".into(), sha256: "ab".into(), fp16: None, range: 1.0, skip: None },
             parameters: 3,
         }
     }

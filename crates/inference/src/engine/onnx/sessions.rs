@@ -7,18 +7,20 @@ use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 use ort::value::ValueType;
 
+use crate::engine::EngineError;
 use crate::engine::backend::{Backend, Device};
-use crate::engine::carrier::{self, Cut};
-use crate::engine::graph::Malformed;
 use crate::engine::runtime::Runtime;
 use crate::engine::runtime::placement::{Placement, RECORD};
-use crate::engine::{EngineError, half};
+use crate::registry::Skip;
 
 /// Name of the input: (batch, 3, height, width).
 pub(super) const INPUT: &str = "lr";
 
-/// Name of the output: (batch, 3, height·scale, width·scale).
-pub(super) const OUTPUT: &str = "sr";
+/// Name of the output of a network that gives the whole image: (batch, 3, height·scale, width·scale).
+const IMAGE: &str = "sr";
+
+/// Name of the output of one that gives what is added to the upscaled image, in the same shape.
+const DETAIL: &str = "detail";
 
 /// Planes of an image: red, green, blue.
 pub(super) const PLANES: usize = 3;
@@ -32,60 +34,20 @@ pub struct Resources {
     pub gpu_memory: u64,
 }
 
-/// A session on the CPU in fp32 whose result is an input of the network.
-#[derive(Debug)]
-pub(super) struct Carrier {
-    pub(super) session: Session,
-    /// What both call the tensor between them.
-    pub(super) between: String,
-}
-
-/// Sessions on a faster provider than the CPU's: of the network, and of what carries the image past it.
-pub(super) fn open_sessions(
-    runtime: &Runtime,
-    path: &Path,
-    backend: Backend,
-    resources: Resources,
-) -> Result<(Session, Option<Carrier>), EngineError> {
-    if !backend.is_reduced() {
-        return Ok((session(runtime, Network::File(path), backend, resources)?, None));
-    }
-    let file = std::fs::read(path).map_err(|e| EngineError::Unopened(format!("it cannot be read: {e}")))?;
-    let malformed = |e: Malformed| EngineError::Unopened(e.to_string());
-    if backend == Backend::CudaFp16 {
-        let network = half::convolutions_in_fp16(&file).map_err(malformed)?;
-        return Ok((session(runtime, Network::Bytes(&network), backend, resources)?, None));
-    }
-    let Some(Cut { carrier, network, between }) = carrier::cut(&file).map_err(malformed)? else {
-        return Ok((session(runtime, Network::Bytes(&file), backend, resources)?, None));
-    };
-    let carrier = Network::Bytes(&carrier);
-    // A two-hundredth of the work: it has no thread of its own.
-    let alone = Resources { threads: 1, ..resources };
-    let carrier = Carrier { session: session(runtime, carrier, Backend::CpuFp32, alone)?, between };
-    Ok((session(runtime, Network::Bytes(&network), backend, resources)?, Some(carrier)))
-}
-
-/// Where a network comes from.
-#[derive(Clone, Copy)]
-pub(super) enum Network<'a> {
-    File(&'a Path),
-    Bytes(&'a [u8]),
+/// Name of a network's output.
+pub(super) const fn output(skip: Option<Skip>) -> &'static str {
+    if skip.is_some() { DETAIL } else { IMAGE }
 }
 
 /// A session of a network, all of whose costly nodes run where `backend` says.
 pub(super) fn session(
     runtime: &Runtime,
-    network: Network,
+    network: &Path,
     backend: Backend,
     resources: Resources,
 ) -> Result<Session, EngineError> {
     let mut options = options(runtime, backend, resources).map_err(|error| cannot(backend, error.message()))?;
-    let session = match network {
-        Network::File(path) => options.commit_from_file(path),
-        Network::Bytes(bytes) => options.commit_from_memory(bytes),
-    }
-    .map_err(|error| cannot(backend, error.message()))?;
+    let session = options.commit_from_file(network).map_err(|error| cannot(backend, error.message()))?;
     let placement = Placement::of(&session).map_err(|e| failed(&e))?;
     placement.is_on(backend.device()).map_err(|reason| cannot(backend, &reason))?;
     Ok(session)
@@ -139,15 +101,20 @@ fn cuda(memory: u64) -> ep::ExecutionProviderDispatch {
 }
 
 /// A network from elsewhere is told what its ends must be called, rather than failing at its first tile.
-pub(super) fn check_ends(session: &Session) -> Result<(), EngineError> {
-    let input = session.inputs().iter().map(|i| (i.name(), i.dtype())).collect::<Vec<_>>();
-    let output = session.outputs().iter().map(|o| (o.name(), o.dtype())).collect::<Vec<_>>();
-    for (what, ends, name) in [("input", input, INPUT), ("output", output, OUTPUT)] {
+pub(super) fn check_ends(session: &Session, skip: Option<Skip>) -> Result<(), EngineError> {
+    let inputs = session.inputs().iter().map(|i| (i.name(), i.dtype())).collect::<Vec<_>>();
+    let outputs = session.outputs().iter().map(|o| (o.name(), o.dtype())).collect::<Vec<_>>();
+    for (what, ends, name) in [("input", inputs, INPUT), ("output", outputs, output(skip))] {
         let fits = |dtype: &ValueType| dtype.tensor_shape().is_some_and(|shape| shape.len() == 4);
         if !matches!(ends[..], [(found, dtype)] if found == name && fits(dtype)) {
             let found: Vec<_> = ends.iter().map(|(name, dtype)| format!("{name}: {dtype}")).collect();
+            let remedy = match (what, ends[..].first()) {
+                ("output", Some((DETAIL, _))) => "; write skip = \"bicubic\" into its model.toml",
+                ("output", Some((IMAGE, _))) => "; take skip = \"bicubic\" out of its model.toml",
+                _ => "",
+            };
             return Err(EngineError::Unopened(format!(
-                "the network's {what} must be one tensor \"{name}\" (batch, {PLANES}, height, width), but it has {}",
+                "the network's {what} must be one tensor \"{name}\" (batch, {PLANES}, height, width), but it has {}{remedy}",
                 found.join(", ")
             )));
         }

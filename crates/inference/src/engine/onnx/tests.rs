@@ -1,14 +1,17 @@
 //! On small networks that do something simple, and on the committed ones at reduced precision.
 
-use super::sessions::options;
 use super::*;
 use crate::engine::backend::Hardware;
-use crate::engine::half;
 use crate::engine::runtime::testing;
 
 const SIDE: usize = 16;
 
 const ONE: Resources = Resources { threads: 1, gpu_memory: 0 };
+
+/// A network of levels that gives the whole image.
+fn source(path: &Path, scale: Scale) -> Source<'_> {
+    Source { path, fp16: None, skip: None, scale, range: 255.0, tile: TileShape::square(48) }
+}
 
 /// On one backend, by name.
 fn open(runtime: &Runtime, from: Source, backend: Backend, resources: Resources) -> Result<OnnxEngine, EngineError> {
@@ -21,7 +24,7 @@ fn engine(model: &str, scale: u8, range: f32) -> Option<OnnxEngine> {
     let runtime = testing::runtime()?;
     let path = testing::fixtures().join(model);
     let scale = Scale::new(scale).expect("a scale between 1 and 8");
-    let from = Source { path: &path, scale, range, tile: TileShape::square(16) };
+    let from = Source { range, ..source(&path, scale) };
     Some(open(runtime, from, Backend::CpuFp32, ONE).expect("the fixture is a network"))
 }
 
@@ -138,13 +141,55 @@ fn a_tile_of_another_size_is_refused() {
 }
 
 #[test]
+fn a_networks_detail_is_added_to_the_bicubic_image_in_levels() {
+    let Some(runtime) = testing::runtime() else { return };
+    let path = testing::fixtures().join("residual/sixteenth/x2.onnx");
+    let scale = Scale::new(2).expect("2 is a scale");
+    let mut bicubic = Bicubic::new(scale);
+    for range in [1.0, 255.0] {
+        let from = Source { range, skip: Some(Skip::Bicubic), ..source(&path, scale) };
+        let mut engine = open(runtime, from, Backend::CpuFp32, ONE).expect("the fixture is a network");
+        let small = [tile(0, SIDE), tile(1, SIDE)];
+        let shape = TileShape::square(SIDE as u32);
+        let base = bicubic.upscale(shape, &small).expect("bicubic cannot fail");
+        let large = engine.upscale(shape, &small).expect("it runs");
+        for ((small, base), large) in small.iter().zip(&base).zip(&large) {
+            let detail = repeated(small, SIDE, SIDE, 2);
+            let wanted: Vec<_> = base.iter().zip(detail).map(|(base, detail)| base + detail / 16.0).collect();
+            assert!(furthest(large, &wanted) < 1e-3, "range {range}");
+        }
+    }
+}
+
+#[test]
+fn a_manifest_with_the_wrong_skip_is_told_the_right_one() {
+    let Some(runtime) = testing::runtime() else { return };
+    let scale = Scale::new(2).expect("2 is a scale");
+    for (file, skip, remedy) in [
+        ("residual/sixteenth/x2.onnx", None, "write skip = \"bicubic\" into"),
+        ("models/nearest/x2.onnx", Some(Skip::Bicubic), "take skip = \"bicubic\" out of"),
+    ] {
+        let path = testing::fixtures().join(file);
+        let error = open(runtime, Source { skip, ..source(&path, scale) }, Backend::CpuFp32, ONE).expect_err(file);
+        assert!(error.to_string().contains(remedy), "{error}");
+    }
+}
+
+#[test]
+fn fp16_needs_a_file_of_its_own() {
+    let Some(runtime) = testing::runtime() else { return };
+    let path = testing::root().join("models/srcnn/x4.onnx");
+    let from = source(&path, Scale::new(4).expect("a scale"));
+    let error = open(runtime, from, Backend::CudaFp16, ONE).expect_err("it has none").to_string();
+    assert!(error.contains("names no fp16 file") && error.contains("--precision fp32"), "{error}");
+}
+
+#[test]
 fn foreign_names_are_told_what_they_must_be() {
     let Some(runtime) = testing::runtime() else { return };
     let path = testing::fixtures().join("broken/wrong-names/x2.onnx");
     let scale = Scale::new(2).expect("2 is a scale");
-    let error =
-        open(runtime, Source { path: &path, scale, range: 255.0, tile: TileShape::square(16) }, Backend::CpuFp32, ONE)
-            .expect_err("its input is called otherwise");
+    let error = open(runtime, source(&path, scale), Backend::CpuFp32, ONE).expect_err("its input is called otherwise");
     assert!(error.to_string().contains("must be one tensor \"lr\""), "{error}");
 }
 
@@ -153,10 +198,7 @@ fn what_is_no_network_is_refused() {
     let Some(runtime) = testing::runtime() else { return };
     let path = testing::fixtures().join("make.py");
     let scale = Scale::new(2).expect("2 is a scale");
-    assert!(matches!(
-        open(runtime, Source { path: &path, scale, range: 255.0, tile: TileShape::square(16) }, Backend::CpuFp32, ONE),
-        Err(EngineError::Unopened(_))
-    ));
+    assert!(matches!(open(runtime, source(&path, scale), Backend::CpuFp32, ONE), Err(EngineError::Unopened(_))));
 }
 
 /// The library with OpenVINO on a CPU that multiplies bf16 numbers, or a word about why the test ends here.
@@ -172,8 +214,8 @@ fn openvino() -> Option<&'static Runtime> {
 /// A committed network.
 fn committed(runtime: &Runtime, name: &str, scale: u8, backend: Backend) -> OnnxEngine {
     let path = testing::root().join("models").join(name);
-    let from =
-        Source { path: &path, scale: Scale::new(scale).expect("a scale"), range: 255.0, tile: TileShape::square(16) };
+    let skip = name.starts_with("san-").then_some(Skip::Bicubic);
+    let from = Source { skip, ..source(&path, Scale::new(scale).expect("a scale")) };
     open(runtime, from, backend, ONE).expect("it runs here")
 }
 
@@ -203,7 +245,6 @@ fn bf16_is_really_bf16_and_near_fp32() {
     let mut fp32 = committed(runtime, "san-light/x4.onnx", 4, Backend::OpenVinoFp32);
     let fp32 = fp32.upscale(shape, &small).expect("it runs");
     assert_eq!(bf16.execution(), Execution { provider: "openvino".into(), precision: "bf16".into() });
-    assert!(bf16.carrier.is_some(), "the image itself stays in fp32");
     for tile in 0..2 {
         let (rounded, other) = (furthest(&two[tile], &exact[tile]), furthest(&fp32[tile], &exact[tile]));
         println!("tile {tile}: bf16 {rounded} levels off, OpenVINO's fp32 {other}");
@@ -235,13 +276,6 @@ fn the_cpu_provider_gives_a_tile_the_same_bits_alone_and_in_batches() {
     }
 }
 
-/// What a card would run, on the CPU, whose provider computes such convolutions in fp32, but with weights in fp16.
-fn in_fp16(runtime: &Runtime, path: &Path) -> Session {
-    let network = half::convolutions_in_fp16(&std::fs::read(path).expect("a file")).expect("a network");
-    let mut options = options(runtime, Backend::CpuFp32, ONE).expect("options");
-    options.commit_from_memory(&network).expect("a network still")
-}
-
 /// What print and archives are made of: levels between those of 8 bits, which bf16 does not have above 128.
 #[test]
 fn slopes_stay_smooth_in_bf16() {
@@ -255,18 +289,6 @@ fn slopes_stay_smooth_in_bf16() {
     let squares: f64 = exact[0].iter().zip(&bf16[0]).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     let rms = (squares / exact[0].len() as f64).sqrt();
     assert!(rms < 0.15, "{rms} levels; with all of it in bf16 it was 0.27");
-}
-
-#[test]
-fn with_casts_it_is_still_the_network() {
-    let Some(runtime) = testing::runtime() else { return };
-    let small = scene(2, 48);
-    let mut engine = committed(runtime, "san-light/x4.onnx", 4, Backend::CpuFp32);
-    let wanted = engine.upscale(TileShape::square(48), std::slice::from_ref(&small)).expect("it runs");
-    engine.session = in_fp16(runtime, &testing::root().join("models/san-light/x4.onnx"));
-    let got = engine.upscale(TileShape::square(48), std::slice::from_ref(&small)).expect("it runs");
-    let off = furthest(&got[0], &wanted[0]);
-    assert!(off > 0.0 && off < 1.0, "{off}");
 }
 
 /// Infinite for levels above 68 where `exact` is not.
@@ -302,6 +324,35 @@ fn a_tile_that_fp32_does_not_bear_fails() {
     assert_eq!(engine.take_fp32_retries(), 1, "it was tried");
 }
 
+/// What a network and the CPU's own session beside it make of two tiles, of which the network answers the first rightly.
+fn lying(exact: Option<&str>) -> Option<Result<Vec<Vec<f32>>, EngineError>> {
+    let mut engine = engine("broken/black/x2.onnx", 2, 255.0)?;
+    if let Some(exact) = exact {
+        engine.exact = Some(self::engine(exact, 2, 255.0)?.session);
+    }
+    let tiles = [20.0, 200.0].map(|level| vec![level; PLANES * SIDE * SIDE]);
+    let upscaled = engine.upscale(TileShape::square(SIDE as u32), &tiles);
+    assert_eq!(engine.take_fp32_retries(), u64::from(exact.is_some()));
+    Some(upscaled)
+}
+
+#[test]
+fn a_tile_that_comes_back_black_runs_again_on_the_cpu_and_is_counted() {
+    let Some(upscaled) = lying(Some("models/nearest/x2.onnx")) else { return };
+    let upscaled = upscaled.expect("the other session makes an image of it");
+    assert_eq!(upscaled[0], vec![0.0; PLANES * 4 * SIDE * SIDE], "within the bound nothing is asked");
+    assert_eq!(upscaled[1], vec![200.0; PLANES * 4 * SIDE * SIDE]);
+}
+
+#[test]
+fn a_tile_that_stays_black_fails() {
+    for exact in [None, Some("broken/black/x2.onnx")] {
+        let Some(upscaled) = lying(exact) else { return };
+        let error = upscaled.expect_err("it is not the image");
+        assert!(matches!(error, EngineError::Strays { tile: 1, levels: 200.0, .. }), "{error}");
+    }
+}
+
 #[test]
 fn bound_memory_gives_the_same_and_fills_batches_up() {
     let Some(mut engine) = engine("models/nearest/x4.onnx", 4, 255.0) else { return };
@@ -320,9 +371,9 @@ fn bound_memory_gives_the_same_and_fills_batches_up() {
 #[test]
 fn a_provider_that_cannot_run_the_network_says_so() {
     let Some(runtime) = testing::runtime() else { return };
-    let path = testing::root().join("models/srcnn/x4.onnx");
-    let from =
-        Source { path: &path, scale: Scale::new(4).expect("a scale"), range: 255.0, tile: TileShape::square(16) };
+    let [path, fp16] = ["x4.onnx", "x4.fp16.onnx"].map(|file| testing::root().join("models/san-light").join(file));
+    let skip = Some(Skip::Bicubic);
+    let from = Source { skip, fp16: Some(&fp16), ..source(&path, Scale::new(4).expect("a scale")) };
     if Hardware::here().gpu && runtime.offers(Device::Cuda) {
         return;
     }
@@ -335,7 +386,7 @@ fn one_tile_tells_bf16_from_fp32() {
     let Some(runtime) = openvino() else { return };
     for (model, scale) in [("models/srcnn/x4.onnx", 4), ("tests/fixtures/models/nearest/x2.onnx", 2)] {
         let (path, scale) = (testing::root().join(model), Scale::new(scale).expect("a scale"));
-        let from = Source { path: &path, scale, range: 255.0, tile: TileShape::square(48) };
+        let from = source(&path, scale);
         let mut opening = Opening::read(runtime, from, ONE).expect("a network");
         let exact = opening.on(Backend::OpenVinoFp32).expect("it runs").expect("not the CPU's own");
         assert_eq!(exact.backend(), Backend::OpenVinoFp32, "{model}");
