@@ -1,4 +1,4 @@
-//! GIF (GIF89a), by the decoder of `image`, which draws each frame over those before it.
+//! GIF (`GIF89a`), by the decoder of `image`, which draws each frame over those before it.
 //!
 //! How many frames there are and how large they are it says only as it decodes them, so they are counted before by `gif`,
 //! without unpacking: work and memory are bounded before anything is drawn.

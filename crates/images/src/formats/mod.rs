@@ -44,8 +44,8 @@ pub fn open(
     let read = match format {
         InputFormat::Png => png::open(file, frame, interrupt),
         InputFormat::Jpeg => jpeg::open(file, frame, interrupt),
-        InputFormat::WebP => webp::open(file, frame, interrupt),
-        InputFormat::Tiff => tiff::open(file, frame, interrupt),
+        InputFormat::WebP => webp::open(&file, frame, interrupt),
+        InputFormat::Tiff => tiff::open(&file, frame, interrupt),
         InputFormat::Bmp => bmp::open(file, frame, interrupt),
         InputFormat::Gif => gif::open(file, frame, interrupt),
         InputFormat::Jxl => jxl::open(file, frame, interrupt),

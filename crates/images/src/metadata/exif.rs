@@ -1,7 +1,7 @@
 //! Exif (CIPA DC-008): a block that is a TIFF file without pixels. Read, corrected in place, and written small.
 //!
 //! A block that is kept whole is corrected where it lies and never taken apart: makers' notes hold positions counted
-//! from its beginning. kamadak-exif and little_exif write a block anew, which breaks them, and unpack every value to list
+//! from its beginning. `kamadak-exif` and `little_exif` write a block anew, which breaks them, and unpack every value to list
 //! the tags, which without a bound may lie over each other; so only the small block of a few safe tags is a library's.
 
 mod correct;
@@ -86,7 +86,9 @@ pub fn written(density: Option<Density>, artist: Option<&[u8]>, copyright: Optio
         fields.extend(text.map(|text| field(tag, Value::Ascii(vec![text.to_vec()]))));
     }
     let (mut writer, mut out) = (Writer::new(), Cursor::new(Vec::new()));
-    fields.iter().for_each(|field| writer.push_field(field));
+    for field in &fields {
+        writer.push_field(field);
+    }
     writer.write(&mut out, true).expect("a Vec takes a directory that is not empty");
     out.into_inner()
 }

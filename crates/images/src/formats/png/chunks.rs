@@ -111,13 +111,11 @@ pub(super) struct Selection {
     pub(super) palette: bool,
     pub(super) transparency: bool,
     pub(super) pixels: bool,
-    /// Whether frames after the first are wanted.
-    pub(super) animated: bool,
 }
 
 impl Selection {
     pub(super) const fn new(color: Color) -> Self {
-        Self { color, palette: false, transparency: false, pixels: false, animated: false }
+        Self { color, palette: false, transparency: false, pixels: false }
     }
 
     /// Whether the next chunk counts. A `tRNS` that is too short, too late or the second one does not.
@@ -142,7 +140,6 @@ impl Selection {
                 self.pixels = true;
                 true
             }
-            b"acTL" | b"fcTL" | b"fdAT" => self.animated,
             _ => chunk.is_critical(),
         }
     }

@@ -209,14 +209,16 @@ struct Essential {
     current: Range<usize>,
     next: usize,
     selection: Selection,
+    /// Whether frames after the first are wanted.
+    animated: bool,
     interrupt: Interrupt,
 }
 
 impl Essential {
     fn new(file: Bytes, animated: bool, interrupt: &Interrupt) -> Result<Self, CodecError> {
         let ImageHeader { color, .. } = image_header(&mut Chunks::new(&file))?;
-        let selection = Selection { animated, ..Selection::new(color) };
-        Ok(Self { file, current: 0..SIGNATURE, next: SIGNATURE, selection, interrupt: interrupt.clone() })
+        let (selection, interrupt) = (Selection::new(color), interrupt.clone());
+        Ok(Self { file, current: 0..SIGNATURE, next: SIGNATURE, selection, animated, interrupt })
     }
 }
 
@@ -241,7 +243,8 @@ impl BufRead for Essential {
                 break;
             };
             let end = self.next + chunk.raw.len();
-            if self.selection.takes(&chunk) {
+            let of_frames = self.animated && matches!(&chunk.kind, b"acTL" | b"fcTL" | b"fdAT");
+            if self.selection.takes(&chunk) || of_frames {
                 self.current = self.next..end;
             }
             self.next = end;

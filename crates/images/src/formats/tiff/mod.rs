@@ -25,14 +25,14 @@ fn page(file: Bytes, frame: Option<u32>) -> Result<(Page, Frames), CodecError> {
 }
 
 /// What the directory of a page says.
-pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
+pub fn open(file: &Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
     let (page, frames) = page(file.clone(), asked)?;
     let header = Header {
         depth: page.depth(),
         orientation: page.orientation,
         icc: page.icc.as_deref().map(<[u8]>::to_vec),
         cmyk: page.photometric == Photometric::Cmyk,
-        metadata: Metadata::of_tiff(&file, page.directory.place()),
+        metadata: Metadata::of_tiff(file, page.directory.place()),
         work: page.work(),
         loss: page.loss(),
         ..Header::plain(page.size, page.channels(), page.working_bytes(), frames)

@@ -137,7 +137,7 @@ fn parse(file: &Bytes) -> Result<File, CodecError> {
             }
             b"ALPH" if parsed.image.is_none() => alpha = alpha.or(Some(chunk)),
             b"VP8 " if parsed.image.is_none() => {
-                parsed.image = Some(Bitstream::Lossy { frame: chunk, alpha: alpha.take() })
+                parsed.image = Some(Bitstream::Lossy { frame: chunk, alpha: alpha.take() });
             }
             b"VP8L" if parsed.image.is_none() => parsed.image = Some(Bitstream::Lossless { stream: chunk }),
             b"ICCP" if parsed.profile.is_some() => Warning::ProfileDuplicated.add_to(&mut parsed.warnings),
@@ -243,8 +243,8 @@ impl Bitstream {
 }
 
 /// What the chunks say. A file that breaks off after the header of its first chunk is judged by what is there.
-pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
-    let mut parsed = parse(&file)?;
+pub fn open(file: &Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
+    let mut parsed = parse(file)?;
     // It stands after the pixels, and may say that the image lies on its side.
     let tells_exif = parsed.extended.is_some_and(|(_, flags)| flags & EXIF != 0);
     if tells_exif && parsed.exif.is_none() && parsed.breaks_off {
