@@ -94,13 +94,11 @@ impl<'a> Form<'a> {
     async fn feed(&mut self, most: usize) -> Result<usize, Problem> {
         let Some(feed) = &self.feed else { return Err(broken()) };
         if self.rest.is_empty() {
-            match self.upload.next().await? {
-                Some(piece) => self.rest = piece,
-                None => {
-                    self.feed = None;
-                    return Ok(0);
-                }
-            }
+            let Some(piece) = self.upload.next().await? else {
+                self.feed = None;
+                return Ok(0);
+            };
+            self.rest = piece;
         }
         let piece = self.rest.split_to(most.min(self.rest.len()));
         let length = piece.len();
