@@ -51,6 +51,12 @@ impl Interrupt {
     pub fn after(questions: i64) -> Self {
         Self { patience: Some(Arc::new(questions.into())), ..Self::default() }
     }
+
+    /// Of those of [`Self::after`], how many it has not been asked yet.
+    #[cfg(test)]
+    pub fn questions_left(&self) -> i64 {
+        self.patience.as_ref().map_or(0, |patience| patience.load(Ordering::Relaxed))
+    }
 }
 
 /// Sets an [`Interrupt`] when dropped: with the future that waits for the decode.

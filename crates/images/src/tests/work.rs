@@ -2,6 +2,7 @@
 
 use super::png_maker::{deflate, signature_and_header};
 use super::{LIMITS, fixture, probe, probe_frame};
+use crate::interrupt::SLICE;
 use crate::limits::{STREAM_PIXELS, TABLE_BYTE_PIXELS, WORK_PIXELS};
 use crate::testing::chunk;
 use crate::{CodecError, Interrupt, Probe, open};
@@ -148,6 +149,55 @@ fn every_frame_and_every_strip_asks_whether_to_go_on() {
         let middle = Interrupt::after(i64::from(PARTS) - 5);
         assert_eq!(decoded(&file, frames, &middle), Err(CodecError::Interrupted), "{name}");
         assert!(middle.is_set());
+    }
+}
+
+/// How often the decode of a file asks whether to go on.
+fn questions(file: &[u8]) -> usize {
+    const MANY: i64 = 1 << 40;
+    let interrupt = Interrupt::after(MANY);
+    assert_eq!(decoded(file, 1, &interrupt), Ok(()));
+    usize::try_from(MANY - interrupt.questions_left()).expect("not negative")
+}
+
+/// Noise, which no format makes small.
+fn noisy(format: image::ImageFormat) -> Vec<u8> {
+    let mut state = 9_u32;
+    let noise = image::RgbImage::from_fn(200, 150, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        image::Rgb([(state >> 24) as u8, (state >> 16) as u8, (state >> 8) as u8])
+    });
+    let mut file = std::io::Cursor::new(Vec::new());
+    noise.write_to(&mut file, format).expect("it encodes");
+    file.into_inner()
+}
+
+fn noisy_gif() -> Vec<u8> {
+    let noise = noisy(image::ImageFormat::Bmp);
+    let mut file = Vec::new();
+    let mut encoder = gif::Encoder::new(&mut file, 200, 150, &noise[54..][..768]).expect("memory takes it");
+    let frame = gif::Frame::from_indexed_pixels(200, 150, &noise[1000..][..200 * 150], None);
+    encoder.write_frame(&frame).expect("memory takes it");
+    drop(encoder);
+    file
+}
+
+#[test]
+fn every_format_asks_as_it_reads() {
+    use image::ImageFormat::{Bmp, Jpeg, Png, WebP};
+    let files =
+        [("png", noisy(Png)), ("jpeg", noisy(Jpeg)), ("bmp", noisy(Bmp)), ("webp", noisy(WebP)), ("gif", noisy_gif())];
+    for (name, file) in files {
+        let slices = file.len() / SLICE;
+        let asked = questions(&file);
+        assert!(slices >= 4 && asked >= slices, "{name}: {asked} questions, {slices} slices");
+    }
+    // Rows, however few bytes they come from.
+    for (name, file, rows) in
+        [("tiff", strips_of_jpeg(40, &dot(), &tables(200)), 40), ("jxl", fixture!("kinds/rgb.jxl").to_vec(), 26)]
+    {
+        let asked = questions(&file);
+        assert!(asked >= rows, "{name}: {asked} questions");
     }
 }
 

@@ -47,8 +47,8 @@ pub fn decode(
     let render = render(&image, memory, interrupt).map_err(|error| broken(&error))?;
     let (pixels, premultiplied) = (render.stream(), is_premultiplied(&image));
     Ok(match probe.depth {
-        Depth::Eight => Samples::U8(gather(pixels, probe, stored, premultiplied)?),
-        Depth::Sixteen => Samples::U16(gather(pixels, probe, stored, premultiplied)?),
+        Depth::Eight => Samples::U8(gather(pixels, probe, stored, premultiplied, interrupt)?),
+        Depth::Sixteen => Samples::U16(gather(pixels, probe, stored, premultiplied, interrupt)?),
     })
 }
 
@@ -95,17 +95,21 @@ fn gather<T: FrameBufferSample + FullRange>(
     probe: &Probe,
     stored: Size,
     premultiplied: bool,
+    interrupt: &Interrupt,
 ) -> Result<Vec<T>, CodecError> {
     let channels = probe.channels.count();
     if (pixels.width(), pixels.height(), pixels.channels()) != (stored.width, stored.height, channels as u32) {
         return Err(damaged("JPEG XL"));
     }
     let mut samples = vec![T::default(); sample_count(stored, probe)];
-    if pixels.write_to_buffer(&mut samples) != samples.len() {
-        return Err(damaged("JPEG XL"));
-    }
-    if premultiplied && probe.channels.has_alpha() {
-        unpremultiply(&mut samples, channels);
+    for row in samples.chunks_mut((stored.width as usize * channels).max(1)) {
+        interrupt.check()?;
+        if pixels.write_to_buffer(row) != row.len() {
+            return Err(damaged("JPEG XL"));
+        }
+        if premultiplied && probe.channels.has_alpha() {
+            unpremultiply(row, channels);
+        }
     }
     Ok(samples)
 }
