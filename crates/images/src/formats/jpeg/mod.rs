@@ -122,9 +122,9 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
             marker if is_frame(marker) && frame.is_none() => frame = Some(Frame::read(&segment)?),
             APP0 | APP1 | APP13 | COM => {
                 if orientation.is_none() && segment.marker == APP1 && segment.data.starts_with(b"Exif\0\0") {
-                    orientation = Some(exif::orientation(segment.data));
+                    orientation = Some(exif::orientation(file.slice_ref(segment.data)));
                 }
-                read_segment(&mut metadata, &segment);
+                read_segment(&mut metadata, &file, &segment);
             }
             APP2 => profile.add(segment.data),
             DRI => restarts = segment.data != [0, 0],
@@ -246,7 +246,7 @@ impl Frame {
 }
 
 /// Takes what a segment says beside the pixels.
-fn read_segment(metadata: &mut Metadata, segment: &Segment) {
+fn read_segment(metadata: &mut Metadata, file: &Bytes, segment: &Segment) {
     let data = segment.data;
     match segment.marker {
         APP0 => {
@@ -255,7 +255,7 @@ fn read_segment(metadata: &mut Metadata, segment: &Segment) {
                 metadata.others |= Density::is_shape_in_jfif(jfif);
             }
         }
-        APP1 if data.starts_with(b"Exif\0\0") => metadata.add_exif(data),
+        APP1 if data.starts_with(b"Exif\0\0") => metadata.add_exif(file.slice_ref(data)),
         APP1 => match data.strip_prefix(XMP) {
             Some(packet) => metadata.add_xmp(packet),
             // XMP in parts, and whatever else: what the main packet refers to would be missing elsewhere.

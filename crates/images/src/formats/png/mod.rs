@@ -53,8 +53,9 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
             }
             b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => told.takes(&chunk),
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
-                orientation = Some(exif::orientation(chunk.data()));
-                metadata.add_exif(chunk.data());
+                let block = file.slice_ref(chunk.data());
+                orientation = Some(exif::orientation(block.clone()));
+                metadata.add_exif(block);
             }
             b"pHYs" if !selection.pixels && chunk.is_intact() => {
                 metadata.density = metadata.density.or_else(|| Density::from_phys(chunk.data()));

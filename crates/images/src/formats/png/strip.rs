@@ -1,5 +1,8 @@
 //! Rows of a PNG filtered and packed by themselves, so that strips can be packed side by side and laid one after the
 //! other: as pigz does it, each but the last ends at a whole byte.
+//!
+//! The stream of `png` packs on one core, at 601 MiB/s where this has 523 on one and 828 on two (benches/README.md). That is lost
+//! in a request whose network runs on a CPU; one without a network, or with one on a card, waits for its encoder.
 
 use fdeflate::Compressor;
 

@@ -1,4 +1,4 @@
-//! The directories of a TIFF or BigTIFF, in either byte order, read without trusting a length.
+//! The directories of a TIFF, a BigTIFF or an Exif block, in either byte order, read without trusting a length.
 
 use std::collections::HashSet;
 
@@ -92,7 +92,27 @@ fn number(bytes: &[u8], at: usize, length: usize, big_endian: bool) -> Option<u6
     Some(if big_endian { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) })
 }
 
-/// One directory: the entries of one page.
+/// One entry: where it is, its tag, the type of its values by its number in the standard, and how many there are.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub at: u64,
+    pub tag: u16,
+    pub kind: u16,
+    pub count: u64,
+}
+
+/// Bytes of one value of a type.
+const fn unit(kind: u16) -> Option<u64> {
+    Some(match kind {
+        1 | 2 | 6 | 7 | 129 => 1,
+        3 | 8 => 2,
+        4 | 9 | 11 | 13 => 4,
+        5 | 10 | 12 | 16..=18 => 8,
+        _ => return None,
+    })
+}
+
+/// One directory: the entries of one page, or of a part of Exif.
 #[derive(Clone)]
 pub struct Directory {
     file: File,
@@ -102,69 +122,102 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// The first one of an Exif block, which is no BigTIFF.
+    pub fn of_block(block: Bytes) -> Option<Self> {
+        let file = File::new(block).ok().filter(|file| !file.wide)?;
+        let first = file.number(4, 4)?;
+        Self::at(file, first)
+    }
+
     fn at(file: File, at: u64) -> Option<Self> {
         let word = if file.wide { 8 } else { 2 };
         let count = file.number(at, word).filter(|n| *n <= MAX_ENTRIES)?;
         Some(Self { file, entries: at.checked_add(word as u64)?, count })
     }
 
-    /// Where it begins.
-    pub const fn place(&self) -> usize {
-        self.entries as usize - if self.file.wide { 8 } else { 2 }
+    pub const fn big_endian(&self) -> bool {
+        self.file.big_endian
+    }
+
+    /// Bytes of a place or a count.
+    const fn word(&self) -> usize {
+        if self.file.wide { 8 } else { 4 }
     }
 
     const fn entry_bytes(&self) -> u64 {
         if self.file.wide { 20 } else { 12 }
     }
 
-    fn next(&self) -> Option<u64> {
-        let at = self.entries.checked_add(self.count * self.entry_bytes())?;
-        self.file.number(at, if self.file.wide { 8 } else { 4 })
+    /// Where the place of the next directory is.
+    pub fn end(&self) -> Option<u64> {
+        self.entries.checked_add(self.count * self.entry_bytes())
+    }
+
+    /// Where the next directory is; 0 if there is none.
+    pub fn next(&self) -> Option<u64> {
+        self.file.number(self.end()?, self.word())
     }
 
     fn is_page(&self) -> bool {
         self.number(NEW_SUBFILE_TYPE).is_none_or(|kind| kind & NO_PAGE == 0)
     }
 
+    /// The entries, as far as they are there.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        (0..self.count).map_while(|i| {
+            let at = self.entries.checked_add(i * self.entry_bytes())?;
+            let short = |at| self.file.number(at, 2).map(|number| number as u16);
+            Some(Entry { at, tag: short(at)?, kind: short(at + 2)?, count: self.file.number(at + 4, self.word())? })
+        })
+    }
+
+    pub fn entry(&self, tag: u16) -> Option<Entry> {
+        self.entries().find(|entry| entry.tag == tag)
+    }
+
+    /// Where the values of an entry are, and how many bytes they take.
+    pub fn place_of(&self, entry: Entry) -> Option<(u64, u64)> {
+        let word = self.word();
+        let length = entry.count.checked_mul(unit(entry.kind)?)?;
+        let inside = entry.at + 4 + word as u64;
+        Some((if length <= word as u64 { inside } else { self.file.number(inside, word)? }, length))
+    }
+
+    /// The bytes of an entry, all of them there.
+    pub fn value(&self, entry: Entry) -> Option<Bytes> {
+        let (at, length) = self.place_of(entry)?;
+        let end = usize::try_from(at.checked_add(length)?).ok().filter(|end| *end <= self.file.bytes.len())?;
+        Some(self.file.bytes.slice(usize::try_from(at).ok()?..end))
+    }
+
     /// The values of an entry, all of them there; `None` if there is no such entry or it leads out of the file.
     pub fn find(&self, tag: u16) -> Option<Numbers> {
-        let file = &self.file;
-        let entry = (0..self.count)
-            .map(|i| self.entries + i * self.entry_bytes())
-            .find(|at| file.number(*at, 2) == Some(u64::from(tag)))?;
-        let kind = Kind::new(file.number(entry + 2, 2)?)?;
-        let word = if file.wide { 8 } else { 4 };
-        let count = file.number(entry + 4, word)?;
-        let length = count.checked_mul(kind.bytes() as u64)?;
-        let inside = entry + 4 + word as u64;
-        let at = if length <= word as u64 { inside } else { file.number(inside, word)? };
-        let end = at.checked_add(length)?;
-        let range = usize::try_from(at).ok()?..usize::try_from(end).ok().filter(|end| *end <= file.bytes.len())?;
-        Some(Numbers { kind, big_endian: file.big_endian, data: file.bytes.slice(range) })
+        let entry = self.entry(tag)?;
+        let (kind, data) = (Kind::new(entry.kind)?, self.value(entry)?);
+        Some(Numbers { kind, big_endian: self.file.big_endian, data })
+    }
+
+    /// A ratio of two numbers.
+    pub fn ratio(&self, tag: u16) -> Option<f64> {
+        let data = self.value(self.entry(tag).filter(|entry| entry.kind == 5)?)?;
+        let parts = Numbers { kind: Kind::Long, big_endian: self.file.big_endian, data };
+        Some(parts.get(0)? as f64 / parts.get(1)? as f64)
+    }
+
+    /// The directory that an entry leads to.
+    pub fn below(&self, tag: u16) -> Option<Self> {
+        Self::at(self.file.clone(), self.number(tag)?)
     }
 
     /// Whether an entry is there and cannot be read: it leads out of the file, or is no number.
     pub fn is_broken(&self, tag: u16) -> bool {
-        let entry = |i| self.file.number(self.entries + i * self.entry_bytes(), 2);
-        self.find(tag).is_none() && (0..self.count).any(|i| entry(i) == Some(u64::from(tag)))
+        self.entry(tag).is_some() && self.find(tag).is_none()
     }
 
     /// Whether the values of every entry are within the file, as far as their types are known.
     pub fn is_whole(&self) -> bool {
-        let within = |at: u64| {
-            let bytes = match self.file.number(at + 2, 2)? {
-                1 | 2 | 6 | 7 => 1,
-                3 | 8 => 2,
-                4 | 9 | 11 | 13 => 4,
-                5 | 10 | 12 | 16..=18 => 8,
-                _ => return Some(true),
-            };
-            let word = if self.file.wide { 8 } else { 4 };
-            let length = self.file.number(at + 4, word)?.checked_mul(bytes)?;
-            let outside = self.file.number(at + 4 + word as u64, word)?.checked_add(length)?;
-            Some(length <= word as u64 || outside <= self.file.bytes.len() as u64)
-        };
-        (0..self.count).all(|i| within(self.entries + i * self.entry_bytes()) == Some(true))
+        let known = || self.entries().filter(|entry| unit(entry.kind).is_some());
+        self.entries().count() as u64 == self.count && known().all(|entry| self.value(entry).is_some())
     }
 
     /// The first value of an entry.
@@ -183,7 +236,7 @@ enum Kind {
 }
 
 impl Kind {
-    const fn new(number: u64) -> Option<Self> {
+    const fn new(number: u16) -> Option<Self> {
         Some(match number {
             1 | 2 | 7 => Self::Byte,
             3 => Self::Short,

@@ -10,6 +10,7 @@ mod tag;
 use bytes::Bytes;
 
 use self::directory::File;
+pub use self::directory::{Directory, Entry};
 use self::page::{Page, Photometric};
 use super::{Decode, Frames, Header};
 use crate::metadata::Metadata;
@@ -32,7 +33,7 @@ pub fn open(file: &Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(
         orientation: page.orientation,
         icc: page.icc.as_deref().map(<[u8]>::to_vec),
         cmyk: page.photometric == Photometric::Cmyk,
-        metadata: Metadata::of_tiff(file, page.directory.place()),
+        metadata: Metadata::of_page(&page.directory),
         work: page.work(),
         loss: page.loss(),
         ..Header::plain(page.size, page.channels(), page.working_bytes(), frames)

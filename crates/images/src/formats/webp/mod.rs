@@ -143,7 +143,7 @@ fn parse(file: &Bytes) -> Result<File, CodecError> {
             b"ICCP" if parsed.profile.is_some() => Warning::ProfileDuplicated.add_to(&mut parsed.warnings),
             b"ICCP" => parsed.profile = Some(chunk.data),
             b"EXIF" if chunk.is_whole() => {
-                parsed.metadata.add_exif(&chunk.data);
+                parsed.metadata.add_exif(chunk.data.clone());
                 parsed.exif = parsed.exif.or(Some(chunk.data));
             }
             b"XMP " if chunk.is_whole() => parsed.metadata.add_xmp(&chunk.data),
@@ -254,7 +254,7 @@ pub fn open(file: &Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(
     }
     let pixels = if parsed.frames.is_empty() { still(&parsed, asked) } else { animated(&parsed, asked) };
     let header = Header {
-        orientation: parsed.exif.as_deref().map(exif::orientation).unwrap_or_default(),
+        orientation: parsed.exif.take().map(exif::orientation).unwrap_or_default(),
         icc: parsed.profile.as_deref().map(<[u8]>::to_vec),
         warnings: std::mem::take(&mut parsed.warnings),
         metadata: std::mem::take(&mut parsed.metadata),
