@@ -2,8 +2,7 @@
 //! that it announced (libFuzzer ends at its own limit, see run.sh).
 #![no_main]
 
-use images::decode::decode;
-use images::{InputLimits, probe, probe_frame};
+use images::{InputLimits, Interrupt, open};
 use libfuzzer_sys::fuzz_target;
 
 /// Small, so that a run gets through many; the arithmetic is the same for large ones.
@@ -15,13 +14,15 @@ const MEMORY: u64 = 256 << 20;
 fuzz_target!(|file: &[u8]| {
     // Of animations and pages one of the first few.
     let frame = (file.len() % 4) as u32;
-    let Ok(told) = probe(file, &LIMITS).or_else(|_| probe_frame(file, &LIMITS, Some(frame))) else { return };
+    let read = |frame| open(file.to_vec().into(), &LIMITS, frame, &Interrupt::default());
+    let Ok(opened) = read(None).or_else(|_| read(Some(frame))) else { return };
+    let told = opened.probe.clone();
     assert!(told.size.pixels() <= LIMITS.input_pixels);
     // What asks for more is not admitted.
     if told.decoded_bytes() > MEMORY {
         return;
     }
-    if let Ok(image) = decode(file, &told) {
+    if let Ok(image) = opened.decode() {
         let promised = (told.size, told.channels, told.depth);
         assert_eq!((image.size(), image.channels(), image.depth()), promised);
     }

@@ -257,13 +257,13 @@ impl Maker {
             Self::Tiles(pipeline, options, _) => {
                 let low = low()?;
                 match degradation.file(&low)? {
-                    Some(file) => sets::decoded(&answered(pipeline, file, options.clone()).await?)?,
+                    Some(file) => sets::decoded(answered(pipeline, file, options.clone()).await?)?,
                     None => pipeline.upscale_raster(low, options.clone()).await.map_err(|error| error.to_string())?,
                 }
             }
             Self::Whole { engine, ensemble, .. } => {
                 let low = low()?;
-                let low = degradation.file(&low)?.map_or(Ok(low), |file| sets::decoded(&file))?;
+                let low = degradation.file(&low)?.map_or(Ok(low), sets::decoded)?;
                 engine.upscale(&low, *ensemble).map_err(|error| error.to_string())?
             }
             Self::Ready(files) => sets::rgb(&files[at])?,

@@ -175,7 +175,7 @@ impl Upload {
     pub async fn read(&mut self, encoding: &BodyEncoding) -> Result<Bytes, Problem> {
         let bytes = match encoding {
             BodyEncoding::Bare => self.read_whole().await?,
-            BodyEncoding::Form(boundary) => form::image(self.read_whole().await?, boundary).await?,
+            BodyEncoding::Form(boundary) => form::image(self, boundary).await?,
         };
         if bytes.is_empty() {
             return Err(images::CodecError::Empty.into());

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use images::encode::Target;
 use images::raster::Raster;
-use images::{CodecError, Interrupt, OutputFormat, Probe};
+use images::{CodecError, Interrupt, Opened, OutputFormat, Probe};
 use prometheus::IntGauge;
 use scheduler::{MemoryReservation, Ticket};
 use tokio::runtime::Handle;
@@ -83,8 +83,10 @@ impl Pipeline {
     /// What `upscale` would do with a file that begins with `bytes`, or the error it would give.
     pub async fn plan(&self, bytes: Bytes, options: &Options) -> Result<Plan, PipelineError> {
         let deadline = Instant::now() + options.deadline;
-        let examined = timeout_at(deadline, self.examine(bytes, options, deadline)).await;
-        let prepared = examined.unwrap_or(Err(PipelineError::Deadline(options.deadline)))?;
+        let interrupt = Interrupt::default();
+        let _set_on_drop = interrupt.clone().set_on_drop();
+        let examined = timeout_at(deadline, self.examine(bytes, options, deadline, interrupt)).await;
+        let (_, prepared) = examined.unwrap_or(Err(PipelineError::Deadline(options.deadline)))?;
         match self.scheduler.estimate(&prepared.admission_requests).1 {
             Some(rejection) => Err(rejection.into()),
             None => Ok(prepared.plan),
@@ -105,11 +107,14 @@ impl Pipeline {
         planned: impl FnOnce(&Plan),
     ) -> Result<Answer, PipelineError> {
         let deadline = Instant::now() + options.deadline;
+        // Its request may end before a decode does.
+        let interrupt = Interrupt::default();
+        let _set_on_drop = interrupt.clone().set_on_drop();
         let work = async {
-            let prepared = self.examine(bytes.clone(), &options, deadline).await?;
+            let (opened, prepared) = self.examine(bytes.clone(), &options, deadline, interrupt.clone()).await?;
             planned(&prepared.plan);
             let tickets = self.scheduler.admit_all(&prepared.admission_requests)?;
-            self.answer(bytes, prepared, tickets, &options, deadline).await
+            self.answer((bytes, opened, interrupt), prepared, tickets, &options, deadline).await
         };
         timeout_at(deadline, work).await.unwrap_or(Err(PipelineError::Deadline(options.deadline)))
     }
@@ -140,20 +145,27 @@ impl Pipeline {
 
     /// Reads the header on a blocking thread, since a profile may have to be inflated; but out of turn, since it is
     /// short and a refusal should not wait for images.
-    async fn examine(&self, bytes: Bytes, options: &Options, deadline: Instant) -> Result<Prepared, PipelineError> {
+    async fn examine(
+        &self,
+        bytes: Bytes,
+        options: &Options,
+        deadline: Instant,
+        interrupt: Interrupt,
+    ) -> Result<(Opened, Prepared), PipelineError> {
         // A wrong parameter is told before a wrong image: it is the cheaper one to put right.
         options.model.name().map(|name| self.registry.model(name)).transpose()?;
         let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
-        let probe =
-            spawn_blocking_cancellable(&self.metrics, move || images::probe_frame(&bytes, &limits, frame)).await??;
-        let depth = depth_of(&probe, options.format);
-        self.prepare(probe, upload, options, depth, deadline)
+        let open = move || images::open(bytes, &limits, frame, &interrupt);
+        let opened = spawn_blocking_cancellable(&self.metrics, open).await??;
+        let depth = depth_of(&opened.probe, options.format);
+        let prepared = self.prepare(opened.probe.clone(), upload, options, depth, deadline)?;
+        Ok((opened, prepared))
     }
 
     /// Decodes, then starts the task that outlives this call, and waits for its first bytes.
     async fn answer(
         self: &Arc<Self>,
-        bytes: Bytes,
+        (bytes, opened, interrupt): (Bytes, Opened, Interrupt),
         prepared: Prepared,
         tickets: Vec<Ticket>,
         options: &Options,
@@ -161,14 +173,11 @@ impl Pipeline {
     ) -> Result<Answer, PipelineError> {
         let stage_timings = Arc::new(StageTimings::default());
         let plan = prepared.plan.clone();
-        // Its request may end before it does.
-        let interrupt = Interrupt::default();
-        let _set_on_drop = interrupt.clone().set_on_drop();
         // The budget is not given back while a decoder that nobody waits for runs, nor before its image is freed.
         let decode = {
             let (plan, stage_timings, reservation, trace) =
                 (plan.clone(), Arc::clone(&stage_timings), reservation_of(&tickets), Trace::current());
-            let (interrupt, metrics) = (interrupt.clone(), Arc::clone(&self.metrics));
+            let metrics = Arc::clone(&self.metrics);
             move || {
                 let _counted = Decoding::new(&metrics);
                 let began = Instant::now();
@@ -177,8 +186,7 @@ impl Pipeline {
                     Fact::Number("upscaler.bytes", bytes.len() as u64),
                     Fact::Number("upscaler.pixels", plan.input.pixels()),
                 ]);
-                let image = images::decode::decode_until(&bytes, &plan.probe, &interrupt);
-                let image = image.inspect_err(|_| stage.failed("decode"))?;
+                let image = opened.decode().inspect_err(|_| stage.failed("decode"))?;
                 drop(stage);
                 stage_timings.decoded(began.elapsed());
                 let etag = etag::etag(&bytes, &plan);

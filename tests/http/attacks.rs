@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::support::collector::{Collector, attribute};
 use crate::support::{Server, drawing, image, png, problem, refused};
 
 /// A small GIF of frames that each cover the whole canvas.
@@ -24,9 +25,23 @@ async fn still_serves(server: &Server) {
     image(server.upscale("scale=2", png(&drawing(40, 30))).await).await;
 }
 
+/// Ends the server; its decodes of 4096x4096 pixels, one at least, ended before they were done.
+async fn was_interrupted(mut server: Server, collector: &Collector) {
+    server.until_metric("upscaler_decoding_requests", "", |running| running == 0.0).await;
+    still_serves(&server).await;
+    server.signal("TERM");
+    assert!(server.ended().await.success());
+    let mut decodes = collector.spans();
+    let pixels = (4096 * 4096).to_string();
+    decodes.retain(|span| attribute(&span.attributes, "upscaler.pixels").as_ref() == Some(&pixels));
+    let failed = decodes.iter().filter(|span| span.status.as_ref().is_some_and(|status| status.code == 2)).count();
+    assert!(failed > 0 && failed == decodes.len(), "{failed} of {}", decodes.len());
+}
+
 #[tokio::test]
 async fn a_decode_ends_with_its_request() {
-    let server = Server::start(&[]);
+    let collector = Collector::start(200).await;
+    let server = Server::start(&["--otlp-endpoint", &collector.url]);
     // A quarter of a thousand megapixels in a tenth of a second is more than any machine decodes.
     let file = full_frames(4096, 25);
     let one = || async {
@@ -36,9 +51,8 @@ async fn a_decode_ends_with_its_request() {
         assert!(matches!(document["code"].as_str(), Some("deadline_exceeded" | "memory_full")), "{document}");
     };
     tokio::join!(one(), one(), one(), one());
-    server.until_metric("upscaler_decoding_requests", "", |running| running == 0.0).await;
     server.until_metric("upscaler_inflight_bytes", "", |bytes| bytes == 0.0).await;
-    still_serves(&server).await;
+    was_interrupted(server, &collector).await;
 }
 
 #[tokio::test]
@@ -87,7 +101,8 @@ async fn memory_does_not_follow_what_a_strip_claims() {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_its_decode() {
-    let server = Server::start(&[]);
+    let collector = Collector::start(200).await;
+    let server = Server::start(&["--otlp-endpoint", &collector.url]);
     let file = full_frames(4096, 25);
     let request = server.upscale("scale=1&format=png&frame=24", file);
     let left = async {
@@ -98,6 +113,5 @@ async fn a_client_that_leaves_ends_its_decode() {
         response = request => { response.bytes().await.expect("whole"); }
         () = left => {}
     }
-    server.until_metric("upscaler_decoding_requests", "", |running| running == 0.0).await;
-    still_serves(&server).await;
+    was_interrupted(server, &collector).await;
 }

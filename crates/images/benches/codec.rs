@@ -6,24 +6,27 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use images::decode::decode;
 use images::encode::helpers::{Helpers, Job};
 use images::encode::{QUALITY, Target, encode, encode_with};
 use images::metadata::OutputMetadata;
 use images::raster::{Channels, Depth, Raster, Samples};
 use images::units::Size;
-use images::{InputLimits, OutputFormat, probe};
+use images::{InputLimits, Interrupt, Opened, OutputFormat, open};
 
 const LIMITS: InputLimits = InputLimits { input_pixels: 100_000_000, output_pixels: 100_000_000 };
 const SAMPLE: &[u8] = include_bytes!("../../../docs/sample/astronaut.jpg");
 /// Bands as the blender gives them: the rows of one row of tiles.
 const BAND: usize = 256;
 
+fn opened(file: &Bytes) -> Opened {
+    open(file.clone(), &LIMITS, None, &Interrupt::default()).expect("it is an image")
+}
+
 /// The sample, upscaled bilinearly, in the channels and depth asked for.
 fn photograph(factor: u32, channels: Channels, depth: Depth) -> Raster {
-    let told = probe(SAMPLE, &LIMITS).expect("the sample is a JPEG");
-    let small = decode(SAMPLE, &told).expect("the sample is whole");
+    let small = opened(&Bytes::from_static(SAMPLE)).decode().expect("the sample is whole");
     let size = Size::new(small.size().width * factor, small.size().height * factor);
     let at = |x: u32, y: u32, c: usize| {
         let along = |v: u32, end: u32| {
@@ -81,12 +84,10 @@ fn decoding(c: &mut Criterion) {
         ("webp-lossless", file(OutputFormat::WebP, &rgb), &rgb),
         ("tiff", file(OutputFormat::Tiff, &rgb), &rgb),
     ] {
+        let file = Bytes::from(file);
         group.throughput(Throughput::Bytes(image.bytes()));
         group.bench_with_input(BenchmarkId::from_parameter(name), &file, |b, file| {
-            b.iter(|| {
-                let told = probe(file, &LIMITS).expect("it was just made");
-                black_box(decode(file, &told).expect("it was just made"))
-            });
+            b.iter(|| black_box(opened(file).decode().expect("it was just made")));
         });
     }
     group.finish();
@@ -180,13 +181,14 @@ fn large(c: &mut Criterion) {
     group.finish();
 }
 
-fn probing(c: &mut Criterion) {
-    c.bench_function("probe/jpeg", |b| b.iter(|| black_box(probe(black_box(SAMPLE), &LIMITS).is_ok())));
+fn opening(c: &mut Criterion) {
+    let sample = Bytes::from_static(SAMPLE);
+    c.bench_function("open/jpeg", |b| b.iter(|| black_box(opened(black_box(&sample)))));
 }
 
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = decoding, encoding, large, probing
+    targets = decoding, encoding, large, opening
 }
 criterion_main!(benches);

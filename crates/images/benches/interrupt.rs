@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use images::decode::decode_until;
-use images::{InputLimits, Interrupt, probe};
+use bytes::Bytes;
+use images::{InputLimits, Interrupt, open};
 
 /// Those of a server that was given no others.
 const LIMITS: InputLimits = InputLimits { input_pixels: 16 << 20, output_pixels: 256 << 20 };
@@ -22,9 +22,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 fn main() -> Result<(), Failure> {
     println!("{:<32} {:>10} {:>14} {:>14}", "file", "megapixels", "decodes for ms", "goes on for ms");
     for path in std::env::args().skip(1).filter(|argument| argument != "--bench") {
-        let file = std::fs::read(&path)?;
-        let probed = probe(&file, &LIMITS)?;
-        let decode = |interrupt: &Interrupt| decode_until(&file, &probed, interrupt);
+        let file = Bytes::from(std::fs::read(&path)?);
+        let size = open(file.clone(), &LIMITS, None, &Interrupt::default())?.probe.size;
+        let decode = |interrupt: &Interrupt| open(file.clone(), &LIMITS, None, interrupt)?.decode();
         let (begun, began) = (cpu_time(&own_task()?)?, Instant::now());
         decode(&Interrupt::default())?;
         let (whole, took) = (cpu_time(&own_task()?)?.saturating_sub(begun), began.elapsed());
@@ -48,7 +48,7 @@ fn main() -> Result<(), Failure> {
             });
             longest = longest.max(went_on?.unwrap_or_default());
         }
-        let megapixels = probed.size.pixels() as f64 / f64::from(1 << 20);
+        let megapixels = size.pixels() as f64 / f64::from(1 << 20);
         let (whole, longest) = (whole.as_secs_f64() * 1e3, longest.as_secs_f64() * 1e3);
         println!("{path:<32} {megapixels:>10.1} {whole:>14.0} {longest:>14.0}");
     }

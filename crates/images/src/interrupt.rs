@@ -51,6 +51,12 @@ impl Interrupt {
     pub fn after(questions: i64) -> Self {
         Self { patience: Some(Arc::new(questions.into())), ..Self::default() }
     }
+
+    /// Of those of [`Self::after`], how many it has not been asked yet.
+    #[cfg(test)]
+    pub fn questions_left(&self) -> i64 {
+        self.patience.as_ref().map_or(0, |patience| patience.load(Ordering::Relaxed))
+    }
 }
 
 /// Sets an [`Interrupt`] when dropped: with the future that waits for the decode.
@@ -68,17 +74,17 @@ pub const SLICE: usize = 4096;
 
 /// A file in memory that can no longer be read once its decode should end.
 #[derive(Clone, Debug)]
-pub struct Source<'a> {
-    bytes: &'a [u8],
+pub struct Source<B> {
+    bytes: B,
     at: usize,
     /// Up to where it may be read without asking.
     asked: usize,
-    interrupt: &'a Interrupt,
+    interrupt: Interrupt,
 }
 
-impl<'a> Source<'a> {
-    pub const fn new(bytes: &'a [u8], interrupt: &'a Interrupt) -> Self {
-        Self { bytes, at: 0, asked: 0, interrupt }
+impl<B: AsRef<[u8]>> Source<B> {
+    pub fn new(bytes: B, interrupt: &Interrupt) -> Self {
+        Self { bytes, at: 0, asked: 0, interrupt: interrupt.clone() }
     }
 
     /// How far it was read.
@@ -88,11 +94,11 @@ impl<'a> Source<'a> {
 
     /// What may be read now; empty at the end of the file alone.
     #[inline]
-    fn window(&mut self) -> io::Result<&'a [u8]> {
+    fn window(&mut self) -> io::Result<&[u8]> {
         if self.at >= self.asked {
             self.ask()?;
         }
-        Ok(self.bytes.get(self.at..self.asked).unwrap_or_default())
+        Ok(self.bytes.as_ref().get(self.at..self.asked).unwrap_or_default())
     }
 
     #[cold]
@@ -100,12 +106,12 @@ impl<'a> Source<'a> {
         if self.interrupt.is_set() {
             return Err(io::Error::other(CodecError::Interrupted));
         }
-        self.asked = self.at.saturating_add(SLICE).min(self.bytes.len());
+        self.asked = self.at.saturating_add(SLICE).min(self.bytes.as_ref().len());
         Ok(())
     }
 }
 
-impl Read for Source<'_> {
+impl<B: AsRef<[u8]>> Read for Source<B> {
     #[inline]
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let window = self.window()?;
@@ -122,7 +128,7 @@ impl Read for Source<'_> {
     }
 }
 
-impl BufRead for Source<'_> {
+impl<B: AsRef<[u8]>> BufRead for Source<B> {
     #[inline]
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.window()
@@ -134,13 +140,13 @@ impl BufRead for Source<'_> {
     }
 }
 
-impl Seek for Source<'_> {
+impl<B: AsRef<[u8]>> Seek for Source<B> {
     #[inline]
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let (from, by) = match to {
             SeekFrom::Start(at) => (at, 0),
             SeekFrom::Current(by) => (self.at as u64, by),
-            SeekFrom::End(by) => (self.bytes.len() as u64, by),
+            SeekFrom::End(by) => (self.bytes.as_ref().len() as u64, by),
         };
         let at = from.checked_add_signed(by).and_then(|at| usize::try_from(at).ok());
         let at = at.ok_or(io::ErrorKind::InvalidInput)?;

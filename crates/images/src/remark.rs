@@ -17,19 +17,22 @@ pub enum Warning {
     ColorChunksUnreadable,
     /// Exif, XMP or a text is broken or too long, and was left out.
     MetadataUnreadable,
+    /// What ends the file is missing, and nothing of the image.
+    TruncatedTrailer,
     /// Four inks became three colors by rule: no profile was used.
     CmykNaive,
 }
 
 impl Warning {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ProfileUnreadable,
         Self::ProfileMismatch,
         Self::ProfileDuplicated,
         Self::ProfileNotInvertible,
         Self::ColorChunksUnreadable,
         Self::MetadataUnreadable,
+        Self::TruncatedTrailer,
         Self::CmykNaive,
     ];
 
@@ -50,6 +53,7 @@ impl Warning {
                 "its color profile cannot be converted with; it was kept, and the colors with it"
             }
             Self::ColorChunksUnreadable => "what it says of its colors means nothing, and was left out",
+            Self::TruncatedTrailer => "what ends the file is missing; its pixels are all there",
             Self::CmykNaive => "no profile says how its inks look; its colors were made by the rule of thumb",
             Self::MetadataUnreadable => "some of its metadata cannot be read, and was left out",
         }
@@ -64,6 +68,7 @@ impl Warning {
             Self::ProfileNotInvertible => "profile-not-invertible",
             Self::ColorChunksUnreadable => "color-chunks-unreadable",
             Self::MetadataUnreadable => "metadata-unreadable",
+            Self::TruncatedTrailer => "truncated-trailer",
             Self::CmykNaive => "cmyk-naive",
         }
     }

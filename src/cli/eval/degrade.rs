@@ -2,7 +2,7 @@
 //! noisy and compressed files: blur, then noise, then JPEG, as a camera would.
 //!
 //! JPEGs are made by `jpeg-encoder`, whose quantization tables are libjpeg's at the same quality (the tests of
-//! `images::container::jpeg::quality` hold it to that), as is the averaging of chroma. It rounds its cosine transform
+//! `images::formats::jpeg::quality` hold it to that), as is the averaging of chroma. It rounds its cosine transform
 //! otherwise: PSNR-Y through the service differs by at most 0.03 dB from that of files saved by Pillow (Set5 at x4,
 //! bicubic and san-light, qualities 95, 75 and 30).
 
@@ -155,7 +155,7 @@ impl Normal {
 #[cfg(test)]
 mod tests {
     use images::raster::Channels;
-    use images::{InputLimits, Loss, probe};
+    use images::{InputLimits, Interrupt, Loss, open};
 
     use super::*;
 
@@ -222,8 +222,8 @@ mod tests {
             let jpeg = Degradation { jpeg: Some(quality), chroma, ..Degradation::default() };
             let file = jpeg.file(&flat(50)).expect("it fits").expect("it is asked for");
             let limits = InputLimits { input_pixels: 1 << 20, output_pixels: 1 << 20 };
-            let header = probe(&file, &limits).expect("a JPEG");
-            assert_eq!(header.loss, Loss::Jpeg { quality: Some(quality) });
+            let opened = open(file.clone().into(), &limits, None, &Interrupt::default()).expect("a JPEG");
+            assert_eq!(opened.probe.loss, Loss::Jpeg { quality: Some(quality) });
             let frame = file.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame header");
             let expected = if chroma == Chroma::Full { 0x11 } else { 0x22 };
             assert_eq!(file[frame + 11], expected, "sampling factors of luma");

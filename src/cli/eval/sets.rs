@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use images::raster::{Channels, Raster, Samples};
 use images::units::Scale;
-use images::{InputLimits, decode, probe};
+use images::{InputLimits, Interrupt, Opened};
 
 use crate::quality::resize::shrink;
 
@@ -90,13 +90,13 @@ pub(super) fn images(folder: &Path) -> Result<Vec<PathBuf>, String> {
 /// A file as 8-bit RGB: gray three times over, as the papers feed it, and no alpha.
 pub(super) fn rgb(path: &Path) -> Result<Raster, String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string());
-    bytes.and_then(|bytes| decoded(&bytes)).map_err(|error| format!("{}: {error}", path.display()))
+    bytes.and_then(decoded).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The same of a file's bytes.
-pub(super) fn decoded(bytes: &[u8]) -> Result<Raster, String> {
-    let header = probe(bytes, &LIMITS).map_err(|error| error.to_string())?;
-    let image = decode::decode(bytes, &header).map_err(|error| error.to_string())?;
+pub(super) fn decoded(file: Vec<u8>) -> Result<Raster, String> {
+    let opened = images::open(file.into(), &LIMITS, None, &Interrupt::default());
+    let image = opened.and_then(Opened::decode).map_err(|error| error.to_string())?;
     let (size, step, colors) = (image.size(), image.channels().count(), image.channels().colors());
     let Samples::U8(samples) = image.into_samples() else {
         return Err("a test image must have 8 bits".into());

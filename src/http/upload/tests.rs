@@ -135,6 +135,68 @@ async fn a_form_comes_whole_in_pieces_of_any_size() {
     }
 }
 
+/// A form of so many bytes before its file, in the header of the file or before the first boundary.
+fn padded(head: usize, in_header: bool) -> Vec<u8> {
+    let lines = |before: &str, header: &str| {
+        format!("{before}--b\r\nContent-Disposition: form-data; name=\"image\"\r\nX: {header}\r\n\r\n")
+    };
+    let fill = "y".repeat(head - lines("", "").len());
+    let head = if in_header { lines("", &fill) } else { lines(&fill, "") };
+    (head + "abc\r\n--b--").into_bytes()
+}
+
+#[tokio::test]
+async fn what_precedes_the_file_of_a_form_is_bounded() {
+    for (head, passes) in [(100, true), (form::HEAD, true), (form::HEAD + 1, false)] {
+        let wire = padded(head, true);
+        for (wire, size) in [(&wire, 1), (&wire, 1000), (&wire, wire.len()), (&padded(head, false), 700)] {
+            let chunks: Vec<Vec<u8>> = wire.chunks(size).map(<[u8]>::to_vec).collect();
+            let upload = |limit| {
+                let body = pieces(stream::iter(chunks.clone()));
+                Upload::new(body, &HeaderMap::new(), limit, TIME, &Budget::new(1 << 20), Arc::new(Record::for_test()))
+            };
+            match upload(1 << 20).read(&boundary()).await {
+                Ok(bytes) => assert!(passes && bytes == "abc", "{head}"),
+                Err(problem) => {
+                    assert!(!passes && problem.code == Code::InvalidForm, "{head}: {problem:?}");
+                    assert!(problem.detail.contains("more than 8192 bytes"), "{}", problem.detail);
+                }
+            }
+        }
+    }
+}
+
+/// Gathered as a whole, a form would be held once more as its file.
+#[tokio::test(start_paused = true)]
+async fn a_form_is_parsed_as_it_comes() {
+    let opened = form(&[("photo", "abc")]).replace("abc\r\n--b--\r\n", "");
+    let waits = stream::iter([opened.into_bytes()]).chain(stream::pending());
+    assert_eq!(code(pieces(waits), &boundary()).await, Code::InvalidForm, "refused by its header alone");
+    let mut second = form(&[("image", "abc")]).replace("--b--\r\n", "--b\r\nX: ").into_bytes();
+    second.resize(second.len() + 2 * form::HEAD, b'y');
+    let waits = stream::iter(second.chunks(100).map(<[u8]>::to_vec).collect::<Vec<_>>()).chain(stream::pending());
+    let mut upload = Upload::new(
+        pieces(waits),
+        &HeaderMap::new(),
+        1 << 20,
+        TIME,
+        &Budget::new(1 << 20),
+        Arc::new(Record::for_test()),
+    );
+    let problem = upload.read(&boundary()).await.expect_err("a header without end");
+    assert_eq!(problem.code, Code::InvalidForm, "as long as its file's, any header is bounded");
+}
+
+#[tokio::test]
+async fn what_follows_a_form_counts_as_sent() {
+    let wire = form(&[("image", "abc")]).into_bytes();
+    let room = LIMIT - wire.len();
+    for (more, passes) in [(0, true), (room, true), (room + 1, false)] {
+        let body = pieces(stream::iter([wire.clone(), vec![b'x'; more]]));
+        assert_eq!(read(body, &boundary()).await.is_ok(), passes, "{more}");
+    }
+}
+
 #[tokio::test]
 async fn a_strange_field_is_told_in_a_line() {
     let wire = form(&[(&"n".repeat(500), "abc")]);

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use images::Warning;
 use images::color::signals;
+use images::{Interrupt, Warning};
 use moxcms::ColorProfile;
 
 use super::delta_e::{Space, adobe_rgb, delta_e, display_p3, pro_photo, srgb};
@@ -219,8 +219,8 @@ async fn gray_has_profiles_too_and_stays_gray() {
     let answer = bicubic().upscale(tagged(&flat, Some(&profile)), options).await.expect("a good image");
     assert_eq!(answer.plan.conversions, [Conversion::ProfileToSrgb, Conversion::GrayToRgb]);
     let webp = file(answer).await.expect("whole");
-    let told = images::probe(&webp, &pipeline_limits()).expect("a WebP");
-    assert_eq!(told.icc.map(|profile| profile.bytes), Some(signals::srgb(false)));
+    let told = images::open(webp.clone().into(), &pipeline_limits(), None, &Interrupt::default()).expect("a WebP");
+    assert_eq!(told.probe.icc.map(|profile| profile.bytes), Some(signals::srgb(false)));
     assert!(decoded(&webp).samples() == &Samples::U8(vec![128; 192]));
 }
 

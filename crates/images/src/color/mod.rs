@@ -3,7 +3,7 @@
 //! An image goes to sRGB for the network and comes back, so its profile stays true and no color is lost that it could
 //! say. What a profile is worth is judged once, with the header; see [`profile`].
 
-mod cmyk;
+pub mod cmyk;
 mod curve;
 pub mod profile;
 mod shaper;

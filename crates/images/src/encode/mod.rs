@@ -5,19 +5,16 @@
 //! [`Sink`] that is shut once anything has failed, so that half an image never looks whole.
 
 pub mod helpers;
-mod jpeg;
-mod png;
-mod rows;
-mod sink;
-mod target;
-mod tiff;
-mod webp;
+pub(crate) mod rows;
+pub(crate) mod sink;
+pub(crate) mod target;
 
 use std::io::Write;
 
 pub use target::{EncodeError, JPEG_SIDE, PNG_SIDE, QUALITY, TIFF_SIDE, Target, WEBP_SIDE};
 
 use crate::OutputFormat;
+use crate::formats::{jpeg, png, tiff, webp};
 use crate::raster::Raster;
 use helpers::{Alone, Helpers};
 use rows::Rows;
@@ -30,10 +27,10 @@ pub fn buffered_bytes(target: &Target) -> u64 {
     let profile = target.icc.as_ref().map_or(0, |profile| profile.len()) as u64;
     let buffers = sink::CAPACITY as u64 + 2 * (profile + target.metadata.bytes());
     match target.format {
-        OutputFormat::Png => png::buffered_bytes(target) + buffers,
-        OutputFormat::Jpeg => jpeg::buffered_bytes(target.size.width) + buffers,
-        OutputFormat::WebP => webp::buffered_bytes(target) + buffers,
-        OutputFormat::Tiff => tiff::buffered_bytes(target, row) + buffers,
+        OutputFormat::Png => png::encode::buffered_bytes(target) + buffers,
+        OutputFormat::Jpeg => jpeg::encode::buffered_bytes(target.size.width) + buffers,
+        OutputFormat::WebP => webp::encode::buffered_bytes(target) + buffers,
+        OutputFormat::Tiff => tiff::encode::buffered_bytes(target, row) + buffers,
     }
 }
 
@@ -62,10 +59,10 @@ pub fn encode_with(
     let sink = Sink::new(out);
     let rows = Rows::new(target, bands);
     let done = match target.format {
-        OutputFormat::Png => png::encode(target, rows, &sink, helpers),
-        OutputFormat::Jpeg => jpeg::encode(target, rows, &sink),
-        OutputFormat::WebP => webp::encode(target, rows, &sink),
-        OutputFormat::Tiff => tiff::encode(target, rows, &sink),
+        OutputFormat::Png => png::encode::encode(target, rows, &sink, helpers),
+        OutputFormat::Jpeg => jpeg::encode::encode(target, rows, &sink),
+        OutputFormat::WebP => webp::encode::encode(target, rows, &sink),
+        OutputFormat::Tiff => tiff::encode::encode(target, rows, &sink),
     };
     // What the reader did explains what the encoder says of it.
     match sink.finish() {

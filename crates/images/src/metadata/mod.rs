@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use strum::{Display, EnumString, VariantNames};
 
-use exif::{Block, Portable, tag};
+use bytes::Bytes;
+use exif::tag;
 use rights::Rights;
 
 pub use density::Density;
 
 use crate::OutputFormat;
+use crate::formats::tiff::Directory;
 use crate::units::Size;
 
 /// Exif, XMP or texts above this are left behind. Cameras write some tens of kilobytes.
@@ -84,7 +86,7 @@ pub struct Metadata {
 /// What an answer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputMetadata {
-    /// An Exif block, without `Exif\0\0`; of one for a TIFF comes what can be taken out of it.
+    /// An Exif block, without `Exif\0\0`; not for a TIFF.
     pub exif: Option<Arc<[u8]>>,
     /// An XMP packet.
     pub xmp: Option<Arc<[u8]>>,
@@ -100,38 +102,31 @@ pub struct OutputMetadata {
 
 impl Metadata {
     /// Takes an Exif block, the first one.
-    pub fn add_exif(&mut self, block: &[u8]) {
+    pub fn add_exif(&mut self, block: Bytes) {
         let block = exif::bare(block);
-        match Block::new(block).filter(|_| block.len() <= MAX_BYTES) {
-            Some(_) if self.exif.is_none() => self.exif = Some(block.into()),
+        match Directory::of_block(block.clone()).filter(|_| block.len() <= MAX_BYTES) {
+            Some(_) if self.exif.is_none() => self.exif = Some(block[..].into()),
             Some(_) => {}
             None => self.unreadable = true,
         }
     }
 
-    /// What a page of a TIFF or BigTIFF says; `directory` is where its directory begins.
-    pub fn of_tiff(file: &[u8], directory: usize) -> Self {
-        let Some(block) = Block::of_page(file, directory) else { return Self::default() };
-        let mut metadata = Self { density: block.density(), ..Self::default() };
-        let text = |tag| block.text(tag).map(rights::utf8);
-        metadata.rights.add(Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) });
-        if let Some(datasets) = block.raw(tag::IPTC) {
-            metadata.rights.add(Rights::from_iptc(datasets));
+    /// What a page of a TIFF or BigTIFF says.
+    pub fn of_page(page: &Directory) -> Self {
+        let mut metadata = Self { density: page.density(), ..Self::default() };
+        metadata.rights.add(page.rights());
+        if let Some(datasets) = page.raw(tag::IPTC) {
+            metadata.rights.add(Rights::from_iptc(&datasets));
             metadata.others = true;
         }
-        if let Some(packet) = block.raw(tag::XMP) {
-            metadata.add_xmp(packet);
+        if let Some(packet) = page.raw(tag::XMP) {
+            metadata.add_xmp(&packet);
         }
-        if let Some(resources) = block.raw(tag::PHOTOSHOP).filter(|resources| resources.len() <= MAX_BYTES) {
-            metadata.add_photoshop(&[rights::PHOTOSHOP, resources].concat());
+        if let Some(resources) = page.raw(tag::PHOTOSHOP).filter(|resources| resources.len() <= MAX_BYTES) {
+            metadata.add_photoshop(&[rights::PHOTOSHOP, &resources].concat());
         }
-        match Portable::of(block) {
-            Some(taken) => {
-                metadata.others |= taken.left;
-                metadata.exif = taken.says_more().then(|| exif::gathered(taken, metadata.density).into());
-            }
-            None => metadata.unreadable = true,
-        }
+        // Its Exif lies among its pixels, and is no block that could be kept as it is.
+        metadata.others |= page.page_says_more();
         metadata
     }
 
@@ -154,10 +149,9 @@ impl Metadata {
     /// Looks for the density and the rights where they are not known yet, once everything is there. `turned` if the
     /// stored image lies on its side.
     pub fn settle(&mut self, turned: bool) {
-        if let Some(block) = self.exif.as_deref().and_then(Block::new) {
+        if let Some(block) = self.exif.as_ref().and_then(main_directory) {
             self.density = self.density.or_else(|| block.density());
-            let text = |tag| block.text(tag).map(rights::utf8);
-            self.rights.add(Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) });
+            self.rights.add(block.rights());
         }
         if let Some(packet) = &self.xmp {
             self.rights.add(Rights::from_xmp(packet));
@@ -198,11 +192,11 @@ impl Metadata {
             OutputFormat::Jpeg => density.jfif().is_some(),
             OutputFormat::WebP => false,
         };
-        // TIFF has places of its own for all of it.
+        // TIFF has places of its own for all of it, and none for a block.
         let says = !self.rights.is_empty() || density.is_some_and(|density| !has_place(density));
         let must = says && format != OutputFormat::Tiff;
         let small = || must.then(|| exif::written(density, artist, copyright).into());
-        let more_exif = || self.exif.as_deref().and_then(Block::new).is_some_and(Block::says_more);
+        let more_exif = || self.exif.as_ref().and_then(main_directory).is_some_and(|block| block.block_says_more());
         let rest = self.photoshop.is_some() || !self.texts.is_empty() || self.others;
         match wish {
             MetadataPolicy::None => {
@@ -215,30 +209,36 @@ impl Metadata {
                 (kept, lost)
             }
             MetadataPolicy::All => {
-                let (jpeg, tiff) = (format == OutputFormat::Jpeg, format == OutputFormat::Tiff);
+                let jpeg = format == OutputFormat::Jpeg;
                 let fits = |block: &Arc<[u8]>, most: usize| !jpeg || block.len() <= most;
-                let corrected = self.exif.as_deref().and_then(|block| exif::corrected(block, size, density));
+                let corrected = self.exif.as_ref().and_then(|block| exif::corrected(shared(block), size, density));
                 let whole: Option<Arc<[u8]>> = corrected.map(Arc::from).filter(|block| fits(block, JPEG_EXIF));
-                let taken = |block: &Arc<[u8]>| Block::new(block).and_then(Portable::of);
-                let unmoved = tiff && whole.as_ref().is_some_and(|block| taken(block).is_none_or(|taken| taken.left));
+                let whole = whole.filter(|_| format != OutputFormat::Tiff);
                 let xmp = self.xmp.as_deref().map(rights::upright).map(Arc::from).filter(|block| fits(block, JPEG_XMP));
                 let photoshop = self.photoshop.clone().filter(|block| jpeg && block.len() <= JPEG_PHOTOSHOP);
                 let texts = if format == OutputFormat::Png { self.texts.clone() } else { Vec::new() };
                 let lost = self.others
-                    || unmoved
-                    || (whole.is_none() && self.exif.is_some())
+                    || (whole.is_none() && more_exif())
                     || (self.xmp.is_some() && xmp.is_none())
                     || (self.photoshop.is_some() && photoshop.is_none())
                     || texts.len() < self.texts.len();
                 let exif: Option<Arc<[u8]>> = whole.or_else(small);
                 // A whole block is corrected and not added to.
-                let in_exif = exif.as_deref().and_then(Block::new).is_some_and(|block| block.density().is_some());
+                let in_exif = exif.as_ref().and_then(main_directory).is_some_and(|block| block.density().is_some());
                 let density = density.filter(|density| has_place(*density) || in_exif);
                 let lost = lost || self.density.is_some() && density.is_none();
                 (OutputMetadata { exif, xmp, photoshop, texts, density, rights: self.rights.clone() }, lost)
             }
         }
     }
+}
+
+fn shared(block: &Arc<[u8]>) -> Bytes {
+    Bytes::from_owner(Arc::clone(block))
+}
+
+fn main_directory(block: &Arc<[u8]>) -> Option<Directory> {
+    Directory::of_block(shared(block))
 }
 
 impl OutputMetadata {
@@ -271,7 +271,7 @@ mod tests {
             let metadata = Metadata { density: Density::per_inch(dots, dots), ..Metadata::default() };
             metadata.kept(wish, DensityPolicy::Scale, format, Size::new(8, 8), (8.0, 8.0))
         };
-        let in_exif = |kept: &OutputMetadata| kept.exif.as_deref().and_then(Block::new).and_then(Block::density);
+        let in_exif = |kept: &OutputMetadata| kept.exif.as_ref().and_then(main_directory)?.density();
         for wish in [MetadataPolicy::Safe, MetadataPolicy::All] {
             // 65,535 is the most that JFIF can say, and goes into Exif no more than in a PNG.
             for (format, dots, exif) in [

@@ -3,6 +3,7 @@
 
 use super::{eight_bit, fixture, read};
 use crate::units::Size;
+use crate::{CodecError, Warning};
 
 /// The mean of each channel.
 fn means(pixels: &[u8]) -> [f64; 3] {
@@ -35,4 +36,30 @@ fn a_jfif_marker_means_ycbcr_whatever_adobe_says() {
         let (ours, theirs) = (means(eight_bit(&image)), [170.83, 173.89, 118.56]);
         assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1.0), "{what}: {ours:?}");
     }
+}
+
+#[test]
+fn a_png_without_its_end_is_answered_and_the_rest_is_told() {
+    let (whole, file) = (fixture!("profile.png"), fixture!("cases/without-iend.png"));
+    let (probe, image) = read(file).expect("all pixels are there");
+    assert_eq!(probe.warnings, [Warning::TruncatedTrailer]);
+    assert_eq!(image.size(), probe.size);
+    assert_eq!(read(whole).expect("whole").0.warnings, []);
+}
+
+/// All of its own directories are of small copies, and the image is in one below.
+#[test]
+fn an_image_in_a_directory_below_is_not_its_thumbnail() {
+    let mut file = b"II*\0\x08\0\0\0\x08\0".to_vec();
+    let entries: [[u32; 2]; 8] = [[254, 1], [256, 1], [257, 1], [258, 8], [262, 1], [273, 0], [279, 1], [330, 8]];
+    for [tag, value] in entries {
+        file.extend([(tag as u16).to_le_bytes(), 4_u16.to_le_bytes()].concat());
+        file.extend([1_u32.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    file.extend([0; 4]);
+    let error = read(&file).expect_err("raw");
+    assert!(matches!(&error, CodecError::Unsupported(text) if text.contains("raw image")), "{error}");
+    // A page with small copies below it is a page.
+    file[18] = 0;
+    assert!(read(&file).is_ok());
 }

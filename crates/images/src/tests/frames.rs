@@ -1,9 +1,8 @@
 //! Frames of animations, against what Pillow shows of them.
 
-use super::{LIMITS, difference, fixture, read};
-use crate::decode::decode;
+use super::{difference, fixture, probe, probe_frame, read, read_frame};
+use crate::CodecError;
 use crate::raster::{Channels, Raster, Samples};
-use crate::{CodecError, probe, probe_frame};
 
 macro_rules! animation {
     ($name:expr, $($number:literal)+) => {
@@ -29,10 +28,7 @@ fn animations() -> [Animated; 5] {
 }
 
 fn frame(file: &[u8], number: u32) -> Result<Raster, CodecError> {
-    let told = probe_frame(file, &LIMITS, Some(number))?;
-    let image = decode(file, &told)?;
-    assert_eq!((image.size(), image.channels(), image.depth()), (told.size, told.channels, told.depth));
-    Ok(image)
+    read_frame(file, Some(number)).map(|(_, image)| image)
 }
 
 /// As RGBA, with nothing under full transparency.
@@ -68,10 +64,10 @@ fn every_frame_is_as_a_viewer_shows_it() {
 #[test]
 fn none_is_chosen_unasked_and_none_beyond_the_last() {
     for (name, file, frames) in animations() {
-        let error = probe(file, &LIMITS).expect_err(name);
+        let error = probe(file).expect_err(name);
         let told = format!("is animated: it has {} frames; ask for one of them with frame=0", frames.len());
         assert!(matches!(&error, CodecError::Unsupported(text) if text.contains(&told)), "{name}: {error}");
-        let error = probe_frame(file, &LIMITS, Some(frames.len() as u32)).expect_err(name);
+        let error = probe_frame(file, Some(frames.len() as u32)).expect_err(name);
         assert!(matches!(&error, CodecError::NoFrame(text) if text.contains("frames; ask for one from 0")), "{error}");
     }
 }
@@ -82,7 +78,7 @@ fn a_still_image_has_its_frame_0() {
         [&fixture!("profile.png")[..], fixture!("gray.jpg"), fixture!("lossy.webp"), fixture!("kinds/still.gif")]
     {
         assert_eq!(frame(file, 0), read(file).map(|(_, image)| image));
-        assert!(matches!(probe_frame(file, &LIMITS, Some(1)), Err(CodecError::NoFrame(_))));
+        assert!(matches!(probe_frame(file, Some(1)), Err(CodecError::NoFrame(_))));
     }
 }
 
@@ -95,6 +91,23 @@ fn a_gif_is_opaque_unless_it_has_a_hole() {
     let (told, image) = read(fixture!("kinds/hole.gif")).expect("a GIF");
     assert_eq!(told.channels, Channels::Rgba);
     assert_eq!(shown(&image), shown(&read(fixture!("kinds/hole.png")).expect("the reference").1));
+}
+
+#[test]
+fn the_first_frame_of_a_gif_makes_room_for_itself() {
+    let file = fixture!("kinds/still.gif");
+    let (_, whole) = read(file).expect("a GIF");
+    let mut small = file.to_vec();
+    small[6..10].copy_from_slice(&[5, 0, 200, 0]);
+    let (told, image) = read(&small).expect("larger than its canvas");
+    assert_eq!((told.size.width, told.size.height), (whole.size().width, 200));
+    assert_eq!(shown(&image)[..shown(&whole).len()], shown(&whole));
+    // What comes after it does not, and would be decoded in full to be cut.
+    let mut second = fixture!("kinds/animated.gif").to_vec();
+    let frames: Vec<_> = second.windows(2).enumerate().filter(|(_, w)| *w == [0x21, 0xf9]).map(|(at, _)| at).collect();
+    second[frames[1] + 13..frames[1] + 15].fill(0xff);
+    assert!(matches!(probe_frame(&second, Some(1)), Err(CodecError::Damaged(_))));
+    assert!(probe_frame(&second, Some(0)).is_ok());
 }
 
 #[test]

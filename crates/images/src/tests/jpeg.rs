@@ -1,10 +1,10 @@
 //! JPEG in, against what libjpeg-turbo makes of the same files.
 
-use super::{LIMITS, difference, eight_bit, fixture, read};
+use super::{difference, eight_bit, fixture, probe, read};
 use crate::orientation::Orientation;
 use crate::raster::{Channels, Depth, Raster, Samples};
 use crate::units::Size;
-use crate::{CodecError, Warning, probe};
+use crate::{CodecError, Warning};
 
 /// Decoders round their inverse transforms and interpolate chroma each in their own way.
 fn assert_like(name: &str, file: &[u8], reference: &[u8], max: u8, mean: f64) {
@@ -128,29 +128,29 @@ fn kinds_that_are_not_decoded_are_refused_by_name() {
         (0xc9, 8, 3, "arithmetic"),
         (0xca, 8, 1, "arithmetic"),
     ] {
-        let error = probe(&frame(marker, precision, components), &LIMITS).expect_err(word);
+        let error = probe(&frame(marker, precision, components)).expect_err(word);
         assert!(matches!(&error, CodecError::Unsupported(text) if text.contains(word)), "{word}: {error}");
     }
 }
 
 #[test]
 fn a_header_is_enough_to_probe() {
-    let told = probe(&frame(0xc0, 8, 3), &LIMITS).expect("baseline");
+    let told = probe(&frame(0xc0, 8, 3)).expect("baseline");
     assert_eq!((told.size, told.channels), (Size::new(32, 16), Channels::Rgb));
     assert!(matches!(read(&frame(0xc0, 8, 3)), Err(CodecError::Damaged(_))));
     // The image of a progressive file waits in coefficients of two bytes for its last scan.
-    let progressive = probe(&frame(0xc2, 8, 3), &LIMITS).expect("progressive");
+    let progressive = probe(&frame(0xc2, 8, 3)).expect("progressive");
     assert_eq!(progressive.working_bytes - told.working_bytes, 32 * 16 * 3 * 2);
 }
 
 #[test]
 fn a_header_that_tells_no_size_is_damaged() {
     for file in [&b"\xff\xd8\xff\xe0\0\x04ab"[..], b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xc0\0\x08\x08\0\x10"] {
-        assert!(matches!(probe(file, &LIMITS), Err(CodecError::Damaged(_))), "{file:?}");
+        assert!(matches!(probe(file), Err(CodecError::Damaged(_))), "{file:?}");
     }
     let mut flat = frame(0xc0, 8, 3);
     flat[8] = 0;
-    assert!(matches!(probe(&flat, &LIMITS), Err(CodecError::Damaged(_))));
+    assert!(matches!(probe(&flat), Err(CodecError::Damaged(_))));
 }
 
 #[test]

@@ -12,9 +12,11 @@ pub(super) mod png_maker;
 mod webp;
 mod work;
 
-use super::decode::decode;
-use super::{CodecError, InputLimits, Probe, probe};
+use bytes::Bytes;
+
+use crate::formats::open;
 use crate::raster::{Raster, Samples};
+use crate::{CodecError, InputLimits, Interrupt, Opened, Probe};
 
 const LIMITS: InputLimits = InputLimits { input_pixels: 16_000_000, output_pixels: 256_000_000 };
 
@@ -25,10 +27,29 @@ macro_rules! fixture {
 }
 use fixture;
 
-/// Probe and decode, and hold the one to the other.
-fn read(bytes: &[u8]) -> Result<(Probe, Raster), CodecError> {
-    let told = probe(bytes, &LIMITS)?;
-    let image = decode(bytes, &told)?;
+/// One frame or page, or the only one.
+fn opened(file: &[u8], frame: Option<u32>) -> Result<Opened, CodecError> {
+    open(Bytes::copy_from_slice(file), &LIMITS, frame, &Interrupt::default())
+}
+
+/// What the header says.
+fn probe(file: &[u8]) -> Result<Probe, CodecError> {
+    probe_frame(file, None)
+}
+
+fn probe_frame(file: &[u8], frame: Option<u32>) -> Result<Probe, CodecError> {
+    opened(file, frame).map(|opened| opened.probe)
+}
+
+/// Opens and decodes, and holds the one to the other.
+fn read(file: &[u8]) -> Result<(Probe, Raster), CodecError> {
+    read_frame(file, None)
+}
+
+fn read_frame(file: &[u8], frame: Option<u32>) -> Result<(Probe, Raster), CodecError> {
+    let opened = opened(file, frame)?;
+    let told = opened.probe.clone();
+    let image = opened.decode()?;
     assert_eq!(
         (image.size(), image.channels(), image.depth()),
         (told.size, told.channels, told.depth),
@@ -65,7 +86,7 @@ fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
 
 #[test]
 fn empty_and_unknown_bytes() {
-    assert_eq!(probe(b"", &LIMITS), Err(CodecError::Empty));
-    assert!(matches!(probe(b"%PDF-1.7", &LIMITS), Err(CodecError::Unsupported(text)) if text.contains("PDF")));
-    assert!(matches!(probe(&[7; 100], &LIMITS), Err(CodecError::Unsupported(_))));
+    assert_eq!(probe(b""), Err(CodecError::Empty));
+    assert!(matches!(probe(b"%PDF-1.7"), Err(CodecError::Unsupported(text)) if text.contains("PDF")));
+    assert!(matches!(probe(&[7; 100]), Err(CodecError::Unsupported(_))));
 }

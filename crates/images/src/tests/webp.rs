@@ -1,10 +1,10 @@
 //! WebP in, against what libwebp makes of the same files.
 
-use super::{LIMITS, difference, eight_bit, fixture, made_pixels, read};
+use super::{difference, eight_bit, fixture, made_pixels, probe, read};
 use crate::orientation::Orientation;
 use crate::raster::Channels;
 use crate::units::Size;
-use crate::{CodecError, Warning, probe};
+use crate::{CodecError, Warning};
 
 #[test]
 fn lossless_is_exact_under_transparency_too() {
@@ -98,7 +98,7 @@ fn metadata_that_is_missing_or_false_fails_no_image() {
 fn two_sizes_are_damaged_not_allocated() {
     let stream = plain_stream(fixture!("lossless.webp"));
     let canvas = [0, 0, 0, 0, 1, 0, 0, 1, 0, 0];
-    let error = probe(&riff(&[(b"VP8X", &canvas), (b"VP8L", stream)]), &LIMITS).expect_err("2x2 around 37x26");
+    let error = probe(&riff(&[(b"VP8X", &canvas), (b"VP8L", stream)])).expect_err("2x2 around 37x26");
     assert!(matches!(error, CodecError::Damaged(_)));
 }
 
@@ -106,16 +106,16 @@ fn two_sizes_are_damaged_not_allocated() {
 fn a_canvas_is_enough_to_probe() {
     let canvas = [0x10, 0, 0, 0, 99, 0, 0, 49, 0, 0];
     let whole = riff(&[(b"VP8X", &canvas), (b"VP8L", &[0; 50])]);
-    let told = probe(&whole[..30], &LIMITS).expect("VP8X is there");
+    let told = probe(&whole[..30]).expect("VP8X is there");
     assert_eq!((told.size, told.channels), (Size::new(100, 50), Channels::Rgba));
-    let error = probe(&whole[..20], &LIMITS).expect_err("VP8X is cut off");
+    let error = probe(&whole[..20]).expect_err("VP8X is cut off");
     assert!(matches!(error, CodecError::Damaged(_)));
 }
 
 #[test]
 fn an_image_that_may_lie_on_its_side_is_not_guessed_at() {
     let file = &fixture!("orientation-6.webp")[..];
-    assert_eq!(probe(file, &LIMITS).expect("whole").size, Size::new(32, 16));
-    let error = probe(&file[..64], &LIMITS).expect_err("its Exif is missing");
+    assert_eq!(probe(file).expect("whole").size, Size::new(32, 16));
+    let error = probe(&file[..64]).expect_err("its Exif is missing");
     assert!(matches!(error, CodecError::Damaged(text) if text.ends_with("send the whole file")));
 }

@@ -1,17 +1,16 @@
 //! Small files that make a decoder work long, or take much memory: bounded from the header, and ended in the middle.
 
 use super::png_maker::{deflate, signature_and_header};
-use super::{LIMITS, fixture};
-use crate::decode::decode_until;
+use super::{LIMITS, fixture, probe, probe_frame};
+use crate::interrupt::SLICE;
 use crate::limits::{STREAM_PIXELS, TABLE_BYTE_PIXELS, WORK_PIXELS};
 use crate::testing::chunk;
-use crate::{CodecError, Interrupt, Probe, probe, probe_frame};
+use crate::{CodecError, Interrupt, Probe, open};
 
-/// Probe and decode of the last of `frames`, with so much patience.
+/// Opens and decodes the last of `frames`, with so much patience.
 fn decoded(file: &[u8], frames: u32, interrupt: &Interrupt) -> Result<(), CodecError> {
     let frame = (frames > 1).then(|| frames - 1);
-    let told = probe_frame(file, &LIMITS, frame)?;
-    decode_until(file, &told, interrupt).map(drop)
+    open(file.to_vec().into(), &LIMITS, frame, interrupt)?.decode().map(drop)
 }
 
 /// Frames of one pixel, or of the whole canvas, each of which gives its area back.
@@ -29,22 +28,23 @@ fn restoring_gif(side: u16, frames: u32, whole: bool) -> Vec<u8> {
     file
 }
 
-fn restoring_apng(side: u32, frames: u32, shared: usize) -> Vec<u8> {
+fn restoring_apng(side: u32, frames: u32) -> Vec<u8> {
     let mut file = signature_and_header(side, side, 8, 3, false);
     file.extend(chunk(*b"acTL", &[frames.to_be_bytes(), [0; 4]].concat()));
-    file.extend(chunk(*b"PLTE", &vec![7; shared]));
-    let pixel = deflate(&[0, 0]);
+    file.extend(chunk(*b"PLTE", &[7; 3]));
+    let (canvas, pixel) = (deflate(&vec![0; (side * (side + 1)) as usize]), deflate(&[0, 0]));
     let mut number = 0_u32;
     let mut next = || {
         number += 1;
         (number - 1).to_be_bytes()
     };
     for frame in 0..frames {
-        // One pixel at the corner, disposal "previous".
-        let control = [next(), 1_u32.to_be_bytes(), 1_u32.to_be_bytes(), [0; 4], [0; 4], [0, 1, 0, 10]];
+        // The canvas, then one pixel at the corner; disposal "previous".
+        let side = if frame == 0 { side } else { 1 }.to_be_bytes();
+        let control = [next(), side, side, [0; 4], [0; 4], [0, 1, 0, 10]];
         file.extend(chunk(*b"fcTL", &[&control.concat()[..], &[2, 0]].concat()));
         if frame == 0 {
-            file.extend(chunk(*b"IDAT", &pixel));
+            file.extend(chunk(*b"IDAT", &canvas));
         } else {
             file.extend(chunk(*b"fdAT", &[&next()[..], &pixel].concat()));
         }
@@ -140,7 +140,7 @@ fn every_frame_and_every_strip_asks_whether_to_go_on() {
     const PARTS: u32 = 40;
     let files = [
         ("gif", restoring_gif(64, PARTS, false), PARTS),
-        ("png", restoring_apng(64, PARTS, 3), PARTS),
+        ("png", restoring_apng(64, PARTS), PARTS),
         ("webp", animated_webp(8, PARTS, stream_of(&small_webp())), PARTS),
         ("tiff", strips_of_jpeg(PARTS, &dot(), &tables(200)), 1),
     ];
@@ -149,6 +149,55 @@ fn every_frame_and_every_strip_asks_whether_to_go_on() {
         let middle = Interrupt::after(i64::from(PARTS) - 5);
         assert_eq!(decoded(&file, frames, &middle), Err(CodecError::Interrupted), "{name}");
         assert!(middle.is_set());
+    }
+}
+
+/// How often the decode of a file asks whether to go on.
+fn questions(file: &[u8]) -> usize {
+    const MANY: i64 = 1 << 40;
+    let interrupt = Interrupt::after(MANY);
+    assert_eq!(decoded(file, 1, &interrupt), Ok(()));
+    usize::try_from(MANY - interrupt.questions_left()).expect("not negative")
+}
+
+/// Noise, which no format makes small.
+fn noisy(format: image::ImageFormat) -> Vec<u8> {
+    let mut state = 9_u32;
+    let noise = image::RgbImage::from_fn(200, 150, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        image::Rgb([(state >> 24) as u8, (state >> 16) as u8, (state >> 8) as u8])
+    });
+    let mut file = std::io::Cursor::new(Vec::new());
+    noise.write_to(&mut file, format).expect("it encodes");
+    file.into_inner()
+}
+
+fn noisy_gif() -> Vec<u8> {
+    let noise = noisy(image::ImageFormat::Bmp);
+    let mut file = Vec::new();
+    let mut encoder = gif::Encoder::new(&mut file, 200, 150, &noise[54..][..768]).expect("memory takes it");
+    let frame = gif::Frame::from_indexed_pixels(200, 150, &noise[1000..][..200 * 150], None);
+    encoder.write_frame(&frame).expect("memory takes it");
+    drop(encoder);
+    file
+}
+
+#[test]
+fn every_format_asks_as_it_reads() {
+    use image::ImageFormat::{Bmp, Jpeg, Png, WebP};
+    let files =
+        [("png", noisy(Png)), ("jpeg", noisy(Jpeg)), ("bmp", noisy(Bmp)), ("webp", noisy(WebP)), ("gif", noisy_gif())];
+    for (name, file) in files {
+        let slices = file.len() / SLICE;
+        let asked = questions(&file);
+        assert!(slices >= 4 && asked >= slices, "{name}: {asked} questions, {slices} slices");
+    }
+    // Rows, however few bytes they come from.
+    for (name, file, rows) in
+        [("tiff", strips_of_jpeg(40, &dot(), &tables(200)), 40), ("jxl", fixture!("kinds/rgb.jxl").to_vec(), 26)]
+    {
+        let asked = questions(&file);
+        assert!(asked >= rows, "{name}: {asked} questions");
     }
 }
 
@@ -183,23 +232,25 @@ fn refused(told: Result<Probe, CodecError>) -> bool {
 
 #[test]
 fn the_work_of_an_animation_is_refused_from_its_header() {
-    let last = |file: &[u8], frames: u32| refused(probe_frame(file, &LIMITS, Some(frames - 1)));
-    // Small frames on a large canvas cost little, full ones are drawn and taken back.
-    assert!(!last(&restoring_gif(4000, 500, false), 500));
+    let last = |file: &[u8], frames: u32| refused(probe_frame(file, Some(frames - 1)));
+    // The canvas is drawn anew for each frame, however small.
+    assert!(!last(&restoring_gif(4000, 31, false), 31));
+    assert!(last(&restoring_gif(4000, 32, false), 32));
     assert!(!last(&restoring_gif(4000, 15, true), 15));
     assert!(last(&restoring_gif(4000, 16, true), 16));
     let head = webp_head(4000);
-    assert!(!last(&animated_webp(4000, 30, &head), 30));
-    assert!(last(&animated_webp(4000, 31, &head), 31));
-    // Every frame is decoded as a file of its own, with the palette that all share.
-    assert!(!last(&restoring_apng(64, 500, 768), 500));
-    assert!(last(&restoring_apng(64, 500, 600_000), 500));
+    assert!(!last(&animated_webp(4000, 15, &head), 15));
+    assert!(last(&animated_webp(4000, 16, &head), 16));
+    // Of a PNG it is copied twice, and the frame passed over three times.
+    let most = (WORK_PIXELS - 3 * 64 * 64) / (2 * 64 * 64 + 3 + STREAM_PIXELS);
+    assert!(!last(&restoring_apng(64, most as u32), most as u32));
+    assert!(last(&restoring_apng(64, most as u32 + 1), most as u32 + 1));
 }
 
 #[test]
 fn tables_that_every_strip_reads_anew_are_work() {
     const BYTES: u64 = 60_000;
-    let strips = |rows: u32| refused(probe(&strips_of_jpeg(rows, &dot(), &tables(BYTES as usize)), &LIMITS));
+    let strips = |rows: u32| refused(probe(&strips_of_jpeg(rows, &dot(), &tables(BYTES as usize))));
     let just = (WORK_PIXELS / (1 + STREAM_PIXELS + TABLE_BYTE_PIXELS * BYTES)) as u32;
     assert!(!strips(just));
     assert!(strips(just + 1));
@@ -211,7 +262,7 @@ fn scans_of_a_jpeg_are_work() {
         let frame = [0xff, 0xd8, 0xff, 0xc2, 0, 11, 8, 0x0f, 0xa0, 0x0f, 0xa0, 1, 1, 0x11, 0];
         let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0, 0x55, 0xff, 0];
         let file = [&frame[..], &scan.repeat(count), &[0xff, 0xd9], &scan.repeat(99)].concat();
-        refused(probe(&file, &LIMITS))
+        refused(probe(&file))
     };
     assert!(!scans(32));
     assert!(scans(33));

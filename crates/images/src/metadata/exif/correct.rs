@@ -1,28 +1,31 @@
 //! A block that is kept, put right where it lies.
 
-use super::{Block, ENTRY, Entry, LONG, PIXEL_X, PIXEL_Y, RATIONAL, SHORT, bare, tag};
+use bytes::Bytes;
+
+use super::{LONG, PIXEL_X, PIXEL_Y, RATIONAL, SHORT, bare, tag};
+use crate::formats::tiff::{Directory, Entry};
 use crate::metadata::Density;
 use crate::orientation::Orientation;
 use crate::units::Size;
 
 /// A block for an image that is upright now, and of this size and density; everything else is as it was. A thumbnail
 /// that lay on its side is cut off from it, since it would be shown so. `None` if it is no block.
-pub fn corrected(block: &[u8], size: Size, density: Option<Density>) -> Option<Vec<u8>> {
-    let old = Block::new(block)?;
-    let main = old.main()?;
-    let mut new = Patch { bytes: bare(block).to_vec(), big: old.big };
-    if let Some(entry) = old.find(main, tag::ORIENTATION) {
+pub fn corrected(block: Bytes, size: Size, density: Option<Density>) -> Option<Vec<u8>> {
+    let block = bare(block);
+    let main = Directory::of_block(block.clone())?;
+    let mut new = Patch { bytes: block.to_vec(), big: main.big_endian() };
+    if let Some(entry) = main.entry(tag::ORIENTATION) {
         new.number(entry, 1);
-        if old.orientation().is_some_and(|orientation| orientation != Orientation::Upright)
-            && let Some(entries) = old.short(main)
+        if main.orientation().is_some_and(|orientation| orientation != Orientation::Upright)
+            && let Some(end) = main.end()
         {
-            new.put_long(main + 2 + ENTRY * usize::from(entries), 0);
+            new.put_long(end, 0);
         }
     }
-    let camera = old.number(tag::EXIF).map(|at| at as usize);
-    for (directory, width, height) in [(Some(main), tag::WIDTH, tag::HEIGHT), (camera, PIXEL_X, PIXEL_Y)] {
+    let camera = main.below(tag::EXIF);
+    for (directory, width, height) in [(Some(&main), tag::WIDTH, tag::HEIGHT), (camera.as_ref(), PIXEL_X, PIXEL_Y)] {
         for (tag, side) in [(width, size.width), (height, size.height)] {
-            if let Some(entry) = directory.and_then(|directory| old.find(directory, tag)) {
+            if let Some(entry) = directory.and_then(|directory| directory.entry(tag)) {
                 new.number(entry, side);
             }
         }
@@ -31,13 +34,13 @@ pub fn corrected(block: &[u8], size: Size, density: Option<Density>) -> Option<V
         for (tag, (numerator, denominator)) in
             [tag::X_RESOLUTION, tag::Y_RESOLUTION].into_iter().zip(density.rationals())
         {
-            let entry = old.find(main, tag).filter(|entry| entry.kind == RATIONAL);
-            if let Some(at) = entry.and_then(|entry| old.long(entry.at + 8)) {
+            let entry = main.entry(tag).filter(|entry| entry.kind == RATIONAL && entry.count > 0);
+            if let Some((at, _)) = entry.and_then(|entry| main.place_of(entry)) {
                 new.put_long(at, numerator);
                 new.put_long(at.saturating_add(4), denominator);
             }
         }
-        if let Some(entry) = old.find(main, tag::RESOLUTION_UNIT) {
+        if let Some(entry) = main.entry(tag::RESOLUTION_UNIT) {
             new.number(entry, 2);
         }
     }
@@ -69,12 +72,13 @@ impl Patch {
         if self.big { number.to_be_bytes() } else { number.to_le_bytes() }
     }
 
-    fn put_long(&mut self, at: usize, number: u32) {
+    fn put_long(&mut self, at: u64, number: u32) {
         self.put(at, if self.big { number.to_be_bytes() } else { number.to_le_bytes() });
     }
 
     /// Outside of the block there is nothing to correct.
-    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
+    fn put<const N: usize>(&mut self, at: u64, bytes: [u8; N]) {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
         if let Some(place) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
             *place = bytes;
         }
