@@ -10,9 +10,9 @@
 //! A request that has had no turn yet goes before those that have (as sparse flows do in RFC 8290),
 //! in every second batch at most, and where a full batch takes about as many times longer as it holds more tiles, its
 //! first batch carries new requests only: a thumbnail neither waits for a ring of large requests nor for tiles that only fill
-//! its batch up. Where a full batch takes hardly longer than one tile, tiles of older requests ride along. A batch class that
-//! was empty begins ahead of the others if a new request fills it, and the next that does so only after one of those had a
-//! batch: a thumbnail's tiles are of another shape than a large request's, as a rule.
+//! its batch up. Where a full batch takes hardly longer than one tile, tiles of older requests ride along. Tiles of two images
+//! are of two shapes, as a rule: so a batch class that was empty and is filled by a new request goes ahead of those that
+//! wait already, again in every second batch at most.
 //!
 //! Rejected: one virtual time per flow, smallest first (start-time fair queueing). It interleaves as well, but flows
 //! that keep arriving enter at the current virtual time, ahead of an older flow that was served once; enough
@@ -58,8 +58,10 @@ pub struct FairQueue<T> {
     classes: BTreeMap<BatchClass, ClassState>,
     /// Batch classes with waiting tiles, the one whose turn it is first.
     turns: VecDeque<BatchClass>,
-    /// The batch class that came in ahead of the others, until one of those has had a batch.
-    priority: Option<BatchClass>,
+    /// Those that a new request filled while others waited, and that have had no batch since, in the order of their arrival.
+    ahead: VecDeque<BatchClass>,
+    /// One of those had the last batch.
+    ahead_last: bool,
     /// Every open flow.
     flows: HashMap<FlowId, Flow<T>>,
     len: usize,
@@ -88,7 +90,8 @@ struct Flow<T> {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { classes: BTreeMap::new(), turns: VecDeque::new(), priority: None, flows: HashMap::new(), len: 0 }
+        let (turns, ahead) = (VecDeque::new(), VecDeque::new());
+        Self { classes: BTreeMap::new(), turns, ahead, ahead_last: false, flows: HashMap::new(), len: 0 }
     }
 }
 
@@ -105,7 +108,7 @@ impl<T> FairQueue<T> {
 
     /// Whether some batch class has a whole batch waiting.
     pub fn has_full(&self, batch: impl Fn(BatchClass) -> usize) -> bool {
-        self.turns.iter().any(|class| self.classes.get(class).is_some_and(|state| state.waiting >= batch(*class)))
+        self.waiting().any(|class| self.classes.get(class).is_some_and(|state| state.waiting >= batch(*class)))
     }
 
     /// Takes up a request, all of whose tiles are of one batch class. An id is used once.
@@ -118,12 +121,8 @@ impl<T> FairQueue<T> {
         let Some(entry) = self.flows.get_mut(&flow) else { return Err(tile) };
         let state = self.classes.entry(entry.class).or_default();
         if state.waiting == 0 {
-            if entry.new && self.priority.is_none() && !self.turns.is_empty() {
-                self.turns.push_front(entry.class);
-                self.priority = Some(entry.class);
-            } else {
-                self.turns.push_back(entry.class);
-            }
+            let ring = if entry.new && !self.turns.is_empty() { &mut self.ahead } else { &mut self.turns };
+            ring.push_back(entry.class);
         }
         if entry.tiles.is_empty() {
             if entry.new {
@@ -140,10 +139,19 @@ impl<T> FairQueue<T> {
         Ok(())
     }
 
-    /// The batch class whose turn it is, with credit for a batch.
+    /// Batch classes with waiting tiles.
+    fn waiting(&self) -> impl Iterator<Item = &BatchClass> {
+        self.ahead.iter().chain(&self.turns)
+    }
+
+    /// The batch class whose turn it is, with credit for a batch; then it is the first of `turns`.
     fn turn(&mut self, terms: impl Fn(BatchClass) -> Terms) -> Option<BatchClass> {
         // The dearest tile: then a batch class without debt gets at least one tile a turn.
-        let quantum = self.turns.iter().map(|class| terms(*class).cost).max()?.max(1) as i64;
+        let quantum = self.waiting().map(|class| terms(*class).cost).max()?.max(1) as i64;
+        let next = if self.ahead_last && !self.turns.is_empty() { None } else { self.ahead.pop_front() };
+        self.ahead_last = next.is_some();
+        self.turns.extend(next);
+        self.turns.rotate_right(usize::from(self.ahead_last));
         loop {
             let class = *self.turns.front()?;
             let state = self.classes.get_mut(&class)?;
@@ -161,7 +169,6 @@ impl<T> FairQueue<T> {
     pub fn pull(&mut self, terms: impl Fn(BatchClass) -> Terms) -> Option<(BatchClass, Vec<(FlowId, T)>)> {
         let class = self.turn(&terms)?;
         let Terms { cost, batch: batch_max, fillers } = terms(class);
-        self.priority = self.priority.filter(|priority| *priority == class);
         let state = self.classes.get_mut(&class)?;
         let mut batch = Vec::with_capacity(batch_max.min(state.waiting));
         let new_requests = !state.new_requests.is_empty() && !state.deferred;
@@ -184,7 +191,7 @@ impl<T> FairQueue<T> {
         self.len -= batch.len();
         if state.waiting == 0 {
             self.retire(class);
-        } else if state.credit <= 0 {
+        } else if state.credit <= 0 || self.ahead_last {
             self.turns.rotate_left(1);
         }
         Some((class, batch))
@@ -211,6 +218,7 @@ impl<T> FairQueue<T> {
     /// submits its tiles few by few would overdraw every turn.
     fn retire(&mut self, class: BatchClass) {
         self.turns.retain(|l| *l != class);
+        self.ahead.retain(|l| *l != class);
         if let Some(state) = self.classes.get_mut(&class) {
             state.credit = state.credit.min(0);
         }

@@ -91,9 +91,29 @@ fn tiles_of_a_large_request_ride_along_where_that_is_cheap() {
 }
 
 #[test]
-fn a_new_request_of_another_class_has_the_next_batch_and_the_one_after_it_waits() {
-    // When it is their batch class's turn again, two wait there: each gets as much as the large request.
-    assert_eq!(new_requests_one_by_one(large_request(1), class(1)), [2, 1, 3, 4]);
+fn new_requests_of_another_class_go_first_in_every_second_batch_only() {
+    assert_eq!(new_requests_one_by_one(large_request(1), class(1)), [2, 1, 3, 1]);
+}
+
+#[test]
+fn new_requests_of_many_classes_go_first_in_every_second_batch() {
+    let mut queue = large_request(1);
+    for n in 2..5 {
+        push(&mut queue, class(n), n as u64, 0);
+    }
+    let order: Vec<u64> = (0..7).filter_map(|_| pull(&mut queue, 1, even)).flat_map(|(_, b)| flows_of(&b)).collect();
+    assert_eq!(order, [2, 1, 3, 1, 4, 1, 1]);
+}
+
+#[test]
+fn a_class_that_went_ahead_with_one_batch_then_waits_for_its_turn() {
+    let mut queue = large_request(1);
+    for tile in 0..3 {
+        push(&mut queue, class(1), 2, tile);
+    }
+    push(&mut queue, class(2), 3, 0);
+    let order: Vec<u64> = (0..6).filter_map(|_| pull(&mut queue, 1, even)).flat_map(|(_, b)| flows_of(&b)).collect();
+    assert_eq!(order, [2, 1, 3, 2, 1, 2]);
 }
 
 #[test]
