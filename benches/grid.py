@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The grid behind the defaults: tile side, batch, workers x threads, each with its speed and its latencies.
+"""The grid behind the defaults: tile, batch, workers x threads, each with its speed and its latencies.
 
     benches/grid.py                                 both tables of benches/README.md, some twenty minutes of all cores
-    benches/grid.py --provider cuda --batch 1,4,16,32 --sides 72,96,144
+    benches/grid.py --provider cuda --batch 1,4,16,32 --tiles 72,96,144
 
-The first table is of the bare session, for tiles of any side; useful pixels are what a tile adds to a large image, without
+The first table is of the bare session, for tiles of any shape; useful pixels are what a tile adds to a large image, without
 the overlap. The second is of the whole service under eight clients with photographs of mixed sizes, with the model's own
 tiles. Quiet machine, please: turns of one table are as far apart as its length. Needs cargo and Python 3.11."""
 
@@ -51,7 +51,7 @@ def service(text):
         return float(re.search(pattern, text).group(1))
 
     def latency(size):
-        found = re.search(rf" {size} \(.*tiles\) +\d+ +([\d.]+) +([\d.]+)", text)
+        found = re.search(rf" {size} \(.*\) +\d+ +([\d.]+) +([\d.]+)", text)
         return ", ".join(found.groups()) if found else "none"
 
     return [f"{figure(r'whole service: +([0-9]+)') / 1e3:.1f}", f"{figure(r'service / bare session: ([0-9.]+)'):.2f}",
@@ -61,7 +61,7 @@ def service(text):
 
 def main():
     parser = network_options(__doc__)
-    parser.add_argument("--sides", default="36,48,72,96,144")
+    parser.add_argument("--tiles", default="48,72,96,120x108,144")
     parser.add_argument("--batch", default="1,2,4,8")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--bare-seconds", default="3", help="for each figure of the first table")
@@ -71,14 +71,15 @@ def main():
     batches = args.batch.split(",")
 
     for workers, threads in shares(args.cores):
-        rows = session_rows(*what, "--workers", workers, "--threads", threads, "--side", args.sides,
+        rows = session_rows(*what, "--workers", workers, "--threads", threads, "--tile", args.tiles,
                             "--batch", args.batch, "--seconds", args.bare_seconds)
         print(f"\n{args.model} x{args.scale}, {rows[0]['provider']}, {rows[0]['precision']}, {workers} x {threads} threads: "
               "thousand useful input pixels a second of the bare session\n")
-        print("| side | " + " | ".join(f"batch {batch}" for batch in batches) + " |\n|" + "---|" * (len(batches) + 1))
-        for side in args.sides.split(","):
-            of_side = [row["useful_input_pixels_per_second"] / 1e3 for row in rows if row["side"] == int(side)]
-            print(f"| {side} | " + " | ".join(f"{value:.1f}" for value in of_side) + " |", flush=True)
+        print("| tile | " + " | ".join(f"batch {batch}" for batch in batches) + " |\n|" + "---|" * (len(batches) + 1))
+        for tile in args.tiles.split(","):
+            name = tile if "x" in tile else f"{tile}x{tile}"
+            of_tile = [row["useful_input_pixels_per_second"] / 1e3 for row in rows if row["tile"] == name]
+            print(f"| {name} | " + " | ".join(f"{value:.1f}" for value in of_tile) + " |", flush=True)
 
     print("\nthe whole service, 8 clients\n")
     print("| workers x threads | batch | thousand useful pixels/s | over bare | 320x240: p50, p99 s | 800x600: p50, p99 s "

@@ -55,7 +55,7 @@ def main():
     torch.set_num_threads(1)
     work = operations(ROOT / f"models/{args.model}/x{args.scale}.onnx", args.side)
     before = {dtype: peak(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    [row] = session_rows(*network_flags(args), "--workers", 1, "--threads", 1, "--side", args.side, "--batch", 1,
+    [row] = session_rows(*network_flags(args), "--workers", 1, "--threads", 1, "--tile", args.side, "--batch", 1,
                          "--seconds", 5)
     tiles = row["input_pixels_per_second"] / args.side**2
     after = {dtype: peak(dtype) for dtype in (torch.float32, torch.bfloat16)}

@@ -14,6 +14,7 @@ use inference::registry::{Kind, Network, NetworkId, Registry};
 use san_upscaler::telemetry::Metrics;
 use scheduler::queue::{FairQueue, FlowId, Terms};
 use scheduler::{AdmissionRequest, BatchClass, Limits, Scheduler};
+use tiling::TileBounds;
 use tokio::time::Instant;
 
 const REQUESTS: u64 = 64;
@@ -67,7 +68,7 @@ fn scheduler() -> Scheduler {
         id: NetworkId(0),
         model: "free".to_owned(),
         scale: Scale::new(1).expect("1 is a scale"),
-        tiles: Vec::new(),
+        tile: TileBounds::square(64, 4),
         kind: Kind::Bicubic,
         parameters: 0,
     };

@@ -13,7 +13,6 @@ use inference::engine::backend::{Precision, Provider};
 use inference::engine::bench::bare_rate;
 use inference::engine::start::{Wanted, open};
 use inference::registry::{Kind, Registry};
-use tiling::TileSpec;
 
 #[derive(Parser)]
 #[command(about = "Speed of the bare session on prepared tiles, as JSON lines")]
@@ -30,9 +29,9 @@ struct Arguments {
     /// Tiles in a batch; several with commas
     #[arg(long, value_delimiter = ',', default_value = "1,4,8")]
     batch: Vec<usize>,
-    /// Sides of tiles, also such as the model has not; all of the model's if left out
-    #[arg(long, value_delimiter = ',')]
-    side: Vec<u32>,
+    /// Tiles, `72` or `120x108`, also such as the model has not; its smallest, its largest and one between if left out
+    #[arg(long, value_delimiter = ',', value_parser = shape)]
+    tile: Vec<TileShape>,
     /// Workers, each a thread with a session
     #[arg(long, default_value_t = 1)]
     workers: usize,
@@ -79,11 +78,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         engines.push(Box::new(open(network, wanted)?) as Box<dyn TileEngine>);
     }
     let execution = engines[0].execution();
-    for tile in tiles(&network.tiles, &arguments.side) {
-        let side = tile.shape.side();
-        let useful = f64::from(side - 2 * tile.halo).powi(2);
+    let halo = network.tile.halo;
+    let shapes = if arguments.tile.is_empty() { network.tile.samples() } else { arguments.tile };
+    for shape in shapes {
+        let useful = f64::from(shape.width - 2 * halo) * f64::from(shape.height - 2 * halo);
         for &batch in &arguments.batch {
-            let rate = bare_rate(&mut engines, tile.shape, batch, Duration::from_secs_f64(arguments.seconds))?;
+            let rate = bare_rate(&mut engines, shape, batch, Duration::from_secs_f64(arguments.seconds))?;
             let figures = serde_json::json!({
                 "bench": "session",
                 "model": network.model,
@@ -93,13 +93,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 "precision": execution.precision,
                 "workers": engines.len(),
                 "threads": threads,
-                "side": side,
-                "halo": tile.halo,
+                "tile": shape.to_string(),
+                "halo": halo,
                 "batch": batch,
                 "tiles": rate.tiles,
                 "seconds": rate.elapsed.as_secs_f64(),
                 "milliseconds_per_tile": 1e3 / rate.tiles_per_second(),
-                "input_pixels_per_second": rate.tiles_per_second() * tile.shape.pixels() as f64,
+                "input_pixels_per_second": rate.tiles_per_second() * shape.pixels() as f64,
                 "useful_input_pixels_per_second": rate.tiles_per_second() * useful,
             });
             println!("{figures}");
@@ -108,11 +108,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The model's tiles, or squares of these sides: with the halo that the model gives such a tile, or else its largest.
-fn tiles(own: &[TileSpec], sides: &[u32]) -> Vec<TileSpec> {
-    let with_halo = |side: &u32| {
-        let halo = own.iter().find(|tile| tile.shape.side() == *side).unwrap_or(&own[0]).halo;
-        TileSpec { shape: TileShape::square(*side), halo }
-    };
-    if sides.is_empty() { own.to_vec() } else { sides.iter().map(with_halo).collect() }
+/// `72` or `120x108`.
+fn shape(text: &str) -> Result<TileShape, String> {
+    let (width, height) = text.split_once('x').unwrap_or((text, text));
+    let side = |text: &str| text.parse().map_err(|error| format!("{text}: {error}; write 72 or 120x108"));
+    Ok(TileShape::new(side(width)?, side(height)?))
 }

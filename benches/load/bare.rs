@@ -17,11 +17,12 @@ use crate::Failure;
 /// Seconds of all workers together for one tile.
 pub type Costs = HashMap<TileShape, f64>;
 
-/// Runs as many engines as the server has workers, in full batches.
+/// Runs as many engines as the server has workers, in full batches of each of these shapes.
 pub fn seconds_per_tile(
     registry: &Registry,
     network: &Network,
     settings: &EngineSettings,
+    shapes: &[TileShape],
     time: Duration,
 ) -> Result<Costs, Failure> {
     let mut engines: Vec<Box<dyn TileEngine>> = Vec::new();
@@ -33,10 +34,9 @@ pub fn seconds_per_tile(
     }
     let sizer = BatchSizer::new(settings.scheduler.batch_max, registry);
     let mut costs = Costs::new();
-    for tile in &network.tiles {
-        let batch = sizer.of(network.id, tile.shape);
-        let rate = bare_rate(&mut engines, tile.shape, batch, time)?;
-        costs.insert(tile.shape, 1.0 / rate.tiles_per_second());
+    for &shape in shapes {
+        let rate = bare_rate(&mut engines, shape, sizer.of(network.id, shape), time)?;
+        costs.insert(shape, 1.0 / rate.tiles_per_second());
     }
     Ok(costs)
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use images::units::{Scale, Size, TileShape};
+use images::units::{Scale, Size};
 use reqwest::Client;
-use tiling::TileSpec;
+use tiling::TileBounds;
 
 use crate::Failure;
 use crate::photos::Photo;
@@ -120,7 +120,7 @@ pub struct Small {
 /// Times small uploads, first alone, then beside a large one that is given up at the end.
 pub async fn small_beside_large(load: &Load, count: usize) -> Result<Small, Failure> {
     // Which tiles the server cuts does not matter here.
-    let any = [TileSpec { shape: TileShape::square(64), halo: 4 }];
+    let any = TileBounds::square(64, 4);
     let small = Photo::new(Size::new(64, 64), &any)?;
     let large = Photo::new(Size::new(2000, 2000), &any)?;
     let client = Client::new();

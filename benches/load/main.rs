@@ -91,10 +91,14 @@ fn speed(
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(), Failure> {
     let scale = network.scale;
-    let photos = Arc::new(photos::mixed(&network.tiles)?);
+    let photos = Arc::new(photos::mixed(&network.tile)?);
+    let mut shapes: Vec<_> = photos.iter().map(|photo| photo.shape).collect();
+    shapes.sort_unstable();
+    shapes.dedup();
     let seconds = Duration::from_secs_f64(arguments.bare_seconds);
+    let costs = || bare::seconds_per_tile(registry, network, settings, &shapes, seconds);
 
-    let before = bare::seconds_per_tile(registry, network, settings, seconds)?;
+    let before = costs()?;
     let server = Server::start(settings)?;
     let load = Load {
         url: server.url(scale),
@@ -108,7 +112,7 @@ fn speed(
     let small = runtime.block_on(clients::small_beside_large(&load, arguments.small))?;
     let execution = server.runs_on().to_owned();
     drop(server);
-    let after = bare::seconds_per_tile(registry, network, settings, seconds)?;
+    let after = costs()?;
 
     println!(
         "model {} x{scale}, {execution}; batches of {} at most (more of small tiles), {batches:.1} on average",
@@ -158,9 +162,10 @@ fn report(arguments: &Arguments, outcome: &Outcome, photos: &[Photo], before: &b
         took.sort_by(f64::total_cmp);
         if let (Some(p50), Some(p99)) = (clients::quantile(&took, 0.5), clients::quantile(&took, 0.99)) {
             println!(
-                "  {:>9} ({:>3} tiles) {:>10} {p50:>7.2} {p99:>7.2}",
+                "  {:>9} ({:>3} tiles of {:>7}) {:>10} {p50:>7.2} {p99:>7.2}",
                 photo.size.to_string(),
                 photo.tiles,
+                photo.shape.to_string(),
                 took.len()
             );
         }

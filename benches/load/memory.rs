@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use images::units::{Size, TileShape};
+use images::units::Size;
 use reqwest::Client;
-use tiling::TileSpec;
+use tiling::TileBounds;
 
 use crate::Failure;
 use crate::photos::Photo;
@@ -56,7 +56,7 @@ impl Memory {
 
 /// Clients that send one image after the other. Refusals count as answers: a full memory budget is part of the load.
 async fn load(server: &Server, clients: usize, time: Duration) -> Result<(), Failure> {
-    let any = [TileSpec { shape: TileShape::square(64), halo: 4 }];
+    let any = TileBounds::square(64, 4);
     let images = SIDES.map(|side| Photo::new(Size::new(side, side), &any));
     let images: Vec<_> = images.into_iter().collect::<Result<_, _>>()?;
     let (images, next) = (Arc::new(images), Arc::new(AtomicUsize::new(0)));

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, RgbImage};
 use images::units::{Size, TileShape};
-use tiling::{Grid, TileSpec};
+use tiling::{Grid, TileBounds};
 
 use crate::Failure;
 use crate::bare::Costs;
@@ -23,15 +23,16 @@ pub struct Photo {
     pub size: Size,
     /// Tiles that it becomes.
     pub tiles: usize,
-    shape: TileShape,
+    /// What they are.
+    pub shape: TileShape,
     /// JPEG file.
     pub file: bytes::Bytes,
 }
 
 impl Photo {
     /// A photograph of this size, cut for these tiles.
-    pub fn new(size: Size, tiles: &[TileSpec]) -> Result<Self, Failure> {
-        let grid = Grid::new(size, tiles);
+    pub fn new(size: Size, tile: &TileBounds) -> Result<Self, Failure> {
+        let grid = Grid::new(size, tile);
         let sample = image::load_from_memory_with_format(SAMPLE, ImageFormat::Jpeg)?.into_rgb8();
         let mut photo = resize(&sample, size.width, size.height, FilterType::CatmullRom);
         grain(&mut photo);
@@ -47,8 +48,8 @@ impl Photo {
 }
 
 /// All sizes.
-pub fn mixed(tiles: &[TileSpec]) -> Result<Vec<Photo>, Failure> {
-    SIZES.iter().map(|&(width, height)| Photo::new(Size::new(width, height), tiles)).collect()
+pub fn mixed(tile: &TileBounds) -> Result<Vec<Photo>, Failure> {
+    SIZES.iter().map(|&(width, height)| Photo::new(Size::new(width, height), tile)).collect()
 }
 
 /// Up to 6 levels up or down, a different amount in each sample.

@@ -174,7 +174,7 @@ mod tests {
             id: inference::registry::NetworkId(0),
             model: model.into(),
             scale: images::units::Scale::new(2).expect("2 is a scale"),
-            tiles: Vec::new(),
+            tile: tiling::TileBounds::square(16, 2),
             kind,
             parameters: 0,
         };

@@ -91,16 +91,16 @@ fn parameters(count: u64) -> String {
 }
 
 fn tiles(model: &Model) -> String {
-    let tiles: Vec<_> = model.info.tiles.iter().map(|tile| format!("{} halo {}", tile.shape, tile.halo)).collect();
-    tiles.join(", ")
+    let tile = model.info.tile;
+    format!("{} to {} halo {}", tile.smallest(), tile.largest(), tile.halo)
 }
 
 #[cfg(test)]
 mod tests {
-    use images::units::{Scale, TileShape};
+    use images::units::Scale;
     use inference::engine::Execution;
     use inference::registry::{Network, NetworkId, Suits};
-    use tiling::TileSpec;
+    use tiling::TileBounds;
 
     use super::*;
 
@@ -109,7 +109,7 @@ mod tests {
             id: NetworkId(0),
             model: model.into(),
             scale: Scale::new(scale).expect("1 to 8"),
-            tiles: vec![TileSpec { shape: TileShape::square(64), halo: 4 }],
+            tile: TileBounds { step: 16, min_side: 32, max_side: 96, max_area: 96 * 64, halo: 4 },
             kind: Kind::Bicubic,
             parameters,
         }
@@ -131,10 +131,10 @@ mod tests {
         };
         assert_eq!(
             table(&Models::of(&"plain".into(), &registry, cpu)),
-            "MODEL            SCALES  SUITS                  PARAMETERS  TILES         RUNS ON\n\
-             san              x2      lossless, JPEG 96-100  1.34 M      64x64 halo 4  nothing here\n\
-             san              x4      lossless, JPEG 96-100  1.36 M      64x64 halo 4  nothing here\n\
-             plain (default)  x2 x3                          none        64x64 halo 4  builtin, fp32\n"
+            "MODEL            SCALES  SUITS                  PARAMETERS  TILES                  RUNS ON\n\
+             san              x2      lossless, JPEG 96-100  1.34 M      32x32 to 96x64 halo 4  nothing here\n\
+             san              x4      lossless, JPEG 96-100  1.36 M      32x32 to 96x64 halo 4  nothing here\n\
+             plain (default)  x2 x3                          none        32x32 to 96x64 halo 4  builtin, fp32\n"
         );
         let by_file = table(&Models::of(&"auto".into(), &registry, cpu));
         assert!(

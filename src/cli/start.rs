@@ -18,7 +18,7 @@ use crate::pipeline::selection::candidates;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Batches;
 
-/// Loads and warms everything: on return each network has run once on each of its tile shapes, in every worker. Takes
+/// Loads and warms everything: on return each network has run on a few of its tile shapes, in every worker. Takes
 /// seconds and computes: call it where that is allowed.
 ///
 /// ONNX Runtime is not touched where no network needs it.
@@ -170,7 +170,7 @@ mod tests {
     use inference::engine::bicubic::Bicubic;
     use inference::engine::{EngineError, TileEngine};
     use inference::registry::NetworkId;
-    use tiling::TileSpec;
+    use tiling::TileBounds;
 
     use super::*;
 
@@ -191,7 +191,7 @@ mod tests {
             id: NetworkId(0),
             model: "net".into(),
             scale: Scale::new(2).expect("2 is a scale"),
-            tiles: vec![TileSpec { shape: TileShape::square(16), halo: 2 }],
+            tile: TileBounds::square(16, 2),
             kind,
             parameters: 0,
         };

@@ -54,7 +54,7 @@ pub struct App {
 /// Where the server is in its life.
 #[derive(Debug, Default)]
 pub struct Phase {
-    /// Every model is loaded and each tile shape has run once.
+    /// Every model is loaded and has run on a few of its tile shapes.
     pub ready: AtomicBool,
     /// A signal to end came: not ready any more.
     pub stopping: AtomicBool,

@@ -175,21 +175,21 @@ fn seconds(text: &str) -> Option<Duration> {
 mod tests {
     use axum::http::HeaderValue;
     use axum::http::header::ACCEPT;
-    use images::units::{Scale, TileShape};
+    use images::units::Scale;
     use inference::registry::{Kind, Network, NetworkId};
     use proptest::prelude::*;
-    use tiling::TileSpec;
+    use tiling::TileBounds;
 
     use super::*;
     use crate::http::query::{MAX_ERRORS, PARAMETERS};
 
     fn registry() -> Registry {
-        let tiles = vec![TileSpec { shape: TileShape::square(64), halo: 4 }];
+        let tile = TileBounds::square(64, 4);
         let networks = [("big", 2), ("big", 4), ("small", 3)].map(|(model, scale)| Network {
             id: NetworkId(0),
             model: model.into(),
             scale: Scale::new(scale).expect("a scale"),
-            tiles: tiles.clone(),
+            tile,
             kind: Kind::Bicubic,
             parameters: 0,
         });

@@ -6,9 +6,14 @@ use images::units::Size;
 /// Orientations of a rectangle.
 pub(crate) const ORIENTATIONS: usize = 8;
 
-/// The size of `size` in orientation `k`: every second four lie on their side.
+/// Whether orientation `k` lies on its side: every second four do.
+pub(crate) const fn is_transposed(k: usize) -> bool {
+    k & 4 != 0
+}
+
+/// The size of `size` in orientation `k`.
 pub(crate) const fn turned_size(size: Size, k: usize) -> Size {
-    if k & 4 == 0 { size } else { Size::new(size.height, size.width) }
+    if is_transposed(k) { Size::new(size.height, size.width) } else { size }
 }
 
 /// Calls `each` with the positions of a sample in orientation `k` and of the one of `size` that it comes from, plane by
@@ -20,7 +25,7 @@ fn pairs(k: usize, size: Size, mut each: impl FnMut(usize, usize)) {
         let first = plane * width * height;
         for at in 0..width * height {
             let (x, y) = (at % across, at / across);
-            let (x, y) = if k & 4 == 0 { (x, y) } else { (y, x) };
+            let (x, y) = if is_transposed(k) { (y, x) } else { (x, y) };
             let x = if k & 1 == 0 { x } else { width - 1 - x };
             let y = if k & 2 == 0 { y } else { height - 1 - y };
             each(first + at, first + y * width + x);

@@ -34,7 +34,7 @@ pub const THRESHOLD: usize = 1 << 20;
 pub(super) const CHUNK: usize = 128 << 10;
 
 /// Bytes of tiles, before and after, that one request has under way: enough to keep every worker in full batches
-/// (14 tiles of 108x108 at x4), and what a large request may cost beside its rows.
+/// (12 tiles of 120x108 at x4), and what a large request may cost beside its rows.
 const UNDER_WAY: usize = 32 << 20;
 
 /// Tiles in order that wait to be joined.
@@ -80,12 +80,8 @@ impl PassSpec {
 
     /// Bytes of one tile and its upscaled image.
     fn tile_bytes(&self) -> usize {
-        3 * self.grid.spec().shape.pixels() * (1 + (self.scale.factor() as usize).pow(2)) * size_of::<f32>()
-    }
-
-    /// Size of a tile.
-    fn square(&self) -> Size {
-        Size::new(self.grid.spec().shape.side(), self.grid.spec().shape.side())
+        let shape = self.grid.spec().shape;
+        (3 * shape.pixels() + shape.samples(self.scale)) * size_of::<f32>()
     }
 }
 
@@ -258,8 +254,14 @@ impl TileProducer {
         let PassSpec { grid, copies, .. } = &self.spec;
         let mut tile = extract::tile(&self.image, grid, place);
         self.transform.to_model(&mut tile, self.image.channels().colors() == 1);
+        let size = grid.spec().shape.size();
         for k in 1..*copies {
-            self.ticket.submit(place * copies + k, ensemble::turned(&tile, self.spec.square(), k));
+            let (index, turned) = (place * copies + k, ensemble::turned(&tile, size, k));
+            if ensemble::is_transposed(k) {
+                self.ticket.submit_transposed(index, turned);
+            } else {
+                self.ticket.submit(index, turned);
+            }
         }
         self.ticket.submit(place * copies, tile);
     }
@@ -267,7 +269,7 @@ impl TileProducer {
     /// An engine that gives a tile of another size would shift the rest of the image.
     fn check(&self, finished: &Finished) -> Result<(), ProduceError> {
         let PassSpec { grid, scale, .. } = &self.spec;
-        let expected = 3 * grid.spec().shape.pixels() * (scale.factor() as usize).pow(2);
+        let expected = grid.spec().shape.samples(*scale);
         if finished.samples.len() == expected {
             return Ok(());
         }
@@ -324,7 +326,7 @@ impl RowSource {
                     Ok(parts) => parts,
                     Err(_) => permit.wait_for(tiles.recv()).ok()??,
                 };
-                blender.push(&ensemble::joined(parts, spec.square().scaled(spec.scale)));
+                blender.push(&ensemble::joined(parts, spec.grid.spec().shape.size().scaled(spec.scale)));
             },
         }
     }

@@ -87,7 +87,7 @@ pub struct PlannedPass {
     pub input: Size,
     /// What it gives.
     pub output: Size,
-    /// Tile shape and halo.
+    /// What the network sees, and the halo.
     pub tile: TileSpec,
     /// Tiles that it runs, self-ensemble counted.
     pub tiles: usize,
@@ -144,7 +144,7 @@ impl Pipeline {
         let (mut passes, mut specs, mut admission_requests) = (Vec::new(), Vec::new(), Vec::new());
         let mut size = view.window().size;
         for network in networks {
-            let spec = PassSpec { grid: Grid::new(size, &network.tiles), scale: network.scale, copies };
+            let spec = PassSpec { grid: Grid::new(size, &network.tile), scale: network.scale, copies };
             let class = BatchClass { network: network.id, shape: spec.grid.spec().shape };
             admission_requests.push(AdmissionRequest {
                 class,
@@ -220,7 +220,7 @@ impl Pipeline {
         let info = self.registry.model(model)?;
         let scale = info.scales.first().expect("a model has at least one scale").scale;
         let network = self.registry.find(model, scale)?;
-        let shape = network.tiles.first().expect("a network has at least one tile shape").shape;
+        let shape = network.tile.smallest();
         Ok(AdmissionRequest { class: BatchClass { network: network.id, shape }, tiles: 0, bytes: 0, deadline })
     }
 }

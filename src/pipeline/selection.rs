@@ -108,9 +108,8 @@ fn described(format: InputFormat, loss: Loss) -> String {
 
 #[cfg(test)]
 mod tests {
-    use images::units::TileShape;
     use inference::registry::{Kind, Network, NetworkId};
-    use tiling::TileSpec;
+    use tiling::TileBounds;
 
     use super::*;
 
@@ -127,7 +126,7 @@ mod tests {
                 id: NetworkId(0),
                 model: model.into(),
                 scale: Scale::new(*scale).expect("a scale"),
-                tiles: vec![TileSpec { shape: TileShape::square(16), halo: 2 }],
+                tile: TileBounds::square(16, 2),
                 kind: Kind::Bicubic,
                 parameters: 0,
             })

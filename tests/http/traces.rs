@@ -85,6 +85,13 @@ async fn a_request_is_a_tree_linked_to_the_batches_that_ran_it() {
         .sum();
     assert_eq!(run.to_string(), tiles, "the batches of the request that is recorded, and no others");
     for batch in batches.values() {
+        let side =
+            |name: &str| attribute(&batch.attributes, name).expect("it is told").parse::<u32>().expect("a number");
+        assert_eq!(
+            (side("upscaler.tile.width") % 16, side("upscaler.tile.height") % 16),
+            (0, 0),
+            "sides of bicubic's tiles"
+        );
         assert!(batch.parent_span_id.is_empty() && digits(&batch.trace_id) != TRACE, "a trace of its own");
         let linked: Vec<_> = batch.links.iter().map(|link| (digits(&link.trace_id), &link.span_id)).collect();
         assert_eq!(linked, [(TRACE.to_owned(), &whole.span_id)]);

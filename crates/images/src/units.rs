@@ -66,31 +66,51 @@ impl fmt::Display for Size {
     }
 }
 
-/// A square tile, its side in low-resolution pixels. Square, because the x8 self-ensemble transposes tiles.
+/// What a network sees at once, in low-resolution pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct TileShape(u32);
+pub struct TileShape {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
 
 impl TileShape {
-    /// A tile of `side` × `side` low-resolution pixels.
-    pub const fn square(side: u32) -> Self {
-        Self(side)
+    /// A tile of `width` × `height`.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height }
     }
 
-    /// Side in low-resolution pixels.
-    pub const fn side(self) -> u32 {
-        self.0
+    /// A tile of `side` × `side`.
+    pub const fn square(side: u32) -> Self {
+        Self::new(side, side)
+    }
+
+    /// The same lying on its side: what four of the eight orientations of the self-ensemble are.
+    #[must_use]
+    pub const fn transposed(self) -> Self {
+        Self::new(self.height, self.width)
     }
 
     /// Number of low-resolution pixels.
     pub const fn pixels(self) -> usize {
-        self.0 as usize * self.0 as usize
+        self.width as usize * self.height as usize
+    }
+
+    /// Number of samples of a planar RGB tile that is `scale` times as large.
+    pub const fn samples(self, scale: Scale) -> usize {
+        3 * self.pixels() * (scale.factor() as usize).pow(2)
+    }
+
+    /// The same as an image size.
+    pub const fn size(self) -> Size {
+        Size::new(self.width, self.height)
     }
 }
 
 impl fmt::Display for TileShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{0}x{0}", self.0)
+        self.size().fmt(f)
     }
 }
 
@@ -169,6 +189,13 @@ mod tests {
         assert_eq!(Scale::new(1).map(Scale::factor), Some(1));
         assert_eq!(Scale::new(8).map(Scale::factor), Some(8));
         assert_eq!(Scale::new(9), None);
+    }
+
+    #[test]
+    fn a_tile_is_written_width_first() {
+        let tile = TileShape::new(96, 72);
+        assert_eq!((tile.to_string().as_str(), tile.transposed().to_string().as_str()), ("96x72", "72x96"));
+        assert_eq!((tile.pixels(), tile.samples(Scale(2))), (6912, 3 * 6912 * 4));
     }
 
     #[test]

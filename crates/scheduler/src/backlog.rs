@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::queue::BatchClass;
 use super::rate::Rates;
 
-/// Tiles by batch class. It grows with the batch classes that were ever used, which are few, and never with requests.
+/// Tiles by batch class, of those that have any: their shapes are as many as images have sizes.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     classes: BTreeMap<BatchClass, usize>,
@@ -19,7 +19,11 @@ impl Backlog {
 
     /// Tiles that were added are gone.
     pub(super) fn remove(&mut self, class: BatchClass, tiles: usize) {
-        *self.classes.entry(class).or_default() -= tiles;
+        let left = self.classes.entry(class).or_default();
+        *left -= tiles;
+        if *left == 0 {
+            self.classes.remove(&class);
+        }
     }
 
     /// Tiles of all batch classes.
@@ -29,8 +33,7 @@ impl Backlog {
 
     /// Seconds until so many workers would have done all of it; a batch class that is not measured counts nothing.
     pub(super) fn seconds(&self, rates: &Rates, workers: usize) -> f64 {
-        let classes = self.classes.iter().filter(|(_, tiles)| **tiles > 0);
-        let seconds = classes.map(|(class, tiles)| *tiles as f64 * rates.seconds(*class).unwrap_or(0.0));
+        let seconds = self.classes.iter().map(|(class, tiles)| *tiles as f64 * rates.seconds(*class).unwrap_or(0.0));
         // Not `sum`, which makes -0 of nothing.
         seconds.fold(0.0, |all, class| all + class) / workers.max(1) as f64
     }
@@ -50,8 +53,8 @@ mod tests {
 
     #[test]
     fn each_class_counts_by_its_own_rate() {
-        let (small, large, other) = (class(0, 48), class(0, 108), class(1, 48));
-        let mut rates = Rates::new(BatchSizer::by_pixels(4, Vec::new()));
+        let (small, large, other) = (class(0, 32), class(0, 64), class(1, 32));
+        let mut rates = Rates::new(BatchSizer::by_pixels(4, vec![64 * 64; 2]));
         rates.seed(small, 0.25);
         rates.seed(large, 1.25);
         let mut backlog = Backlog::default();
@@ -76,6 +79,7 @@ mod tests {
         assert_eq!(backlog.seconds(&rates, 2).to_string(), "0");
         backlog.add(class(0, 48), 3);
         backlog.remove(class(0, 48), 3);
+        assert!(backlog.classes.is_empty());
         assert_eq!((backlog.tiles(), backlog.seconds(&rates, 2).to_string().as_str()), (0, "0"));
     }
 }

@@ -1,5 +1,8 @@
 //! One batch on one engine: run it, and see to it that a bad tile fails its own request and no other.
 //!
+//! Tiles of the self-ensemble that lie on their side share the batch with the others, since they cost the same, and go
+//! through the engine apart.
+//!
 //! An engine fails a batch as a whole. If tiles of several requests were in it, each request's tiles run apart once
 //! more, so that neighbors of a bad tile get their result; a request that fails alone is failed, without another
 //! try, since an engine gives the same answer to the same tiles (what can be cured, such as a NaN at reduced
@@ -24,6 +27,8 @@ pub(super) struct Job {
     /// As given to `Ticket::submit`.
     pub(super) index: usize,
     pub(super) samples: Vec<f32>,
+    /// It lies on the side of the batch's shape.
+    pub(super) transposed: bool,
     /// How long it waited.
     pub(super) queued: Duration,
 }
@@ -69,28 +74,45 @@ pub(super) fn run(
         report.fail(jobs, &error, Duration::ZERO);
         return report;
     };
-    let Err((jobs, error, ran)) = report.attempt(engine, shape, jobs) else { return report };
-    let groups = by_flow(jobs);
-    if groups.len() == 1 || matches!(error, TileError::Panicked) {
-        for jobs in groups {
-            report.conclude(jobs, &error, ran);
-        }
-        return report;
-    }
-    tracing::warn!(%error, requests = groups.len(), "a batch failed; running its requests apart");
-    for jobs in groups {
-        if jobs.first().is_some_and(|job| wanted(job.flow)) {
-            if let Err((jobs, error, ran)) = report.attempt(engine, shape, jobs) {
-                report.conclude(jobs, &error, ran);
-            }
-        } else {
-            report.fail(jobs, &error, ran);
+    let is_other = |job: &Job| job.transposed && shape != shape.transposed();
+    let (transposed, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(is_other);
+    for (shape, jobs) in [(shape, jobs), (shape.transposed(), transposed)] {
+        if !jobs.is_empty() {
+            report.run(engine, shape, jobs, &wanted);
         }
     }
     report
 }
 
 impl Report {
+    /// Runs jobs of one shape.
+    fn run(
+        &mut self,
+        engine: &mut (dyn TileEngine + 'static),
+        shape: TileShape,
+        jobs: Vec<Job>,
+        wanted: impl Fn(FlowId) -> bool,
+    ) {
+        let Err((jobs, error, ran)) = self.attempt(engine, shape, jobs) else { return };
+        let groups = by_flow(jobs);
+        if groups.len() == 1 || matches!(error, TileError::Panicked) {
+            for jobs in groups {
+                self.conclude(jobs, &error, ran);
+            }
+            return;
+        }
+        tracing::warn!(%error, requests = groups.len(), "a batch failed; running its requests apart");
+        for jobs in groups {
+            if jobs.first().is_some_and(|job| wanted(job.flow)) {
+                if let Err((jobs, error, ran)) = self.attempt(engine, shape, jobs) {
+                    self.conclude(jobs, &error, ran);
+                }
+            } else {
+                self.fail(jobs, &error, ran);
+            }
+        }
+    }
+
     /// One call of the engine. Its tiles come back if it fails.
     fn attempt(
         &mut self,
@@ -177,11 +199,13 @@ mod tests {
     /// back as they came.
     struct Touchy {
         calls: Vec<Vec<f32>>,
+        shapes: Vec<TileShape>,
         fp32_retries: u64,
     }
 
     impl TileEngine for Touchy {
-        fn upscale(&mut self, _: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+        fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+            self.shapes.push(shape);
             let first: Vec<f32> = tiles.iter().map(|tile| tile[0]).collect();
             self.calls.push(first.clone());
             self.fp32_retries += first.iter().filter(|v| **v == 500.0).count() as u64;
@@ -206,11 +230,12 @@ mod tests {
 
     /// Runs tiles given as (request, value) and tells, in order of request and index, what came of each.
     fn outcomes(tiles: &[(u64, f32)], wanted: impl Fn(FlowId) -> bool) -> (Vec<Outcome>, Report, Vec<Vec<f32>>) {
-        let mut engine = Touchy { calls: Vec::new(), fp32_retries: 0 };
+        let mut engine = Touchy { calls: Vec::new(), shapes: Vec::new(), fp32_retries: 0 };
         let jobs = tiles.iter().enumerate().map(|(index, (flow, value))| Job {
             flow: FlowId(*flow),
             index,
             samples: vec![*value],
+            transposed: false,
             queued: Duration::ZERO,
         });
         let mut report = run(Some(&mut engine), TileShape::square(1), jobs.collect(), wanted);
@@ -276,6 +301,30 @@ mod tests {
     }
 
     #[test]
+    fn tiles_on_their_side_run_apart_unless_they_are_squares() {
+        let ran = |shape| {
+            let mut engine = Touchy { calls: Vec::new(), shapes: Vec::new(), fp32_retries: 0 };
+            let jobs = [(0, false), (1, true), (2, true), (3, false)].map(|(index, transposed)| Job {
+                flow: FlowId(1),
+                index,
+                samples: vec![index as f32],
+                transposed,
+                queued: Duration::ZERO,
+            });
+            let report = run(Some(&mut engine), shape, jobs.into(), |_| true);
+            assert!(
+                report.outcomes.iter().all(|o| o.result.as_ref().is_ok_and(|samples| samples[0] == o.index as f32))
+            );
+            assert_eq!((report.outcomes.len(), report.calls.len()), (4, report.measured.len()));
+            (engine.shapes, engine.calls)
+        };
+        let (wide, tall) = (TileShape::new(3, 2), TileShape::new(2, 3));
+        assert_eq!(ran(wide), (vec![wide, tall], vec![vec![0.0, 3.0], vec![1.0, 2.0]]));
+        let square = TileShape::square(2);
+        assert_eq!(ran(square), (vec![square], vec![vec![0.0, 1.0, 2.0, 3.0]]));
+    }
+
+    #[test]
     fn a_lost_result_is_an_error() {
         let (outcomes, ..) = outcomes(&[(1, 5.0), (1, 2000.0)], |_| true);
         let error = outcomes[0].result.as_ref().err().map(ToString::to_string);
@@ -284,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_network_that_the_worker_lacks_is_an_error() {
-        let job = Job { flow: FlowId(1), index: 0, samples: vec![0.0], queued: Duration::ZERO };
+        let job = Job { flow: FlowId(1), index: 0, samples: vec![0.0], transposed: false, queued: Duration::ZERO };
         let report = run(None, TileShape::square(1), vec![job], |_| true);
         assert!(matches!(report.outcomes[0].result, Err(TileError::Engine(_))));
     }

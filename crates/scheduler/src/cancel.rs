@@ -49,13 +49,24 @@ impl Ticket {
         AnswerMemory::new(Arc::clone(&self.shared), bytes)
     }
 
-    /// Queues one tile: planar RGB, 3 × side² levels in 0.0..=255.0. The caller bounds how many it has under way; the
+    /// Queues one tile: planar RGB, 3 × height × width levels in 0.0..=255.0. The caller bounds how many it has under way; the
     /// budget was paid at admission. After a failure the tile is dropped: [`finished`](Self::finished) has the error.
     ///
     /// # Panics
     /// If more tiles are submitted than were admitted.
     pub fn submit(&self, index: usize, samples: Vec<f32>) {
-        let tile = Tile { index, samples, since: Instant::now() };
+        self.queue(Tile { index, samples, transposed: false, since: Instant::now() });
+    }
+
+    /// The same for a tile that lies on its side: as wide as those of the batch class are tall.
+    ///
+    /// # Panics
+    /// As [`submit`](Self::submit).
+    pub fn submit_transposed(&self, index: usize, samples: Vec<f32>) {
+        self.queue(Tile { index, samples, transposed: true, since: Instant::now() });
+    }
+
+    fn queue(&self, tile: Tile) {
         let outcome = self.shared.change(|ledger| match ledger.submit(self.flow, tile) {
             Ok(effects) => (effects, true),
             Err(_) => Default::default(),

@@ -291,7 +291,7 @@ impl Ledger {
                 entry.running += 1;
             }
             let queued = now.saturating_duration_since(tile.since);
-            Job { flow, index: tile.index, samples: tile.samples, queued }
+            Job { flow, index: tile.index, samples: tile.samples, transposed: tile.transposed, queued }
         });
         jobs.collect()
     }

@@ -1,9 +1,13 @@
-//! The measured rate of each batch class: seconds of one worker for one tile, and what a full batch gains.
+//! The measured rate of each network: seconds of one worker for a pixel, and what a full batch gains.
+//!
+//! Most tile shapes are seldom seen, some never before a request that has them. So a rate is kept for all tiles of a
+//! network of which as many make a batch: their areas are within a factor of two, and a pixel costs about the same in each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use inference::engine::batch_sizer::BatchSizer;
+use inference::registry::NetworkId;
 
 use super::queue::{BatchClass, Terms};
 
@@ -14,20 +18,20 @@ const WEIGHT: f64 = 0.2;
 /// page fault or a busy neighbor is no reason to turn requests away.
 const STEP: f64 = 4.0;
 
-/// What a pixel is taken to cost in the fair queue while its batch class is not measured: between the 5 µs (OpenVINO bf16) and
+/// What a pixel is taken to cost in the fair queue while its network is not measured: between the 5 µs (OpenVINO bf16) and
 /// 24 µs (CPU fp32) that a light SAN took on two cores. Estimates never use it.
 const UNMEASURED_NANOS_PER_PIXEL: u64 = 10_000;
 
-/// Seconds per tile of every batch class that has been measured or seeded.
+/// Seconds per pixel of every network that has been measured or seeded, by how many tiles make a batch.
 #[derive(Clone, Debug)]
 pub struct Rates {
     sizer: BatchSizer,
-    classes: HashMap<BatchClass, Rate>,
-    /// Seconds of batches of one tile, and of full ones.
-    batches: HashMap<(BatchClass, Measured), Rate>,
+    sizes: BTreeMap<(NetworkId, usize), Rate>,
+    /// For a pixel of each tile, seconds of batches of one tile, and of full ones.
+    batches: BTreeMap<(NetworkId, usize, Measured), Rate>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Measured {
     One,
     Full,
@@ -41,15 +45,16 @@ struct Rate {
 }
 
 impl Rates {
-    /// No rates yet, for batches that are full as `fill` says.
+    /// No rates yet, for batches that are full as `sizer` says.
     pub fn new(sizer: BatchSizer) -> Self {
-        Self { sizer, classes: HashMap::new(), batches: HashMap::new() }
+        Self { sizer, sizes: BTreeMap::new(), batches: BTreeMap::new() }
     }
 
-    /// Takes a time measured elsewhere; ignored unless it is positive and finite.
+    /// Takes a time of one tile that was measured elsewhere; ignored unless it is positive and finite.
     pub fn seed(&mut self, class: BatchClass, seconds: f64) {
         if seconds.is_finite() && seconds > 0.0 {
-            self.classes.insert(class, Rate { seconds, first: false });
+            let rate = Rate { seconds: seconds / pixels(class), first: false };
+            self.sizes.insert((class.network, self.batch(class)), rate);
         }
     }
 
@@ -58,20 +63,26 @@ impl Rates {
         if tiles == 0 {
             return;
         }
-        let seconds = ran.as_secs_f64().max(1e-9);
-        let rate = |sample| Rate { seconds: sample, first: true };
-        let sample = seconds / tiles as f64;
-        self.classes.entry(class).and_modify(|rate| rate.follow(sample)).or_insert(rate(sample));
-        for (size, measured) in [(1, Measured::One), (self.batch(class), Measured::Full)] {
+        let seconds = ran.as_secs_f64().max(1e-9) / pixels(class);
+        let rate = |seconds| Rate { seconds, first: true };
+        let (network, batch) = (class.network, self.batch(class));
+        let each = seconds / tiles as f64;
+        self.sizes.entry((network, batch)).and_modify(|rate| rate.follow(each)).or_insert(rate(each));
+        for (size, measured) in [(1, Measured::One), (batch, Measured::Full)] {
             if tiles == size {
-                self.batches.entry((class, measured)).and_modify(|rate| rate.follow(seconds)).or_insert(rate(seconds));
+                let entry = self.batches.entry((network, batch, measured));
+                entry.and_modify(|rate| rate.follow(seconds)).or_insert(rate(seconds));
             }
         }
     }
 
-    /// Seconds of one worker for one tile; `None` until measured or seeded.
+    /// Seconds of one worker for one tile; `None` until a tile of its network is measured or seeded. By tiles of about its
+    /// area, or else by those of the next: a pixel of them may cost a sixth more or less.
     pub fn seconds(&self, class: BatchClass) -> Option<f64> {
-        self.classes.get(&class).map(|rate| rate.seconds)
+        let batch = self.batch(class);
+        let known = self.sizes.range((class.network, 0)..=(class.network, usize::MAX));
+        let nearest = known.min_by_key(|((_, size), _)| size.ilog2().abs_diff(batch.ilog2()));
+        nearest.map(|(_, rate)| rate.seconds * pixels(class))
     }
 
     /// Tiles of one batch class in a batch at most.
@@ -86,16 +97,20 @@ impl Rates {
             Some(seconds) => (seconds * 1e9) as u64,
             None => class.shape.pixels() as u64 * UNMEASURED_NANOS_PER_PIXEL,
         };
-        let seconds = |measured| self.batches.get(&(class, measured)).map(|rate| rate.seconds);
+        let batch = self.batch(class);
+        let seconds = |measured| self.batches.get(&(class.network, batch, measured)).map(|rate| rate.seconds);
         // If a batch of n tiles takes a + n·c, a rider costs the new requests c and saves the engine a/b, b the largest
         // batch; it is cheap if c < a/b, which in terms of the two that are measured is this.
-        let batch = self.batch(class);
         let b = batch as f64;
         let fillers = seconds(Measured::One)
             .zip(seconds(Measured::Full))
             .is_some_and(|(one, full)| (b + 1.0) * full < 2.0 * b * one);
         Terms { cost: nanos.clamp(1, 1_000_000_000_000), batch, fillers }
     }
+}
+
+fn pixels(class: BatchClass) -> f64 {
+    class.shape.pixels() as f64
 }
 
 impl Rate {
@@ -113,7 +128,6 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use images::units::TileShape;
-    use inference::registry::NetworkId;
     use proptest::prelude::*;
 
     use super::*;
@@ -132,7 +146,7 @@ mod tests {
         rates.record(CLASS, 0, Duration::from_secs(1));
         assert_eq!(rates.seconds(CLASS), None);
         rates.record(CLASS, 4, Duration::from_secs(1));
-        assert_eq!(rates.seconds(CLASS), Some(0.25));
+        assert!(near(&rates, 0.25));
         assert_eq!(rates.terms(CLASS).cost, 250_000_000);
     }
 
@@ -176,7 +190,32 @@ mod tests {
         }
         assert_eq!(rates.seconds(CLASS), None);
         rates.seed(CLASS, 0.5);
-        assert_eq!(rates.seconds(CLASS), Some(0.5));
+        assert!(near(&rates, 0.5));
+    }
+
+    #[test]
+    fn a_shape_that_was_never_seen_costs_what_its_pixels_do_in_the_nearest_that_were() {
+        let class = |width, height| BatchClass { network: NetworkId(0), shape: TileShape::new(width, height) };
+        let mut rates = Rates::new(BatchSizer::by_pixels(1, vec![120 * 108]));
+        rates.seed(class(120, 108), 12_960e-6);
+        let micros =
+            |rates: &Rates, width, height| (rates.seconds(class(width, height)).expect("seeded") * 1e6).round();
+        assert_eq!([(108, 108), (240, 48), (48, 48)].map(|(w, h)| micros(&rates, w, h)), [11_664.0, 11_520.0, 2304.0]);
+        // 60x48 make batches of four, as 48x48 do; 108x48 batches of two, between those that are known.
+        rates.seed(class(48, 48), 2.0 * 2304e-6);
+        assert_eq!([(60, 48), (108, 48), (108, 108)].map(|(w, h)| micros(&rates, w, h)), [5760.0, 5184.0, 11_664.0]);
+        let other = BatchClass { network: NetworkId(1), ..class(48, 48) };
+        assert_eq!(rates.seconds(other), None, "another network");
+    }
+
+    #[test]
+    fn what_one_shape_measures_holds_for_those_of_its_area() {
+        let class = |width, height| BatchClass { network: NetworkId(0), shape: TileShape::new(width, height) };
+        let mut rates = Rates::new(BatchSizer::by_pixels(4, vec![64 * 64]));
+        rates.record(class(64, 64), 1, Duration::from_millis(4096));
+        rates.record(class(80, 48), 4, Duration::from_millis(3840));
+        assert!(rates.terms(class(48, 64)).fillers, "a full batch takes as long as one tile");
+        assert!(!rates.terms(class(32, 32)).fillers, "not known of these");
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use images::units::{Scale, TileShape};
 use inference::engine::{EngineError, Execution, TileEngine};
 use inference::registry::{Kind, Network, NetworkId};
+use tiling::TileBounds;
 
 use super::*;
 
@@ -73,7 +74,7 @@ fn registry() -> Registry {
         id: NetworkId(0),
         model: "mock".to_owned(),
         scale: Scale::new(1).expect("1 is a scale"),
-        tiles: Vec::new(),
+        tile: TileBounds::square(1, 0),
         kind: Kind::Bicubic,
         parameters: 0,
     }])

@@ -28,7 +28,7 @@ pub enum TileError {
 pub struct Finished {
     /// As given to [`crate::Ticket::submit`].
     pub index: usize,
-    /// Planar RGB, 3 × (side·scale)² levels.
+    /// Planar RGB, 3 × height × width × scale² levels.
     pub samples: Vec<f32>,
     /// How long it waited in the queue.
     pub queued: Duration,

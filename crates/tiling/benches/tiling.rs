@@ -27,7 +27,7 @@ fn bytes(samples: usize) -> Throughput {
 
 fn cut(c: &mut Criterion) {
     let image = image();
-    let grid = Grid::new(image.size(), &[SPEC]);
+    let grid = Grid::of(image.size(), SPEC);
     let mut group = c.benchmark_group("extract");
     group.throughput(bytes(grid.len() * 3 * SPEC.shape.pixels()));
     group.bench_function("rgb 8 bit", |b| {
@@ -41,7 +41,7 @@ fn cut(c: &mut Criterion) {
 }
 
 fn upscale(c: &mut Criterion) {
-    let side = SPEC.shape.side();
+    let size = SPEC.shape.size();
     let plane = vec![99.0; SPEC.shape.pixels()];
     let mut group = c.benchmark_group("bicubic, one plane");
     for factor in [2, 3, 4] {
@@ -49,19 +49,19 @@ fn upscale(c: &mut Criterion) {
         let mut out = vec![0.0; plane.len() * usize::from(factor).pow(2)];
         group.throughput(bytes(out.len()));
         group.bench_function(BenchmarkId::from_parameter(format!("x{factor}")), |b| {
-            let row = |y: u32| &plane[(y * side) as usize..][..side as usize];
-            b.iter(|| kernel.upscale(Size::new(side, side), row, 0..side * kernel.factor(), black_box(&mut out)));
+            let row = |y: u32| &plane[(y * size.width) as usize..][..size.width as usize];
+            b.iter(|| kernel.upscale(size, row, 0..size.height * kernel.factor(), black_box(&mut out)));
         });
     }
     group.finish();
 }
 
 fn join(c: &mut Criterion) {
-    let grid = Grid::new(image().size(), &[SPEC]);
+    let grid = Grid::of(image().size(), SPEC);
     let mut group = c.benchmark_group("blend");
     for factor in [2, 4] {
         let scale = scale(factor);
-        let tile = vec![99.0; 3 * SPEC.shape.pixels() * usize::from(factor).pow(2)];
+        let tile = vec![99.0; SPEC.shape.samples(scale)];
         group.throughput(bytes(3 * grid.image().scaled(scale).pixels() as usize));
         group.bench_function(BenchmarkId::from_parameter(format!("x{factor}")), |b| {
             b.iter(|| {

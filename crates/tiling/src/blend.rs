@@ -49,7 +49,7 @@ pub struct Blender {
 }
 
 fn capacity(grid: &Grid, scale: Scale) -> usize {
-    grid.spec().shape.side().min(grid.image().height) as usize * scale.factor() as usize
+    grid.spec().shape.height.min(grid.image().height) as usize * scale.factor() as usize
 }
 
 fn fade_rows(grid: &Grid, scale: Scale) -> usize {
@@ -93,14 +93,15 @@ impl Blender {
         }
     }
 
-    /// Adds the next tile (planar RGB, side·scale squared each). True when a row of tiles is whole: then
+    /// Adds the next tile (planar RGB, its shape times the scale). True when a row of tiles is whole: then
     /// [`Blender::band`] has rows, which must be taken before the next tile comes.
     ///
     /// # Panics
     /// If the tile has another size, if there are more than the grid has, or if bands were not taken.
     pub fn push(&mut self, tile: &[f32]) -> bool {
-        let side = (self.grid.spec().shape.side() * self.scale) as usize;
-        assert_eq!(tile.len(), 3 * side * side, "a tile is three planes of {side} x {side}");
+        let shape = self.grid.spec().shape;
+        let (width, height) = ((shape.width * self.scale) as usize, (shape.height * self.scale) as usize);
+        assert_eq!(tile.len(), 3 * width * height, "a tile is three planes of {width} x {height}");
         assert!(self.next < self.grid.len(), "the grid has {} tiles", self.grid.len());
         assert!(self.ready.is_empty(), "rows {:?} were not taken", self.ready);
         let (column, row) = (self.next % self.grid.columns(), self.next / self.grid.columns());
@@ -114,8 +115,8 @@ impl Blender {
 
         let line = self.line();
         let plane = self.current.len() / 3;
-        for (source, target) in tile.chunks_exact(side * side).zip(self.current.chunks_exact_mut(plane)) {
-            let lines = source.chunks_exact(side).skip(top).zip(target.chunks_exact_mut(line)).take(rows.len());
+        for (source, target) in tile.chunks_exact(width * height).zip(self.current.chunks_exact_mut(plane)) {
+            let lines = source.chunks_exact(width).skip(top).zip(target.chunks_exact_mut(line)).take(rows.len());
             for (source, target) in lines {
                 let (fading, rest) = source[left..].split_at(fade.len());
                 for (i, (value, &later)) in target[fade.clone()].iter_mut().zip(fading).enumerate() {
@@ -249,8 +250,7 @@ mod tests {
     }
 
     fn tiled(image: &Raster, grid: &Grid, scale: Scale) -> Vec<f32> {
-        let side = grid.spec().shape.side();
-        joined(grid, scale, |index| upscaled(&extract::tile(image, grid, index), Size::new(side, side), scale))
+        joined(grid, scale, |index| upscaled(&extract::tile(image, grid, index), grid.spec().shape.size(), scale))
     }
 
     proptest! {
@@ -259,20 +259,20 @@ mod tests {
         #[test]
         fn tiled_bicubic_is_whole_bicubic_to_the_bit(
             width in 1u32..=200, height in 1u32..=200, scale in 2u8..=4,
-            halo in 2u32..=6, more in 0u32..60, seed in any::<u32>(),
+            halo in 2u32..=6, more in (0u32..60, 0u32..60), seed in any::<u32>(),
         ) {
-            let spec = TileSpec { shape: TileShape::square(8 * halo + more), halo: 2 * halo };
+            let spec = TileSpec { shape: TileShape::new(8 * halo + more.0, 8 * halo + more.1), halo: 2 * halo };
             let (image, scale) = (image(Size::new(width, height), seed), Scale::new(scale).expect("a scale"));
-            let grid = Grid::new(image.size(), &[spec]);
+            let grid = Grid::of(image.size(), spec);
             prop_assert!(tiled(&image, &grid, scale) == whole(&image, scale), "{:?}", grid);
         }
 
         /// Constant tiles of any values: a sum of weights other than one would show, and so would an uncovered pixel.
         #[test]
-        fn weights_sum_to_one(width in 1u32..300, height in 1u32..300, scale in 1u8..=3, halo in 1u32..=4, more in 0u32..30) {
-            let spec = TileSpec { shape: TileShape::square(8 * halo + more), halo: 2 * halo };
-            let (grid, scale) = (Grid::new(Size::new(width, height), &[spec]), Scale::new(scale).expect("a scale"));
-            let samples = 3 * spec.shape.pixels() * (scale.factor() as usize).pow(2);
+        fn weights_sum_to_one(width in 1u32..300, height in 1u32..300, scale in 1u8..=3, halo in 1u32..=4, more in (0u32..30, 0u32..30)) {
+            let spec = TileSpec { shape: TileShape::new(8 * halo + more.0, 8 * halo + more.1), halo: 2 * halo };
+            let (grid, scale) = (Grid::of(Size::new(width, height), spec), Scale::new(scale).expect("a scale"));
+            let samples = spec.shape.samples(scale);
             let flat = joined(&grid, scale, |_| vec![77.125; samples]);
             prop_assert!(flat.iter().all(|&v| v == 77.125));
             let steps = joined(&grid, scale, |index| vec![if index % 2 == 0 { 0.0 } else { 1.0 }; samples]);
@@ -287,7 +287,7 @@ mod tests {
         for length in (1..=35).chain([63, 64, 65]) {
             for size in [Size::new(length, 19), Size::new(19, length), Size::new(length, length)] {
                 let image = image(size, length);
-                let grid = Grid::new(size, &[spec]);
+                let grid = Grid::of(size, spec);
                 assert!(tiled(&image, &grid, scale) == whole(&image, scale), "{size}");
             }
         }
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn two_tiles_fade_linearly_in_the_middle_of_their_overlap() {
         // 16 pixels, tiles of 12 at -2 and 6: they overlap in 6..10 and fade in 7..9.
-        let grid = Grid::new(Size::new(16, 8), &[TileSpec { shape: TileShape::square(12), halo: 2 }]);
+        let grid = Grid::of(Size::new(16, 8), TileSpec { shape: TileShape::square(12), halo: 2 });
         let scale = Scale::new(2).expect("a scale");
         let out = joined(&grid, scale, |index| vec![index as f32 * 8.0; 3 * 24 * 24]);
         assert_eq!(out[12..20], [0.0, 0.0, 1.0, 3.0, 5.0, 7.0, 8.0, 8.0]);
@@ -307,7 +307,7 @@ mod tests {
         let spec = TileSpec { shape: TileShape::square(64), halo: 8 };
         let scale = Scale::new(4).expect("a scale");
         for size in [Size::new(4096, 4096), Size::new(100, 3000), Size::new(3, 5)] {
-            let grid = Grid::new(size, &[spec]);
+            let grid = Grid::of(size, spec);
             let mut blender = Blender::new(&grid, scale);
             let held = (blender.current.len() + blender.above.len()) as u64 * 4;
             let mut band = 0;
@@ -319,14 +319,14 @@ mod tests {
             }
             assert!(held + band <= Blender::held_bytes(&grid, scale), "{size}");
         }
-        let poster = Blender::held_bytes(&Grid::new(Size::new(4096, 4096), &[spec]), scale);
+        let poster = Blender::held_bytes(&Grid::of(Size::new(4096, 4096), spec), scale);
         assert!(poster < 60 << 20, "{poster} bytes for 16384 pixels of width");
     }
 
     #[test]
     #[should_panic(expected = "were not taken")]
     fn bands_must_be_taken() {
-        let grid = Grid::new(Size::new(4, 20), &[TileSpec { shape: TileShape::square(8), halo: 2 }]);
+        let grid = Grid::of(Size::new(4, 20), TileSpec { shape: TileShape::square(8), halo: 2 });
         let mut blender = Blender::new(&grid, Scale::new(1).expect("a scale"));
         blender.push(&[0.0; 192]);
         blender.push(&[0.0; 192]);

@@ -11,7 +11,7 @@ use images::units::Size;
 
 use crate::grid::Grid;
 
-/// Tile `index` of the grid, planar R, G, B of side × side each, levels 0.0..=255.0; gray goes into all three planes.
+/// Tile `index` of the grid, planar R, G, B of width × height each, levels 0.0..=255.0; gray goes into all three planes.
 ///
 /// # Panics
 /// If the image is not the one of the grid, or the grid has no such tile.
@@ -19,7 +19,7 @@ pub fn tile(image: &Raster, grid: &Grid, index: usize) -> Vec<f32> {
     assert_eq!(image.size(), grid.image(), "the grid is of another image");
     assert!(index < grid.len(), "tile {index} of {}", grid.len());
     let place = grid.place(index);
-    window(image, place.x, place.y, Size::new(grid.spec().shape.side(), grid.spec().shape.side()))
+    window(image, place.x, place.y, grid.spec().shape.size())
 }
 
 /// The whole image as one planar window, mirrored at its right and bottom border up to `size`.
@@ -77,20 +77,20 @@ mod tests {
     use super::*;
     use crate::TileSpec;
 
-    const SPEC: TileSpec = TileSpec { shape: TileShape::square(8), halo: 2 };
+    const SPEC: TileSpec = TileSpec { shape: TileShape::new(8, 12), halo: 2 };
 
     #[test]
     fn gray_fills_three_planes_and_alpha_none() {
         let image = Raster::new(Size::new(1, 1), Channels::GrayAlpha, Samples::U8(vec![90, 7]));
-        let tile = tile(&image, &Grid::new(image.size(), &[SPEC]), 0);
-        assert_eq!(tile, vec![90.0; 3 * 64]);
+        let tile = tile(&image, &Grid::of(image.size(), SPEC), 0);
+        assert_eq!(tile, vec![90.0; 3 * 96]);
     }
 
     #[test]
     fn sixteen_bit_samples_become_levels() {
         let image = Raster::new(Size::new(1, 1), Channels::Rgb, Samples::U16(vec![0, 257, 65535]));
-        let tile = tile(&image, &Grid::new(image.size(), &[SPEC]), 0);
-        assert_eq!((tile[0], tile[64], tile[128]), (0.0, 1.0, 255.0));
+        let tile = tile(&image, &Grid::of(image.size(), SPEC), 0);
+        assert_eq!((tile[0], tile[96], tile[192]), (0.0, 1.0, 255.0));
     }
 
     proptest! {
@@ -103,12 +103,12 @@ mod tests {
             let count = (width * height) as usize * channels.count();
             let samples = (0..count).map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed)).collect();
             let image = Raster::new(Size::new(width, height), channels, Samples::U8(samples));
-            let grid = Grid::new(image.size(), &[SPEC]);
+            let grid = Grid::of(image.size(), SPEC);
             for index in 0..grid.len() {
                 let (tile, place) = (tile(&image, &grid, index), grid.place(index));
-                prop_assert_eq!(tile.len(), 3 * 64);
+                prop_assert_eq!(tile.len(), 3 * 96);
                 for (at, &value) in tile.iter().enumerate() {
-                    let (plane, y, x) = (at / 64, at / 8 % 8, at % 8);
+                    let (plane, y, x) = (at / 96, at / 8 % 12, at % 8);
                     let channel = if channels.colors() == 1 { 0 } else { plane };
                     let (px, py) = (mirror(place.x + x as i64, width), mirror(place.y + y as i64, height));
                     prop_assert_eq!(value, image.level(px as u32, py as u32, channel));

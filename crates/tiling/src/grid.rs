@@ -1,10 +1,13 @@
 //! Where the tiles of an image lie: pure arithmetic on sizes, a function of image and model alone.
 //!
+//! Tiles of one image are equal rectangles in columns and rows. Of all that the model's [`TileBounds`] allow, the one is
+//! taken that has the network compute the fewest pixels: a pixel costs about the same in any tile (benches/README.md).
+//!
 //! The image is mirrored by one halo at its borders, and tiles are spread evenly
 //! over what results, the first and last flush with it: a network pads with zeros, and what it says beside them is off,
 //! visibly so in the corner of a flat image. Two neighbors overlap by at least twice the halo. In the middle of each
 //! overlap they are cross-faded over `halo` pixels, so that what a tile says within half a halo of its inner border is
-//! never used. A halo is at most a quarter of the side: then the even spread keeps the fades of one axis apart, and no
+//! never used. A halo is at most a quarter of the shorter side: then the even spread keeps the fades of one axis apart, and no
 //! pixel is shared by three tiles of it.
 
 use std::cmp::Reverse;
@@ -12,24 +15,24 @@ use std::ops::Range;
 
 use images::units::{Size, TileShape};
 
-/// A tile shape and the context that its borders need, in low-resolution pixels.
+use crate::bounds::TileBounds;
+
+/// The tile of one image and the context that its borders need, in low-resolution pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct TileSpec {
-    /// The square that the network sees.
+    /// What the network sees.
+    #[serde(flatten)]
     pub shape: TileShape,
     /// Half the least overlap of two neighbors, and the mirrored border; see [`TileSpec::is_sound`].
     pub halo: u32,
 }
 
 impl TileSpec {
-    /// Whether the halo is even, at least 2, and at most a quarter of the side: what [`Grid`] asks for.
+    /// Whether the halo is even, at least 2, and at most a quarter of the shorter side: what [`Grid`] asks for.
     pub const fn is_sound(self) -> bool {
-        self.halo >= 2 && self.halo.is_multiple_of(2) && self.halo <= self.shape.side() / 4
-    }
-
-    /// Pixels along a side that are left without the halos.
-    const fn step(self) -> u32 {
-        self.shape.side() - 2 * self.halo
+        let TileShape { width, height } = self.shape;
+        let shorter = if width < height { width } else { height };
+        self.halo >= 2 && self.halo.is_multiple_of(2) && self.halo <= shorter / 4
     }
 }
 
@@ -60,8 +63,15 @@ pub struct Axis {
 }
 
 impl Axis {
-    fn new(length: u32, spec: TileSpec) -> Self {
-        Self { length, side: spec.shape.side(), halo: spec.halo, count: length.div_ceil(spec.step()) }
+    const fn new(length: u32, side: u32, halo: u32) -> Self {
+        Self { length, side, halo, count: length.div_ceil(side - 2 * halo) }
+    }
+
+    /// The side to take for each number of tiles that any side gives: the shortest, which computes least.
+    fn choices(length: u32, bounds: &TileBounds) -> Vec<Self> {
+        let mut choices: Vec<Self> = bounds.sides().map(|side| Self::new(length, side, bounds.halo)).collect();
+        choices.dedup_by_key(|axis| axis.count);
+        choices
     }
 
     /// Number of tiles.
@@ -97,22 +107,37 @@ impl Axis {
 }
 
 impl Grid {
-    /// The tiles of that one of `specs` which has the network compute the fewest pixels; of equals, the largest.
+    /// Tiles within `bounds` that have the network compute the fewest pixels; of such grids the one of fewest tiles, then
+    /// of tiles nearest to a square, then of the widest.
     ///
     /// # Panics
-    /// If `specs` is empty or holds a spec that is not [sound](TileSpec::is_sound): the registry lets none in.
-    pub fn new(image: Size, specs: &[TileSpec]) -> Self {
-        assert!(
-            specs.iter().all(|spec| spec.is_sound()),
-            "a halo must be even and 2 to a quarter of the side: {specs:?}"
-        );
-        let grid =
-            |&spec: &TileSpec| Self { spec, across: Axis::new(image.width, spec), down: Axis::new(image.height, spec) };
-        let computed = |grid: &Self| {
-            let side = u64::from(grid.spec.shape.side());
-            (grid.len() as u64 * side * side, Reverse(side))
+    /// If the bounds have [faults](TileBounds::faults): the registry lets none in.
+    pub fn new(image: Size, bounds: &TileBounds) -> Self {
+        assert!(bounds.faults().is_empty(), "{bounds:?}: {}", bounds.faults().join("; "));
+        let rows = Axis::choices(image.height, bounds);
+        let grids = Axis::choices(image.width, bounds).into_iter().flat_map(|across| {
+            rows.iter().map(move |&down| Self {
+                spec: TileSpec { shape: TileShape::new(across.side, down.side), halo: bounds.halo },
+                across,
+                down,
+            })
+        });
+        let rank = |grid: &Self| {
+            let TileShape { width, height } = grid.spec.shape;
+            (grid.computed_pixels(), grid.len(), width.abs_diff(height), Reverse(width))
         };
-        specs.iter().map(grid).min_by_key(computed).expect("a network has at least one tile shape")
+        let allowed = grids.filter(|grid| bounds.allows(grid.spec.shape));
+        allowed.min_by_key(rank).expect("the shortest sides are allowed together")
+    }
+
+    /// Tiles of this very shape.
+    ///
+    /// # Panics
+    /// If the spec is not [sound](TileSpec::is_sound).
+    pub fn of(image: Size, spec: TileSpec) -> Self {
+        assert!(spec.is_sound(), "a halo must be even and 2 to a quarter of the shorter side: {spec:?}");
+        let TileSpec { shape: TileShape { width, height }, halo } = spec;
+        Self { spec, across: Axis::new(image.width, width, halo), down: Axis::new(image.height, height, halo) }
     }
 
     /// The chosen tile.
@@ -150,6 +175,11 @@ impl Grid {
         self.columns() * self.rows()
     }
 
+    /// Pixels that the network computes for the image.
+    pub const fn computed_pixels(&self) -> u64 {
+        self.len() as u64 * self.spec.shape.pixels() as u64
+    }
+
     /// Never true: the smallest image has one tile.
     pub const fn is_empty(&self) -> bool {
         false
@@ -162,107 +192,4 @@ impl Grid {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn spec(side: u32, halo: u32) -> TileSpec {
-        TileSpec { shape: TileShape::square(side), halo }
-    }
-
-    prop_compose! {
-        fn sound_spec()(halo in 1u32..12)(halo in Just(halo * 2), side in halo * 8..halo * 8 + 90) -> TileSpec {
-            spec(side, halo)
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn tiles_cover_the_axis_and_keep_their_distance(spec in sound_spec(), length in 1u32..1500) {
-            let axis = Axis::new(length, spec);
-            let (side, halo, last) = (spec.shape.side(), spec.halo, axis.count() - 1);
-            prop_assert_eq!(axis.start(0), -i64::from(halo));
-            if last > 0 {
-                let end = axis.start(last) + i64::from(side);
-                prop_assert_eq!(end, i64::from(length + halo), "the last tile is flush with the mirrored border");
-            }
-            prop_assert!(axis.start(last) + i64::from(side) >= i64::from(length + halo), "context at the far border");
-            prop_assert_eq!(axis.used(0).start, 0);
-            prop_assert_eq!(axis.used(last).end, length);
-            for i in 0..axis.count() {
-                let used = axis.used(i);
-                prop_assert!(i64::from(used.start) >= axis.start(i));
-                prop_assert!(i64::from(used.end) <= axis.start(i) + i64::from(side));
-            }
-            for i in 0..last {
-                let fade = axis.fade(i);
-                prop_assert_eq!(fade.end - fade.start, halo);
-                prop_assert_eq!(&fade, &(axis.used(i + 1).start..axis.used(i).end));
-                prop_assert!(i64::from(fade.start) - axis.start(i + 1) >= i64::from(halo / 2), "left context");
-                prop_assert!(axis.start(i) + i64::from(side) - i64::from(fade.end) >= i64::from(halo / 2), "right context");
-                prop_assert!(axis.start(i) + i64::from(side) - axis.start(i + 1) >= i64::from(2 * halo), "overlap");
-                if i + 1 < last {
-                    prop_assert!(fade.end <= axis.fade(i + 1).start, "three tiles meet");
-                }
-            }
-        }
-
-        #[test]
-        fn no_tile_is_wasted(spec in sound_spec(), length in 1u32..1500) {
-            let axis = Axis::new(length, spec);
-            let fewer = axis.count() as u32 - 1;
-            prop_assert!(fewer * spec.step() < length, "{} tiles would do", fewer);
-        }
-
-        #[test]
-        fn index_and_place_agree(spec in sound_spec(), width in 1u32..400, height in 1u32..400) {
-            let grid = Grid::new(Size::new(width, height), &[spec]);
-            for index in 0..grid.len() {
-                let place = grid.place(index);
-                prop_assert_eq!(place.x, grid.across().start(index % grid.columns()));
-                prop_assert_eq!(place.y, grid.down().start(index / grid.columns()));
-            }
-        }
-    }
-
-    #[test]
-    fn the_smallest_image_has_one_tile() {
-        let grid = Grid::new(Size::new(1, 1), &[spec(64, 8)]);
-        assert_eq!((grid.len(), grid.place(0)), (1, Place { x: -8, y: -8 }));
-        assert!(!grid.is_empty());
-    }
-
-    #[test]
-    fn a_second_tile_comes_where_the_first_leaves_no_halo() {
-        let count = |length| Axis::new(length, spec(72, 4)).count();
-        assert_eq!([64, 65, 128, 129].map(count), [1, 2, 2, 3]);
-        let starts = |length| (0..count(length)).map(|i| Axis::new(length, spec(72, 4)).start(i)).collect::<Vec<_>>();
-        assert_eq!((starts(64), starts(65), starts(128)), (vec![-4], vec![-4, -3], vec![-4, 60]));
-    }
-
-    #[test]
-    fn the_spec_that_computes_least_is_chosen_and_of_equals_the_largest() {
-        let specs = [spec(72, 4), spec(48, 4)];
-        let chosen = |width, height| Grid::new(Size::new(width, height), &specs).spec().shape.side();
-        // An image of 40 pixels fits between the halos of 48, one of 41 does not; 4 tiles of 48 undercut 4 of 72.
-        assert_eq!([40, 41, 64, 65, 80, 81, 128].map(|side| chosen(side, side)), [48, 72, 72, 48, 48, 72, 72]);
-        // 3 x 3 tiles of 48 are as many pixels as 2 x 2 of 72.
-        assert_eq!((chosen(120, 120), 9 * 48 * 48, 4 * 72 * 72), (72, 20_736, 20_736));
-        assert_eq!((chosen(1, 1), chosen(4000, 127)), (48, 72));
-    }
-
-    #[test]
-    fn a_halo_is_sound_from_two_to_a_quarter_of_the_side() {
-        assert!(spec(8, 2).is_sound() && spec(64, 16).is_sound());
-        assert!(
-            !spec(64, 0).is_sound() && !spec(64, 7).is_sound() && !spec(64, 18).is_sound() && !spec(7, 2).is_sound()
-        );
-    }
-
-    #[test]
-    #[should_panic(expected = "a quarter of the side")]
-    fn an_unsound_spec_is_refused() {
-        let _ = Grid::new(Size::new(100, 100), &[spec(32, 10)]);
-    }
-}
+mod tests;

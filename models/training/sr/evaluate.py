@@ -1,8 +1,10 @@
 """PSNR and SSIM of a network on the test sets, whole images or tiled as the service does.
 
-    python -m sr.evaluate ../san-light/x4.onnx --scale 4 --tile 48 72 84 96 108 --halo 4
+    python -m sr.evaluate ../san-light/x4.onnx --scale 4 --tiled
 """
 import argparse
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from .data import test_pairs
 from .export import run, session
 from .metrics import psnr_ssim_y
 from .real import jpeg
-from .tiling import ensembled, padded, served
+from .tiling import bounds_of, ensembled, padded, served
 from .upsample import BicubicUpsample
 
 
@@ -57,9 +59,8 @@ def arguments(argv=None):
     parser = argparse.ArgumentParser(prog="sr.evaluate", description=__doc__.split("\n\n")[0])
     parser.add_argument("model", help="an exported .onnx, or bicubic")
     parser.add_argument("--scale", type=int, required=True, choices=(2, 3, 4))
-    parser.add_argument("--tile", type=int, nargs="*", default=[],
-                        help="LR pixels a side, of several the one that computes least; none: the whole image at once (default)")
-    parser.add_argument("--halo", type=int, default=8, help="LR pixels (default 8)")
+    parser.add_argument("--tiled", action="store_true", help="in the tiles of its model.toml, as served; default: the whole image")
+    parser.add_argument("--area", type=int, help="the largest area of a tile, instead of that of its model.toml")
     parser.add_argument("--ensemble", action="store_true", help="x8 self-ensemble")
     parser.add_argument("--degradation", default="BI", choices=("BI", "BD"))
     parser.add_argument("--jpeg", type=int, metavar="QUALITY", help="LR goes through a JPEG of this quality, 4:2:0")
@@ -78,8 +79,9 @@ def onnx_upscaler(args):
     def upscale(planes):
         return run(made, planes)
 
-    if args.tile:
-        upscale = served(upscale, args.scale, args.tile, args.halo)
+    if args.tiled or args.area:
+        bounds = bounds_of(Path(args.model).parent)
+        upscale = served(upscale, args.scale, replace(bounds, max_area=args.area or bounds.max_area))
     else:
         upscale = padded(upscale, args.scale, WHOLE_MULTIPLE)
     return ensembled(upscale) if args.ensemble else upscale

@@ -6,12 +6,14 @@
 import argparse
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from .export import CONSTANTS, sha256
+from .tiling import Bounds
 
 TEXTS = ("name", "title", "description", "license", "paper", "trained_on", "training")
 SCALE_KEYS = {"factor", "file", "sha256", "parameters", "steps", "psnr_y"}
@@ -35,10 +37,12 @@ def problems(folder):
         found.append(f"name {model.get('name')!r} is not the folder's")
     if model.get("range") != 255.0 or model.get("mean_inside") is not True:
         found.append("range must be 255.0 and mean_inside true: that is what is exported here")
-    for tile in model.get("tile", []):
-        sides = (tile["width"], tile["height"])
-        if set(tile) != {"width", "height", "halo"} or any(v % 4 for v in sides) or tile["halo"] > min(sides) // 4:
-            found.append(f"tile {tile}: sides in multiples of 4, halo at most a quarter of them")
+    tile = model.get("tile")
+    keys = [field.name for field in fields(Bounds)]
+    if not isinstance(tile, dict) or sorted(tile) != sorted(keys):
+        found.append(f"[tile] must have {', '.join(keys)}")
+    else:
+        found += [f"[tile] {text}" for text in Bounds(**tile).problems()]
     for scale in model.get("scale", []):
         path = folder / scale["file"]
         if set(scale) - SCALE_KEYS:

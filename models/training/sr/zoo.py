@@ -2,6 +2,7 @@
 
 The service does not load models/zoo by default, since it looks one level deep (crates/inference/src/registry/load.rs): `--models models/zoo` names it.
 """
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ import onnx
 from .evaluate import evaluate
 from .export import PARITY, parity, run, session, sha256, store_fp16, to_onnx
 from .manifest import stored_parameters
-from .tiling import served
+from .tiling import Bounds, served
 
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
-SIDES, HALO = (96, 64, 32), 8  # every region of sr/systems.py divides the sides
+TILE = Bounds(step=32, min_side=32, max_side=192, max_area=96**2, halo=8)  # every region of sr/systems.py divides the sides
 LARGEST = 1_000_000
 SETS = ("Set5", "Set14", "BSD100")
 
@@ -27,7 +28,8 @@ mean_inside = true
 trained_on = "505 crops of 343 freely licensed photographs (models/ATTRIBUTION.md), MATLAB-bicubic degradation"
 training = "{training}"
 
-{tiles}
+[tile]
+{tile}
 [[scale]]
 factor = {scale}
 file = "x{scale}.onnx"
@@ -52,10 +54,10 @@ def write_model(folder, network, title, description, paper, training, steps, set
     if file.stat().st_size >= LARGEST:
         raise ValueError(f"{file.name} of {folder.name}: {file.stat().st_size:,} bytes; below {LARGEST:,} are allowed")
     made = session(file, 1)
-    upscale = served(lambda x: run(made, x), network.scale, SIDES, HALO)
+    upscale = served(lambda x: run(made, x), network.scale, TILE)
     figures = {name: evaluate(upscale, name, network.scale)[0] for name in sets}
-    tiles = "\n".join(f"[[tile]]\nwidth = {s}\nheight = {s}\nhalo = {HALO}" for s in SIDES)
+    tile = "".join(f"{key} = {value}\n" for key, value in asdict(TILE).items())
     (folder / "model.toml").write_text(MANIFEST.format(
-        name=folder.name, title=title, description=description, paper=paper, training=training, tiles=tiles + "\n",
+        name=folder.name, title=title, description=description, paper=paper, training=training, tile=tile,
         scale=network.scale, sha256=sha256(file), parameters=stored_parameters(file), steps=steps,
         figures=", ".join(f"{k} = {v:.2f}" for k, v in figures.items())), encoding="utf-8")

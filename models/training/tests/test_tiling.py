@@ -1,11 +1,13 @@
 """Tiling and the self-ensemble, with upscalers whose right answer is known."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from conftest import drawn_image
 
 from sr.evaluate import evaluate, to_planes, to_uint8
-from sr.tiling import ensembled, least, mirrored, padded, served, starts, tiled, weights_along
+from sr.tiling import Bounds, ensembled, least, mirrored, padded, served, starts, tiled, weights_along
 from sr.upsample import BicubicUpsample
 
 
@@ -27,7 +29,7 @@ def test_tiles_cover_and_weights_sum_to_one(length):
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (32, 32), (50, 77)])
 def test_a_local_upscaler_cannot_tell_tiles(size, rng):
     planes = rng.uniform(0, 255, (1, 3, *size)).astype(np.float32)
-    assert np.allclose(tiled(nearest, 2, 32, 4)(planes), nearest(planes), atol=1e-3)
+    assert np.allclose(tiled(nearest, 2, (32, 48), 4)(planes), nearest(planes), atol=1e-3)
     assert np.array_equal(padded(nearest, 2, 16)(planes), nearest(planes))
 
 
@@ -40,7 +42,7 @@ def test_a_tile_is_never_asked_for_its_own_border():
         return out
 
     planes = np.full((1, 3, 50, 77), 90, np.float32)
-    assert np.array_equal(tiled(rimmed, 2, 32, 4)(planes), nearest(planes))
+    assert np.array_equal(tiled(rimmed, 2, (48, 32), 4)(planes), nearest(planes))
 
 
 def test_bicubic_in_tiles_equals_bicubic_inside(rng):
@@ -51,7 +53,7 @@ def test_bicubic_in_tiles_equals_bicubic_inside(rng):
         return network(torch.from_numpy(np.ascontiguousarray(x))).numpy()
 
     inside = np.s_[:, :, 4:-4, 4:-4]  # at its border the network repeats one pixel, tiles see the mirror image
-    assert np.allclose(tiled(upscale, 2, 32, 8)(planes)[inside], upscale(planes)[inside], atol=1e-2)
+    assert np.allclose(tiled(upscale, 2, (32, 40), 8)(planes)[inside], upscale(planes)[inside], atol=1e-2)
 
 
 def test_ensemble_of_an_equivariant_upscaler_changes_nothing(rng):
@@ -84,17 +86,27 @@ def test_bicubic_reaches_its_published_figures(data):
     assert abs(psnr - 28.42) < 0.03 and abs(ssim - 0.8104) < 0.001
 
 
-def test_an_image_takes_the_side_that_computes_least_and_of_equals_the_largest():
-    # As crates/tiling/src/grid.rs has it: an image of 64 fits between the halos of 72, and 3 x 3 tiles of 48 are 2 x 2 of 72.
-    assert [least(side, side, (48, 72), 4) for side in (40, 41, 64, 65, 80, 81, 120)] == [48, 72, 72, 48, 48, 72, 72]
-    assert least(600, 800, (48, 72, 84, 96, 108), 4) == 108
-    assert least(1, 1, (48, 72), 4) == 48
-    planes = np.random.default_rng(5).uniform(0, 255, (1, 3, 64, 50)).astype(np.float32)
+def test_an_image_takes_the_tile_that_computes_least():
+    # As crates/tiling/src/grid/tests.rs has it, which writes width x height.
+    bounds = Bounds(step=12, min_side=48, max_side=180, max_area=12_960, halo=4)
+    for width, height, tile in [(1, 1, (48, 48)), (41, 40, (48, 60)), (64, 64, (72, 72)), (100, 112, (120, 108)), (128, 192, (72, 144)),
+                                (240, 160, (168, 72)), (172, 40, (48, 180)), (173, 40, (48, 96)), (800, 600, (108, 108)), (2000, 2000, (108, 120))]:
+        assert least(height, width, bounds) == tile, (width, height)
+    planes = np.random.default_rng(5).uniform(0, 255, (1, 3, 64, 90)).astype(np.float32)
     seen = []
 
     def nearest(tiles):
         seen.append(tiles.shape[2:])
         return tiles.repeat(2, 2).repeat(2, 3)
 
-    assert np.allclose(served(nearest, 2, (48, 72), 4)(planes), nearest(planes), atol=1e-3)
-    assert seen[:-1] == [(72, 72)]
+    assert np.allclose(served(nearest, 2, bounds)(planes), nearest(planes), atol=1e-3)
+    assert seen[:-1] == [(72, 108)]
+
+
+def test_bounds_have_both_sides():
+    bounds = Bounds(step=12, min_side=48, max_side=180, max_area=12_960, halo=4)
+    assert bounds.problems() == []
+    for change in ({"step": 6}, {"step": 0}, {"min_side": 50}, {"max_side": 36}, {"max_side": 1032}, {"max_area": 2303}, {"halo": 3}, {"halo": 14}):
+        assert replace(bounds, **change).problems(), change
+    for change in ({"halo": 12}, {"max_area": 2304}, {"max_side": 48}, {"max_side": 1020}):
+        assert replace(bounds, **change).problems() == [], change

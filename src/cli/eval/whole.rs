@@ -16,8 +16,7 @@ use crate::pipeline::ensemble;
 pub(super) struct Whole {
     engine: Engine,
     scale: Scale,
-    /// Sides of what the network is given are multiples of this: as the regions that it splits images into divide
-    /// each of its tiles, they divide this.
+    /// Sides of what the network is given are multiples of this, as those of its tiles are.
     step: u32,
 }
 
@@ -32,8 +31,7 @@ impl Whole {
             Kind::Bicubic => Engine::Bicubic(Kernel::new(network.scale)),
             Kind::Onnx { .. } => Engine::Onnx(Box::new(start::open(network, settings)?)),
         };
-        let sides = network.tiles.iter().map(|tile| tile.shape.side());
-        Ok(Self { engine, scale: network.scale, step: sides.fold(0, common_divisor) })
+        Ok(Self { engine, scale: network.scale, step: network.tile.step })
     }
 
     /// What really runs.
@@ -77,11 +75,6 @@ impl Whole {
             }
         }
     }
-}
-
-/// The greatest; that with 0 is the other.
-const fn common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
 /// The top left `size` of planes of `held`, rounded half up.

@@ -9,6 +9,7 @@ mod metadata;
 mod plans;
 mod sizes;
 mod streaming;
+mod tiles;
 mod transparency;
 
 use std::io::Cursor;
@@ -23,7 +24,7 @@ use inference::engine::bicubic::Bicubic;
 use inference::engine::{EngineError, EngineSet, Execution, TileEngine};
 use inference::registry::{Kind, Network, NetworkId, Registry};
 use scheduler::{Limits, Scheduler};
-use tiling::TileSpec;
+use tiling::{TileBounds, TileSpec};
 
 use super::*;
 
@@ -45,15 +46,14 @@ fn pipeline(mut engine: impl FnMut() -> Box<dyn TileEngine>) -> Arc<Pipeline> {
 }
 
 /// A pipeline of one model at these scales with two workers.
-fn pipeline_of(scales: &[u8], mut engine: impl FnMut(Scale) -> Box<dyn TileEngine>) -> Arc<Pipeline> {
-    let network = |scale| Network {
-        id: NetworkId(0),
-        model: MODEL.into(),
-        scale,
-        tiles: vec![TileSpec { shape: TileShape::square(32), halo: 4 }],
-        kind: Kind::Bicubic,
-        parameters: 0,
-    };
+fn pipeline_of(scales: &[u8], engine: impl FnMut(Scale) -> Box<dyn TileEngine>) -> Arc<Pipeline> {
+    pipeline_in(TileBounds::square(32, 4), scales, engine)
+}
+
+/// The same in such tiles.
+fn pipeline_in(tile: TileBounds, scales: &[u8], mut engine: impl FnMut(Scale) -> Box<dyn TileEngine>) -> Arc<Pipeline> {
+    let network =
+        |scale| Network { id: NetworkId(0), model: MODEL.into(), scale, tile, kind: Kind::Bicubic, parameters: 0 };
     let registry = Registry::new(scales.iter().copied().filter_map(Scale::new).map(network).collect());
     let metrics = Arc::new(Metrics::new());
     let limits = Limits { batch_max: 4, batch_delay: Duration::ZERO, queue_tiles: 20_000, queue_bytes: 1 << 30 };

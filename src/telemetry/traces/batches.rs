@@ -36,7 +36,8 @@ impl Observer for Batches {
         let facts = [
             Fact::Text("upscaler.model", batch.model),
             Fact::Number("upscaler.scale", batch.scale.into()),
-            Fact::Number("upscaler.tile.side", batch.shape.side().into()),
+            Fact::Number("upscaler.tile.width", batch.shape.width.into()),
+            Fact::Number("upscaler.tile.height", batch.shape.height.into()),
             Fact::Number("upscaler.batch.tiles", batch.tiles as u64),
             Fact::Number("upscaler.batch.requests", batch.requests.len() as u64),
         ];

@@ -5,7 +5,6 @@
 //! do not (benches/README.md).
 
 use images::units::TileShape;
-use tiling::TileSpec;
 
 use crate::registry::{NetworkId, Registry};
 
@@ -24,8 +23,7 @@ pub struct BatchSizer {
 impl BatchSizer {
     /// Batches of at most `largest` of a network's largest tiles; of tiles a quarter as large, four times as many.
     pub fn new(largest: usize, registry: &Registry) -> Self {
-        let most = |tiles: &[TileSpec]| tiles.iter().map(|tile| tile.shape.pixels()).max().unwrap_or(0);
-        Self::by_pixels(largest, registry.networks().iter().map(|network| most(&network.tiles)).collect())
+        Self::by_pixels(largest, registry.networks().iter().map(|network| network.tile.largest().pixels()).collect())
     }
 
     /// The same, by the pixels of the largest tile of each network; what is left out is as large as any.
@@ -45,39 +43,43 @@ impl BatchSizer {
 #[cfg(test)]
 mod tests {
     use images::units::Scale;
+    use tiling::TileBounds;
 
     use super::*;
     use crate::registry::{Kind, Network};
 
-    fn fill(largest: usize, sides: &[u32]) -> Vec<usize> {
-        let tiles = sides.iter().map(|&side| TileSpec { shape: TileShape::square(side), halo: 4 }).collect();
+    /// Batches of tiles of these sides, of which the first is the largest that the network takes.
+    fn fill<const N: usize>(largest: usize, tiles: [(u32, u32); N]) -> [usize; N] {
+        let max_area = tiles[0].0 * tiles[0].1;
         let network = Network {
             id: NetworkId(0),
             model: "a".into(),
             scale: Scale::new(2).expect("a scale"),
-            tiles,
+            tile: TileBounds { step: 4, min_side: 16, max_side: 256, max_area, halo: 4 },
             kind: Kind::Bicubic,
             parameters: 0,
         };
         let sizer = BatchSizer::new(largest, &Registry::new(vec![network]));
-        sides.iter().map(|&side| sizer.of(NetworkId(0), TileShape::square(side))).collect()
+        tiles.map(|(width, height)| sizer.of(NetworkId(0), TileShape::new(width, height)))
     }
 
     #[test]
     fn small_tiles_fill_the_place_of_large_ones_by_twos() {
-        // 108² is 1.3 times 96², 2.25 times 72² and 5.1 times 48².
-        assert_eq!(fill(1, &[108, 96, 72, 48]), [1, 1, 2, 4]);
-        assert_eq!(fill(3, &[108, 96, 72, 48]), [3, 3, 6, 12]);
-        // Exactly four times, and a pixel's breadth short of it.
-        assert_eq!((fill(1, &[64, 32]), fill(1, &[64, 33])), (vec![1, 4], vec![1, 2]));
+        // 120x108 is 1.1 times 108², 2.5 times 72² and 5.6 times 48².
+        let tiles = [(120, 108), (108, 108), (72, 72), (108, 48), (48, 48)];
+        assert_eq!(fill(1, tiles), [1, 1, 2, 2, 4]);
+        assert_eq!(fill(3, tiles), [3, 3, 6, 6, 12]);
+        // Exactly four times, and a column short of it.
+        assert_eq!((fill(1, [(64, 64), (32, 32)]), fill(1, [(64, 64), (36, 32)])), ([1, 4], [1, 2]));
     }
 
     #[test]
     fn no_batch_is_empty_or_larger_than_may_be_asked_for() {
-        assert_eq!(fill(0, &[64, 32]), [1, 4]);
-        assert_eq!(fill(16, &[64, 32]), [16, 64]);
-        assert_eq!(fill(17, &[64, 32]), [17, 64]);
-        assert_eq!(fill(BATCH_MAX + 1, &[64]), [BATCH_MAX]);
+        let tiles = [(64, 64), (32, 32)];
+        assert_eq!(fill(0, tiles), [1, 4]);
+        assert_eq!(fill(16, tiles), [16, 64]);
+        assert_eq!(fill(17, tiles), [17, 64]);
+        assert_eq!(fill(BATCH_MAX + 1, tiles), [BATCH_MAX; 2]);
     }
 
     #[test]

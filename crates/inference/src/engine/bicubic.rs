@@ -1,7 +1,7 @@
 //! The built-in bicubic engine: baseline and fallback.
 
 use images::resample::bicubic::Kernel;
-use images::units::{Scale, Size, TileShape};
+use images::units::{Scale, TileShape};
 
 use crate::engine::{EngineError, Execution, TileEngine};
 
@@ -20,14 +20,13 @@ impl Bicubic {
 
 impl TileEngine for Bicubic {
     fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
-        let side = shape.side();
-        let upscaled = side * self.kernel.factor();
-        let (plane, size) = (shape.pixels(), Size::new(side, side));
+        let (size, plane) = (shape.size(), shape.pixels());
+        let upscaled = plane * (self.kernel.factor() as usize).pow(2);
         let upscale = |tile: &Vec<f32>| {
-            let mut out = vec![0.0; 3 * (upscaled as usize).pow(2)];
-            for (plane, out) in tile.chunks_exact(plane).zip(out.chunks_exact_mut((upscaled as usize).pow(2))) {
-                let row = |y: u32| &plane[(y * side) as usize..][..side as usize];
-                self.kernel.upscale(size, row, 0..upscaled, out);
+            let mut out = vec![0.0; 3 * upscaled];
+            for (plane, out) in tile.chunks_exact(plane).zip(out.chunks_exact_mut(upscaled)) {
+                let row = |y: u32| &plane[(y * size.width) as usize..][..size.width as usize];
+                self.kernel.upscale(size, row, 0..size.height * self.kernel.factor(), out);
             }
             out
         };
@@ -45,14 +44,14 @@ mod tests {
 
     #[test]
     fn a_batch_is_upscaled_tile_by_tile() {
-        let tiles: Vec<Vec<f32>> = (0..3).map(|t| (0..3 * 16).map(|i| (i * 5 + t * 50) as f32).collect()).collect();
+        let tiles: Vec<Vec<f32>> = (0..3).map(|t| (0..3 * 24).map(|i| (i * 5 + t * 50) as f32).collect()).collect();
         let mut engine = Bicubic::new(Scale::new(3).expect("a scale"));
-        let together = engine.upscale(TileShape::square(4), &tiles).expect("bicubic cannot fail");
+        let together = engine.upscale(TileShape::new(6, 4), &tiles).expect("bicubic cannot fail");
         assert_eq!(together.len(), 3);
         for (tile, out) in tiles.iter().zip(&together) {
-            let alone = engine.upscale(TileShape::square(4), std::slice::from_ref(tile)).expect("bicubic cannot fail");
+            let alone = engine.upscale(TileShape::new(6, 4), std::slice::from_ref(tile)).expect("bicubic cannot fail");
             assert_eq!(&alone[0], out);
-            assert_eq!(out.len(), 3 * 12 * 12);
+            assert_eq!(out.len(), 3 * 18 * 12);
         }
     }
 }

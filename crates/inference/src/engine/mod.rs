@@ -40,7 +40,7 @@ impl fmt::Display for Execution {
 pub trait TileEngine: Send {
     /// Upscales a batch of equally shaped tiles.
     ///
-    /// Each tile is planar RGB, 3 × side × side levels in 0.0..=255.0; each result 3 × (side·scale)², in the same
+    /// Each tile is planar RGB, 3 × height × width levels in 0.0..=255.0; each result the same times scale², in the same
     /// order, neither rounded nor clamped. Every value of a result is finite, or the call is an error. On a CPU the bits
     /// of a result do not depend on the other tiles of the batch.
     fn upscale(&mut self, shape: TileShape, tiles: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError>;

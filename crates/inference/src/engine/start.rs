@@ -109,9 +109,7 @@ pub fn open<'a>(network: &Network, wanted: impl Into<Wanted<'a>>) -> Result<Onnx
     let devices: Vec<_> = wishes.iter().map(|backend| backend.device()).collect();
     let runtime = runtime::load(wanted.runtime, &devices)?;
     let backends = wishes.into_iter().filter(|backend| runtime.offers(backend.device()));
-    let tile = network.tiles.iter().map(|tile| tile.shape).min_by_key(|shape| shape.pixels());
-    let tile = tile.expect("the registry has no network without tiles");
-    let from = Source { path, scale: network.scale, range: *range, tile };
+    let from = Source { path, scale: network.scale, range: *range, tile: network.tile.smallest() };
     let resources = Resources { threads: wanted.threads, gpu_memory: wanted.gpu_memory };
     let refused = |reason| StartError::Network { model: network.model.clone(), scale: network.scale, reason };
     let mut opening = Opening::read(runtime, from, resources).map_err(refused)?;
@@ -139,25 +137,22 @@ fn none_of(failed: &[(Backend, EngineError)]) -> EngineError {
     ))
 }
 
-/// Runs every engine on each of its tile shapes, the smallest first, and says how long a tile took.
+/// Runs every engine on a few of its tile shapes, the smallest first, and says how long a tile took. The other shapes get no
+/// run of their own: the first at a shape costs a few milliseconds more than the second at most (benches/README.md).
 /// A network of another scale than it declares, or whose values are not finite, ends the start here.
 pub fn warm_up(engines: &mut EngineSet, registry: &Registry, sizer: &BatchSizer) -> Result<Vec<Warm>, StartError> {
     let mut warm = Vec::new();
     for network in registry.networks() {
         let Some(engine) = engines.get_mut(&network.id) else { continue };
         let on_card = engine.execution().provider == Device::Cuda.name();
-        for (place, tile) in network.tiles.iter().enumerate().rev() {
-            let full = sizer.of(network.id, tile.shape);
-            let batches = batches(full, on_card, place == 0);
-            let seconds_per_tile =
-                run_once(engine.as_mut(), network.scale, tile.shape, &batches).map_err(|reason| {
-                    StartError::Network {
-                        model: network.model.clone(),
-                        scale: network.scale,
-                        reason: with_remedy(reason, &engine.execution()),
-                    }
-                })?;
-            warm.push(Warm { network: network.id, shape: tile.shape, seconds_per_tile });
+        let largest = network.tile.largest();
+        for shape in network.tile.samples() {
+            let batches = batches(sizer.of(network.id, shape), on_card, shape == largest);
+            let seconds_per_tile = run_once(engine.as_mut(), network.scale, shape, &batches).map_err(|reason| {
+                let reason = with_remedy(reason, &engine.execution());
+                StartError::Network { model: network.model.clone(), scale: network.scale, reason }
+            })?;
+            warm.push(Warm { network: network.id, shape, seconds_per_tile });
         }
         let fp32_retries = engine.take_fp32_retries();
         if fp32_retries > 0 {
@@ -174,7 +169,7 @@ pub fn warm_up(engines: &mut EngineSet, registry: &Registry, sizer: &BatchSizer)
 }
 
 /// The batches to begin with, the largest last. A card chooses its algorithms anew for each, and fills batches up to
-/// powers of two; elsewhere one tile of each shape shows all there is to see, but for the memory of the largest batch.
+/// powers of two; elsewhere one tile shows all there is to see, but for the memory of the largest batch.
 fn batches(full: usize, on_card: bool, largest: bool) -> Vec<usize> {
     let smaller = std::iter::successors(Some(1), |tiles| Some(tiles * 2)).take_while(|tiles| *tiles < full);
     match (on_card, largest) {
@@ -196,8 +191,7 @@ fn run_once(
         let begun = Instant::now();
         let upscaled = engine.upscale(shape, &batch)?;
         seconds_per_tile = begun.elapsed().as_secs_f64() / batch.len() as f64;
-        let factor = scale.factor() as usize;
-        let expected = batch.len() * 3 * shape.pixels() * factor * factor;
+        let expected = batch.len() * shape.samples(scale);
         let actual = upscaled.iter().map(Vec::len).sum();
         if actual != expected {
             return Err(EngineError::Shape { expected, actual });
@@ -223,7 +217,7 @@ fn pattern(shape: TileShape) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use tiling::TileSpec;
+    use tiling::TileBounds;
 
     use super::*;
     use crate::engine::runtime::testing;
@@ -239,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_network_gets_an_engine_and_runs_on_each_shape() {
+    fn every_network_gets_an_engine_and_runs_on_a_few_shapes() {
         if testing::runtime().is_none() {
             return;
         }
@@ -250,8 +244,9 @@ mod tests {
             assert_eq!(engine.execution(), Execution { provider: "cpu".into(), precision: "fp32".into() });
         }
         let warm = warm_up(&mut engines, &registry, &BatchSizer::new(3, &registry)).expect("the fixtures run");
-        let lanes: Vec<_> = warm.iter().map(|w| (w.network.0, w.shape.side())).collect();
-        assert_eq!(lanes, [(0, 16), (0, 32), (1, 16), (1, 32)]);
+        let lanes: Vec<_> = warm.iter().map(|w| (w.network.0, w.shape.to_string())).collect();
+        let shapes = |network| ["16x16", "32x16", "32x32"].map(|shape| (network, shape.to_owned()));
+        assert_eq!(lanes, [shapes(0), shapes(1)].concat());
         assert!(warm.iter().all(|w| w.seconds_per_tile > 0.0));
     }
 
@@ -325,7 +320,7 @@ mod tests {
             id: NetworkId(0),
             model: "short".into(),
             scale: Scale::new(2).expect("2 is a scale"),
-            tiles: vec![TileSpec { shape: TileShape::square(16), halo: 2 }],
+            tile: TileBounds::square(16, 2),
             kind: Kind::Bicubic,
             parameters: 0,
         }]);

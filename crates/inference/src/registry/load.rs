@@ -110,15 +110,12 @@ mean_inside = true
 trained_on = "nothing"
 training = "none"
 
-[[tile]]
-width = 64
-height = 64
+[tile]
+step = 8
+min_side = 32
+max_side = 96
+max_area = 4096
 halo = 4
-
-[[tile]]
-width = 32
-height = 32
-halo = 2
 
 [[scale]]
 factor = 4
@@ -156,14 +153,14 @@ parameters = 11
         assert_eq!(info.scales[0].parameters, 11);
         let four = Scale::new(4).expect("4 is a scale");
         let network = registry.find("net", four).expect("net has 4");
-        assert_eq!(network.tiles.iter().map(|t| t.shape.side()).collect::<Vec<_>>(), [64, 32]);
+        assert_eq!((network.tile, network.tile.largest().pixels()), (info.tile, 4096));
         assert!(registry.find(BICUBIC, four).is_ok());
     }
 
     #[test]
     fn what_a_model_suits_is_in_its_manifest() {
         let suits = |text: &str| {
-            let dir = models(|m| m.replacen("[[tile]]", &format!("{text}\n[[tile]]"), 1));
+            let dir = models(|m| m.replacen("[tile]", &format!("{text}\n[tile]"), 1));
             Registry::load(dir.path(), &[]).expect("the model is good").models()[0].suits.clone()
         };
         assert_eq!(suits(""), None);
@@ -205,13 +202,11 @@ parameters = 11
         let cases: &[(&str, &str, &str)] = &[
             ("title = \"A net\"", "title = \" \"", "title is empty"),
             ("title = \"A net\"", "titel = \"A net\"", "line 2: unknown field `titel`"),
-            ("height = 64", "height = 48", "must be square"),
-            ("width = 64\nheight = 64", "width = 66\nheight = 66", "multiple of 4"),
-            ("width = 64\nheight = 64", "width = 0\nheight = 0", "multiple of 4"),
-            ("width = 64\nheight = 64", "width = 1028\nheight = 1028", "at most 1024"),
-            ("width = 64\nheight = 64", "width = 32\nheight = 32", "largest first"),
-            ("halo = 4", "halo = 0", "at least 2"),
-            ("halo = 4", "halo = 18", "a quarter of the side"),
+            ("max_area = 4096", "max_area = 1023", "[tile] max_area = 1023 must hold"),
+            ("max_side = 96", "max_side = 1032", "[tile] max_side = 1032 must be"),
+            ("max_area = 4096\n", "", "missing field `max_area`"),
+            ("halo = 4", "halo = 10", "[tile] halo = 10 must be even"),
+            ("halo = 4", "halo = 4\nwidth = 64", "unknown field `width`"),
             ("factor = 4", "factor = 9", "factor = 9 must be 1 to 8"),
             ("factor = 4", "factor = 0", "factor = 0 must be 1 to 8"),
             ("factor = 4", "factor = 2", "stands twice"),
@@ -220,11 +215,11 @@ parameters = 11
             ("file = \"x4.onnx\"", "file = \"\"", "without a path"),
             ("file = \"x4.onnx\"", "file = \"x8.onnx\"", "x8.onnx cannot be read"),
             ("Set5 = 30.5", "Set5 = nan", "psnr_y.Set5"),
-            ("[[tile]]", "[suits]\njpeg_quality = [0, 50]\n[[tile]]", "jpeg_quality = [0, 50] must be"),
-            ("[[tile]]", "[suits]\njpeg_quality = [90, 101]\n[[tile]]", "from 1 to 100"),
-            ("[[tile]]", "[suits]\njpeg_quality = [51, 50]\n[[tile]]", "the lower one first"),
-            ("[[tile]]", "[suits]\npriority = 3\n[[tile]]", "[suits] suits nothing"),
-            ("[[tile]]", "[suits]\nscans = true\n[[tile]]", "unknown field `scans`"),
+            ("[tile]", "[suits]\njpeg_quality = [0, 50]\n[tile]", "jpeg_quality = [0, 50] must be"),
+            ("[tile]", "[suits]\njpeg_quality = [90, 101]\n[tile]", "from 1 to 100"),
+            ("[tile]", "[suits]\njpeg_quality = [51, 50]\n[tile]", "the lower one first"),
+            ("[tile]", "[suits]\npriority = 3\n[tile]", "[suits] suits nothing"),
+            ("[tile]", "[suits]\nscans = true\n[tile]", "unknown field `scans`"),
         ];
         for (from, to, says) in cases {
             let found = problems(|m| {
@@ -236,14 +231,27 @@ parameters = 11
     }
 
     #[test]
+    fn the_squares_of_before_are_refused_with_the_table_to_write() {
+        let square = |side| format!("[[tile]]\nwidth = {side}\nheight = {side}\nhalo = 4\n");
+        let found = problems(|m| {
+            let table = m[m.find("[tile]").expect("it is there")..m.find("[[scale]]").expect("it is there")].to_owned();
+            m.replace(&table, &[108, 72, 48].map(square).concat())
+        });
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].ends_with("[tile] with step = 12, min_side = 48, max_side = 108, max_area = 11664, halo = 4"),
+            "{found:#?}"
+        );
+    }
+
+    #[test]
     fn limits_of_the_rules_are_inside() {
-        let side = |to| ("width = 64\nheight = 64", to);
         for (from, to) in [
-            ("halo = 4", "halo = 16"),
-            side("width = 1024\nheight = 1024"),
-            side("width = 68\nheight = 68"),
-            ("[[tile]]", "[suits]\njpeg_quality = [1, 100]\n[[tile]]"),
-            ("[[tile]]", "[suits]\njpeg_quality = [96, 96]\npriority = -1\n[[tile]]"),
+            ("halo = 4", "halo = 8"),
+            ("max_side = 96", "max_side = 1024"),
+            ("max_area = 4096", "max_area = 1024"),
+            ("[tile]", "[suits]\njpeg_quality = [1, 100]\n[tile]"),
+            ("[tile]", "[suits]\njpeg_quality = [96, 96]\npriority = -1\n[tile]"),
         ] {
             let dir = models(|m| m.replacen(from, to, 1));
             assert!(Registry::load(dir.path(), &[]).is_ok(), "{to}");

@@ -8,22 +8,15 @@ use std::fs::File;
 use std::io;
 use std::path::{Component, Path};
 
-use images::units::{Scale, TileShape};
+use images::units::Scale;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tiling::TileSpec;
+use tiling::TileBounds;
 
 use crate::registry::{AUTO, BICUBIC, Kind, ModelInfo, Network, NetworkId, ScaleInfo, Suits};
 
 /// File name of a manifest.
 pub const FILE: &str = "model.toml";
-
-/// Sides of tiles are multiples of this: networks split tiles into halves at least. A region that does not divide its
-/// tile shows in the warm-up.
-pub const SIDE_STEP: u32 = 4;
-
-/// Largest side of a tile: beyond it one batch of a deep network no longer fits a small machine.
-pub const SIDE_MAX: u32 = 1024;
 
 /// `model.toml` as it is written; unknown keys are errors, since a misspelt one would silently do nothing.
 #[derive(Debug, Deserialize)]
@@ -39,16 +32,39 @@ struct Manifest {
     trained_on: String,
     training: String,
     suits: Option<Suits>,
-    tile: Vec<TileEntry>,
+    tile: TileBounds,
     scale: Vec<ScaleEntry>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TileEntry {
+/// What a manifest had before tiles could be rectangles: its squares.
+#[derive(Deserialize)]
+struct Squares {
+    tile: Vec<Square>,
+}
+
+#[derive(Deserialize)]
+struct Square {
     width: u32,
-    height: u32,
     halo: u32,
+}
+
+impl Squares {
+    /// The table to write in their place.
+    fn remedy(&self) -> String {
+        let sides = || self.tile.iter().map(|square| square.width);
+        let (min_side, max_side) = (sides().min().unwrap_or(0), sides().max().unwrap_or(0));
+        let (step, max_area) = (sides().fold(0, common_divisor), u64::from(max_side).pow(2));
+        let halo = self.tile.iter().map(|square| square.halo).max().unwrap_or(0);
+        format!(
+            "[[tile]] lists squares, which is not read any more; write one table instead: [tile] with step = {step}, \
+             min_side = {min_side}, max_side = {max_side}, max_area = {max_area}, halo = {halo}"
+        )
+    }
+}
+
+/// The greatest; that with 0 is the other.
+const fn common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,6 +105,10 @@ pub fn read(folder: &Path, problems: &mut Vec<String>) -> Option<(ModelInfo, Vec
     };
     let manifest: Manifest = match toml::from_str(&text) {
         Ok(manifest) => manifest,
+        Err(_) if let Ok(squares) = toml::from_str::<Squares>(&text) => {
+            problems.add(squares.remedy());
+            return None;
+        }
         Err(error) => {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             problems.add(format_args!("line {line}: {}", error.message().replace('\n', "; ")));
@@ -96,12 +116,14 @@ pub fn read(folder: &Path, problems: &mut Vec<String>) -> Option<(ModelInfo, Vec
         }
     };
     check_head(&manifest, folder, &mut problems);
-    let tiles = check_tiles(&manifest.tile, &mut problems);
-    let networks = check_scales(&manifest, folder, &tiles, &mut problems);
+    for fault in manifest.tile.faults() {
+        problems.add(format_args!("[tile] {fault}"));
+    }
+    let networks = check_scales(&manifest, folder, &mut problems);
     if problems.all.len() > before {
         return None;
     }
-    Some((describe(manifest, tiles, &networks), networks))
+    Some((describe(manifest, &networks), networks))
 }
 
 fn check_head(manifest: &Manifest, folder: &Path, problems: &mut Problems<'_>) {
@@ -145,30 +167,7 @@ fn as_range(range: f64) -> Option<f32> {
     [1.0_f32, 255.0].into_iter().find(|&r| f64::from(r) == range)
 }
 
-fn check_tiles(entries: &[TileEntry], problems: &mut Problems<'_>) -> Vec<TileSpec> {
-    if entries.is_empty() {
-        problems.add("there is no [[tile]]; at least one shape is needed");
-    }
-    for TileEntry { width, height, halo } in entries {
-        let tile = format!("[[tile]] {width}x{height}");
-        if width != height {
-            problems.add(format_args!("{tile} must be square: the self-ensemble transposes tiles"));
-        }
-        if *width == 0 || width % SIDE_STEP != 0 || *width > SIDE_MAX {
-            problems.add(format_args!("{tile}: the side must be a multiple of {SIDE_STEP}, at most {SIDE_MAX}"));
-        }
-        if !(TileSpec { shape: TileShape::square(*width), halo: *halo }).is_sound() {
-            problems
-                .add(format_args!("{tile}: halo = {halo} must be even, at least 2 and at most a quarter of the side"));
-        }
-    }
-    if !entries.is_sorted_by(|a, b| a.width > b.width) {
-        problems.add("the [[tile]] entries must stand largest first, no side twice");
-    }
-    entries.iter().map(|t| TileSpec { shape: TileShape::square(t.width), halo: t.halo }).collect()
-}
-
-fn check_scales(manifest: &Manifest, folder: &Path, tiles: &[TileSpec], problems: &mut Problems<'_>) -> Vec<Network> {
+fn check_scales(manifest: &Manifest, folder: &Path, problems: &mut Problems<'_>) -> Vec<Network> {
     if manifest.scale.is_empty() {
         problems.add("there is no [[scale]]; at least one is needed");
     }
@@ -190,7 +189,7 @@ fn check_scales(manifest: &Manifest, folder: &Path, tiles: &[TileSpec], problems
             id: NetworkId(0),
             model: manifest.name.clone(),
             scale,
-            tiles: tiles.to_vec(),
+            tile: manifest.tile,
             kind: Kind::Onnx {
                 path: folder.join(&entry.file),
                 sha256: entry.sha256.clone(),
@@ -239,7 +238,7 @@ fn hash(path: &Path) -> io::Result<String> {
     Ok(format!("{:x}", hasher.finalize()))
 }
 
-fn describe(manifest: Manifest, tiles: Vec<TileSpec>, networks: &[Network]) -> ModelInfo {
+fn describe(manifest: Manifest, networks: &[Network]) -> ModelInfo {
     let mut scales: Vec<ScaleInfo> = networks
         .iter()
         .zip(manifest.scale)
@@ -255,7 +254,7 @@ fn describe(manifest: Manifest, tiles: Vec<TileSpec>, networks: &[Network]) -> M
         trained_on: manifest.trained_on,
         training: manifest.training,
         suits: manifest.suits,
-        tiles,
+        tile: manifest.tile,
         scales,
     }
 }

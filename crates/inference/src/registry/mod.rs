@@ -15,15 +15,15 @@ use serde::Serialize;
 pub use load::RegistryError;
 pub use suits::{AUTO, ModelChoice, Suits};
 
-use images::units::{Scale, TileShape};
-use tiling::TileSpec;
+use images::units::Scale;
+use tiling::TileBounds;
 
 /// Name of the built-in model.
 pub const BICUBIC: &str = "bicubic";
 
-/// Tile of the built-in bicubic. Large, because its cost is linear and every overlap is computed twice; the halo
-/// covers its receptive field (`resample::bicubic::RADIUS`) twice, as the cross-fade wants.
-const BICUBIC_TILE: TileSpec = TileSpec { shape: TileShape::square(128), halo: 4 };
+/// Tiles of the built-in bicubic. Large, because its cost is linear and every overlap is computed twice; the halo
+/// covers its receptive field (`resample::bicubic::RADIUS`) twice, as the cross-fade wants. The step keeps the shapes few.
+const BICUBIC_TILE: TileBounds = TileBounds { step: 16, min_side: 32, max_side: 256, max_area: 128 * 128, halo: 4 };
 
 /// Position of a network in its [`Registry`]; small, `Copy`, and meaningless for another registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,8 +54,8 @@ pub struct Network {
     pub model: String,
     /// Native scale.
     pub scale: Scale,
-    /// Tile shapes, largest first.
-    pub tiles: Vec<TileSpec>,
+    /// The tiles that it takes.
+    pub tile: TileBounds,
     /// How it is computed.
     pub kind: Kind,
     /// Trainable parameters; 0 for bicubic.
@@ -81,8 +81,8 @@ pub struct ModelInfo {
     pub training: String,
     /// Which files it suits; absent where it runs only by name.
     pub suits: Option<Suits>,
-    /// Tile shapes, largest first.
-    pub tiles: Vec<TileSpec>,
+    /// The tiles that it takes.
+    pub tile: TileBounds,
     /// Its scales, smallest first. Shown by `http::models`, each with what runs it.
     #[serde(skip)]
     pub scales: Vec<ScaleInfo>,
@@ -151,7 +151,7 @@ impl Registry {
                     trained_on: String::new(),
                     training: String::new(),
                     suits: None,
-                    tiles: network.tiles.clone(),
+                    tile: network.tile,
                     scales: vec![scale],
                 }),
             }
@@ -233,7 +233,7 @@ fn bicubic() -> (ModelInfo, Vec<Network>) {
             id: NetworkId(0),
             model: BICUBIC.to_owned(),
             scale,
-            tiles: vec![BICUBIC_TILE],
+            tile: BICUBIC_TILE,
             kind: Kind::Bicubic,
             parameters: 0,
         })
@@ -247,7 +247,7 @@ fn bicubic() -> (ModelInfo, Vec<Network>) {
         trained_on: String::new(),
         training: String::new(),
         suits: None,
-        tiles: vec![BICUBIC_TILE],
+        tile: BICUBIC_TILE,
         scales: networks.iter().map(ScaleInfo::of).collect(),
     };
     (info, networks)
@@ -268,7 +268,7 @@ mod tests {
             id: NetworkId(77),
             model: model.to_owned(),
             scale: scale(factor),
-            tiles: vec![TileSpec { shape: TileShape::square(16), halo: 2 }],
+            tile: TileBounds::square(16, 2),
             kind: Kind::Onnx { path: "x.onnx".into(), sha256: "ab".into(), range: 1.0 },
             parameters: 3,
         }
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(networks.len(), usize::from(Scale::MAX) - 1);
         assert_eq!(info.scales.len(), networks.len());
         for n in &networks {
-            assert!(n.tiles.iter().all(|t| t.halo >= 2 * RADIUS && t.halo % 2 == 0 && 2 * t.halo < t.shape.side()));
+            assert!(n.tile.halo >= 2 * RADIUS && n.tile.faults().is_empty());
         }
     }
 }

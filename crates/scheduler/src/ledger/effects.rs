@@ -14,6 +14,8 @@ pub(crate) type Results = UnboundedSender<Result<Finished, TileError>>;
 pub(crate) struct Tile {
     pub(crate) index: usize,
     pub(crate) samples: Vec<f32>,
+    /// It lies on the side of its batch class's shape.
+    pub(crate) transposed: bool,
     pub(crate) since: Instant,
 }
 

@@ -32,7 +32,7 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 fn tile(index: usize, since: Instant) -> Tile {
-    Tile { index, samples: vec![0.0], since }
+    Tile { index, samples: vec![0.0], transposed: false, since }
 }
 
 /// Admits a request and submits `submitted` of its tiles.
@@ -66,7 +66,7 @@ fn take(ledger: &mut Ledger, now: Instant) -> Option<Batch> {
 }
 
 fn outcome(job: Job, result: Result<(), TileError>) -> Outcome {
-    let Job { flow, index, samples, queued } = job;
+    let Job { flow, index, samples, queued, .. } = job;
     Outcome { flow, index, queued, ran: Duration::ZERO, result: result.map(|()| samples) }
 }
 

@@ -30,6 +30,11 @@ fn tile(seed: usize, side: usize) -> Vec<f32> {
     (0..PLANES * side * side).map(|i| ((i * 7 + seed * 31) % 256) as f32).collect()
 }
 
+/// The same for a tile that is no square.
+fn rectangle(width: usize, height: usize) -> Vec<f32> {
+    (0..PLANES * width * height).map(|i| (i * 7 % 256) as f32).collect()
+}
+
 fn repeated(planar: &[f32], width: usize, height: usize, factor: usize) -> Vec<f32> {
     let mut out = Vec::new();
     for plane in planar.chunks_exact(width * height) {
@@ -52,6 +57,14 @@ fn each_tile_comes_back_in_its_place() {
             assert!(*large == repeated(small, SIDE, SIDE, 4));
         }
     }
+}
+
+#[test]
+fn a_tile_that_is_no_square_keeps_its_sides() {
+    let Some(mut engine) = engine("models/nearest/x4.onnx", 4, 255.0) else { return };
+    let tiles = [rectangle(24, 16), rectangle(24, 16)];
+    let upscaled = engine.upscale(TileShape::new(24, 16), &tiles).expect("the fixture runs");
+    assert!(upscaled.iter().all(|large| *large == repeated(&tiles[0], 24, 16, 4)));
 }
 
 #[test]
@@ -314,6 +327,12 @@ fn bound_memory_gives_the_same_and_fills_batches_up() {
         for (small, large) in tiles.iter().zip(&upscaled) {
             assert!(*large == repeated(small, SIDE, SIDE, 4));
         }
+    }
+    // More shapes than keep their buffers, each twice.
+    for width in (8..48).chain(8..48) {
+        let small = rectangle(width, 12);
+        let upscaled = engine.upscale(TileShape::new(width as u32, 12), std::slice::from_ref(&small)).expect("it runs");
+        assert!(upscaled[0] == repeated(&small, width, 12, 4), "{width}");
     }
 }
 
