@@ -63,3 +63,19 @@ fn an_image_in_a_directory_below_is_not_its_thumbnail() {
     file[18] = 0;
     assert!(read(&file).is_ok());
 }
+
+#[test]
+fn the_places_of_tiles_may_be_where_those_of_strips_should_be() {
+    let file = fixture!("cases/tiles-by-strip-offsets.tif");
+    let (probe, image) = read(file).expect("tiles of 16x16");
+    assert_eq!(probe.size, Size::new(40, 24));
+    let mut usual = file.to_vec();
+    for entry in usual[10..][..15 * 12].as_chunks_mut::<12>().0 {
+        match u16::from_le_bytes([entry[0], entry[1]]) {
+            273 => entry[..2].copy_from_slice(&324_u16.to_le_bytes()),
+            279 => entry[..2].copy_from_slice(&325_u16.to_le_bytes()),
+            _ => {}
+        }
+    }
+    assert!(read(&usual).expect("by the standard's tags").1 == image);
+}

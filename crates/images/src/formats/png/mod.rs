@@ -113,10 +113,10 @@ fn animated(still: Header, layers: &[Layer]) -> Result<Header, CodecError> {
     if !is_opaque(drawn) {
         channels = if channels.colors() == 1 { Channels::GrayAlpha } else { Channels::Rgba };
     }
-    // For each frame the canvas is copied twice and the frame's place cleared, its pixels are laid out and laid over.
+    // For each frame the canvas is copied; its pixels are unpacked and laid over, and may be cleared.
     let passes = |layer: &Layer| {
-        let whole = canvas.pixels().saturating_mul(2);
-        whole.saturating_add(layer.size.pixels().saturating_mul(3)).saturating_add(STREAM_PIXELS)
+        let frame = layer.size.pixels().saturating_mul(2);
+        canvas.pixels().saturating_add(frame).saturating_add(STREAM_PIXELS)
     };
     Ok(Header {
         work: drawn.iter().map(passes).fold(0, u64::saturating_add),

@@ -353,8 +353,12 @@ type Chunks = (Size, Cut, Numbers, Numbers);
 
 fn chunks(directory: &Directory, size: Size) -> Result<Chunks, CodecError> {
     let missing = || damaged("does not say where its pixels are");
-    if let Some(offsets) = directory.find(tag::TILE_OFFSETS) {
-        let lengths = directory.find(tag::TILE_BYTES).ok_or_else(missing)?;
+    let has = |tag| directory.entry(tag).is_some();
+    if has(tag::TILE_OFFSETS) || has(tag::TILE_WIDTH) && !has(tag::ROWS_PER_STRIP) {
+        // Some writers have the places of tiles where those of strips should be.
+        let either = |tile, strip| directory.find(if has(tile) { tile } else { strip }).ok_or_else(missing);
+        let offsets = either(tag::TILE_OFFSETS, tag::STRIP_OFFSETS)?;
+        let lengths = either(tag::TILE_BYTES, tag::STRIP_BYTES)?;
         // In sixteens, as the standard has it; fewer would let a small file ask for millions of them.
         let side = |tag| {
             let side = directory.number(tag).filter(|n| *n > 0 && n % 16 == 0 && *n <= u64::from(INPUT_SIDE));
