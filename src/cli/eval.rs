@@ -198,6 +198,7 @@ impl Maker {
             resize: Resize::By(scale.into()),
             ensemble: args.ensemble,
             format: OutputFormat::Png,
+            alternatives: Vec::new(),
             quality: None,
             frame: None,
             fidelity: Fidelity::default(),

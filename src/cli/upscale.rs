@@ -100,6 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         resize,
         ensemble: args.ensemble,
         format,
+        alternatives: Vec::new(),
         quality: args.quality,
         frame: args.frame,
         fidelity: args.fidelity.wish(),

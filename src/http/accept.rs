@@ -47,20 +47,20 @@ struct Candidate {
     place: usize,
 }
 
-/// The format to answer in, or `None` if the header excludes them all. Without the header: PNG.
+/// The formats that the client takes, the best first; none if the header excludes them all. Without the header: PNG.
 ///
 /// The highest quality wins; among equals a format that is named wins over one that a wildcard covers, and the one
 /// named first wins over the later ones. An element that cannot be read is passed over.
-pub fn negotiate(headers: &HeaderMap) -> Option<OutputFormat> {
+pub fn negotiate(headers: &HeaderMap) -> Vec<OutputFormat> {
     let lines: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let ranges: Vec<Range<'_>> = lines.iter().flat_map(|line| line.split(',')).filter_map(parse).collect();
     if ranges.is_empty() {
-        return Some(OutputFormat::Png);
+        return vec![OutputFormat::Png];
     }
     let mut candidates: Vec<Candidate> = FORMATS.iter().filter_map(|&format| candidate(format, &ranges)).collect();
     // Stable: what is equal in every respect stays in our own order.
     candidates.sort_by(|a, b| b.quality.total_cmp(&a.quality).then(a.place.cmp(&b.place)));
-    candidates.first().map(|best| best.format)
+    candidates.into_iter().map(|candidate| candidate.format).collect()
 }
 
 /// Whether JSON is asked for by name: `POST /v1/plan` answers in JSON whatever the image would be.
@@ -107,6 +107,10 @@ mod tests {
         headers
     }
 
+    fn best(values: &[&str]) -> Option<OutputFormat> {
+        negotiate(&accept(values)).first().copied()
+    }
+
     #[test]
     fn the_best_of_ours_is_chosen() {
         use OutputFormat::{Jpeg, Png, Tiff, WebP};
@@ -133,10 +137,22 @@ mod tests {
             ("nonsense", Some(Png)),
             ("", Some(Png)),
         ] {
+            assert_eq!(best(&[header]), expected, "{header}");
+        }
+        assert_eq!(negotiate(&HeaderMap::new()), [Png]);
+        assert_eq!(best(&["image/avif", "image/jpeg"]), Some(Jpeg), "two lines are one list");
+    }
+
+    #[test]
+    fn the_others_follow_in_the_clients_order() {
+        use OutputFormat::{Jpeg, Png, Tiff, WebP};
+        for (header, expected) in [
+            ("image/webp, */*;q=0.8", &[WebP, Png, Tiff, Jpeg] as &[_]),
+            ("image/webp, image/jpeg;q=0.9, image/png;q=0", &[WebP, Jpeg]),
+            ("image/webp", &[WebP]),
+        ] {
             assert_eq!(negotiate(&accept(&[header])), expected, "{header}");
         }
-        assert_eq!(negotiate(&HeaderMap::new()), Some(Png));
-        assert_eq!(negotiate(&accept(&["image/avif", "image/jpeg"])), Some(Jpeg), "two lines are one list");
     }
 
     #[test]

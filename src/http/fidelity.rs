@@ -77,7 +77,8 @@ mod tests {
             let listed = plan[field]["items"]["enum"].as_sequence().expect("a list");
             assert_eq!(listed.iter().filter_map(Value::as_str).collect::<Vec<_>>(), names);
             let text = document["components"]["headers"][header]["description"].as_str().expect("a description");
-            let documented: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next()).collect();
+            let documented: Vec<_> =
+                text.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next()).collect();
             assert_eq!(documented, names, "{header}");
         }
     }

@@ -111,7 +111,7 @@ pub fn options(
         false
     });
     let format = query.get("format").map(|text| {
-        text.parse().unwrap_or_else(|_| {
+        OutputFormat::by_name(text).unwrap_or_else(|| {
             errors.add("format", text, "png, jpeg, webp or tiff");
             OutputFormat::Png
         })
@@ -129,16 +129,19 @@ pub fn options(
     let fidelity = fidelity::read(&query, &mut errors);
     let Some(resize) = resize.filter(|_| errors.0.is_empty()) else { return Err(Problem::parameters(errors.0)) };
 
-    let format = match format {
-        Some(format) => format,
-        None if wants == Wants::Plan && accept::wants_json(headers) => OutputFormat::Png,
-        None => accept::negotiate(headers).ok_or_else(|| {
-            Problem::new(
-                Code::NotAcceptable,
-                "the Accept header excludes image/png, image/jpeg, image/webp and image/tiff; accept one of them, or ask with format=",
-            )
-        })?,
+    let mut formats = match format {
+        Some(format) => vec![format],
+        None if wants == Wants::Plan && accept::wants_json(headers) => vec![OutputFormat::Png],
+        None => accept::negotiate(headers),
     };
+    let Some(&format) = formats.first() else {
+        return Err(Problem::new(
+            Code::NotAcceptable,
+            "the Accept header excludes image/png, image/jpeg, image/webp and image/tiff; accept one of them, or ask with format=",
+        ));
+    };
+    // A quality was asked for: what has none would pass it over.
+    formats.retain(|format| quality.is_none() || format.is_lossy());
     if let Some(error) = quality.and_then(|quality| misplaced_quality(quality, format)) {
         return Err(Problem::parameters(vec![error]));
     }
@@ -147,6 +150,7 @@ pub fn options(
         resize,
         ensemble,
         format,
+        alternatives: formats,
         quality: quality.map(|quality| quality as u8),
         frame: frame.map(|frame| frame as u32),
         fidelity,
@@ -248,6 +252,25 @@ mod tests {
             let (parameter, detail) = errors(query).remove(0);
             assert_eq!(parameter, "quality");
             assert!(detail.contains("format=jpeg"), "{detail}");
+        }
+    }
+
+    #[test]
+    fn what_accept_lists_may_stand_in_for_the_best() {
+        let alternatives = |query, accept| asked(query, Some(accept), Wants::Image).expect("options").alternatives;
+        let (png, webp, jpeg) = (OutputFormat::Png, OutputFormat::WebP, OutputFormat::Jpeg);
+        assert_eq!(alternatives("", "image/webp, image/png;q=0.5"), [webp, png]);
+        assert_eq!(alternatives("format=webp", "image/png"), [webp], "what is named is meant");
+        assert_eq!(alternatives("quality=80", "image/jpeg, image/png;q=0.5"), [jpeg], "a quality is never passed over");
+    }
+
+    #[test]
+    fn formats_have_the_names_that_people_write() {
+        for (name, format) in [("jpg", OutputFormat::Jpeg), ("tif", OutputFormat::Tiff), ("jpeg", OutputFormat::Jpeg)] {
+            assert_eq!(asked(&format!("format={name}"), None, Wants::Image).expect("options").format, format);
+        }
+        for name in ["JPG", "jp", "image/jpeg", ""] {
+            assert!(errors(&format!("format={name}"))[0].1.contains("png, jpeg, webp or tiff"), "{name}");
         }
     }
 

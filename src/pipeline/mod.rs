@@ -157,8 +157,9 @@ impl Pipeline {
         let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
         let open = move || images::open(bytes, &limits, frame, &interrupt);
         let opened = spawn_blocking_cancellable(&self.metrics, open).await??;
+        let options = options.fitting(opened.probe.size)?;
         let depth = depth_of(&opened.probe, options.format);
-        let prepared = self.prepare(opened.probe.clone(), upload, options, depth, deadline)?;
+        let prepared = self.prepare(opened.probe.clone(), upload, &options, depth, deadline)?;
         Ok((opened, prepared))
     }
 

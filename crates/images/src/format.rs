@@ -54,6 +54,15 @@ pub enum OutputFormat {
 }
 
 impl OutputFormat {
+    /// By its name, or the extension that files of it have.
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "jpg" => Some(Self::Jpeg),
+            "tif" => Some(Self::Tiff),
+            _ => name.parse().ok(),
+        }
+    }
+
     /// Media type, as in `Content-Type`.
     pub const fn media_type(self) -> &'static str {
         match self {

@@ -37,7 +37,8 @@ fn scale() -> Scale {
 fn options(format: OutputFormat) -> Options {
     let (resize, deadline, fidelity) = (Resize::By(scale().into()), Duration::from_mins(1), Fidelity::default());
     let (quality, frame) = (None, None);
-    Options { model: MODEL.into(), resize, ensemble: false, format, quality, frame, fidelity, deadline }
+    let alternatives = Vec::new();
+    Options { model: MODEL.into(), resize, ensemble: false, format, alternatives, quality, frame, fidelity, deadline }
 }
 
 /// A pipeline of one network at x2 with two workers.

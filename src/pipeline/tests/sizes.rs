@@ -270,6 +270,11 @@ async fn a_size_out_of_reach_is_refused_from_the_header() {
     let tall = png(&noise(Size::new(4, 2100), Channels::Gray));
     let webp = |text| Options { format: OutputFormat::WebP, ..by(text) };
     assert!(pipeline.plan(tall.clone(), &webp("7.8")).await.is_ok(), "16380 pixels");
+    let else_tiff = Options { alternatives: vec![OutputFormat::WebP, OutputFormat::Tiff], ..webp("7.802") };
+    let format =
+        async |options| pipeline.plan(tall.clone(), &options).await.expect("one of them holds it").output_format;
+    assert_eq!(format(else_tiff.clone()).await, OutputFormat::Tiff, "the client takes it as well");
+    assert_eq!(format(Options { alternatives: else_tiff.alternatives, ..webp("7.8") }).await, OutputFormat::WebP);
     let error = pipeline.plan(tall, &webp("7.802")).await;
     assert!(
         matches!(error, Err(PipelineError::Codec(CodecError::TooLarge { name: "output_side", actual: 16_384, .. }))),

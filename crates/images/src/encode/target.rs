@@ -38,26 +38,40 @@ pub struct Target {
     pub metadata: OutputMetadata,
 }
 
+impl OutputFormat {
+    /// Longest side of an image in it.
+    pub const fn max_side(self) -> u32 {
+        match self {
+            Self::Png => PNG_SIDE,
+            Self::Jpeg => JPEG_SIDE,
+            Self::WebP => WEBP_SIDE,
+            Self::Tiff => TIFF_SIDE,
+        }
+    }
+
+    /// Whether it can hold an image of this size.
+    pub fn holds(self, size: Size) -> bool {
+        size.width.max(size.height) <= self.max_side()
+    }
+}
+
 impl Target {
     /// Whether this format can hold the image (WebP: 16383 a side; JPEG: 65535), before any work is done.
     pub fn check(&self) -> Result<(), CodecError> {
-        let side = self.size.width.max(self.size.height);
-        let (limit, remedy) = match self.format {
-            OutputFormat::Png => (PNG_SIDE, "take a smaller scale, or ask for TIFF"),
-            OutputFormat::WebP if side <= JPEG_SIDE => {
-                (WEBP_SIDE, "take a smaller scale, or ask for PNG, TIFF or JPEG")
-            }
-            OutputFormat::WebP => (WEBP_SIDE, "take a smaller scale, or ask for PNG or TIFF"),
-            OutputFormat::Jpeg => (JPEG_SIDE, "take a smaller scale, or ask for PNG or TIFF"),
-            OutputFormat::Tiff => return Ok(()),
-        };
-        if side <= limit {
+        if self.format.holds(self.size) {
             return Ok(());
         }
+        let side = self.size.width.max(self.size.height);
+        let remedy = match self.format {
+            OutputFormat::Png => "take a smaller scale, or ask for TIFF",
+            OutputFormat::WebP if side <= JPEG_SIDE => "take a smaller scale, or ask for PNG, TIFF or JPEG",
+            OutputFormat::WebP | OutputFormat::Jpeg => "take a smaller scale, or ask for PNG or TIFF",
+            OutputFormat::Tiff => "take a smaller scale",
+        };
         Err(CodecError::TooLarge {
             name: "output_side",
             what: "longest side after upscaling",
-            limit: u64::from(limit),
+            limit: u64::from(self.format.max_side()),
             actual: u64::from(side),
             remedy,
         })
