@@ -123,7 +123,7 @@ pub enum Backend {
     OpenVinoBf16,
     /// TensorFloat-32 stays off: fp32 means fp32.
     CudaFp32,
-    /// Convolutions in fp16 with fp32 sums, everything else in fp32; see [`super::half`].
+    /// Convolutions in fp16 with fp32 sums, everything else in fp32; models/training/sr/export.py makes the file.
     CudaFp16,
 }
 

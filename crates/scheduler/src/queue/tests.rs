@@ -360,7 +360,8 @@ proptest! {
         let dearest = own.max(costs.0).max(costs.1);
         let service = u64::from(tiles) * own;
         let shares = (service + dearest) * rivals.len() as u64;
-        let bound = service + shares + max as u64 * (own + costs.0 + costs.1);
+        // Of each class a batch that overdraws its turn, and one that went ahead of the turns.
+        let bound = service + shares + 2 * max as u64 * (own + costs.0 + costs.1);
         prop_assert!(time <= bound, "{time} > {bound}");
     }
 }
