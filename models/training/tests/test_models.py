@@ -36,8 +36,10 @@ def test_tiles_run_alone_and_in_a_batch(folder, scale, rng):
         assert together.shape == (3, 3, height * scale["factor"], width * scale["factor"])
         assert np.isfinite(together).all()
         assert np.abs(run(made, drawn)[0] - together[0]).max() / 255 < 1e-5
-        # A trained network keeps a flat color and lies near bicubic on a drawn image.
-        assert np.abs(together[1] - 200).max() < (3 if folder.parent == MODELS else 8)
+        # A trained network keeps a flat color, but for the zeros that it sees around the tile: as far as the halo, which
+        # the service cuts off or blends. And it is near bicubic on a drawn image.
+        off, halo = np.abs(together[1] - 200), bounds.halo * scale["factor"]
+        assert off.max() < 8 and off[:, halo:-halo, halo:-halo].max() < (1 if folder.parent == MODELS else 3)
         bicubic = BicubicUpsample(scale["factor"])(torch.from_numpy(drawn)).numpy()[0]
         assert np.abs(together[0] - bicubic).mean() < 12
 
