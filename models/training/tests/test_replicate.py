@@ -71,7 +71,7 @@ def adversarial_config(**train_settings):
 def test_every_system_is_within_the_budget(system):
     network = build(system.network, 4)
     assert 200_000 <= count_parameters(network) <= 400_000
-    assert all(side % network.multiple == 0 for side in zoo.SIDES) and 32 % network.multiple == 0
+    assert zoo.TILE.step % network.multiple == 0 and zoo.TILE.min_side % network.multiple == 0
 
 
 def test_the_attention_question_has_equal_bodies_and_three_seeds():
