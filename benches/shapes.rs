@@ -1,7 +1,7 @@
 //! What a tile shape costs when it is first seen: `cargo bench --bench shapes -- --provider openvino`.
 //!
 //! After the service's own warm-up, each shape that the model allows runs three times, in an order that repeats; then the memory of
-//! the process is told. The service warms three shapes and serves them all, which is honest while the first run costs hardly more than the others.
+//! the process is given. The service warms three shapes and serves them all, which is honest while the first run costs hardly more than the others.
 
 use std::path::PathBuf;
 use std::time::Instant;

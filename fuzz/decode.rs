@@ -16,14 +16,14 @@ fuzz_target!(|file: &[u8]| {
     let frame = (file.len() % 4) as u32;
     let read = |frame| open(file.to_vec().into(), &LIMITS, frame, &Interrupt::default());
     let Ok(opened) = read(None).or_else(|_| read(Some(frame))) else { return };
-    let told = opened.probe.clone();
-    assert!(told.size.pixels() <= LIMITS.input_pixels);
+    let header = opened.probe.clone();
+    assert!(header.size.pixels() <= LIMITS.input_pixels);
     // What asks for more is not admitted.
-    if told.decoded_bytes() > MEMORY {
+    if header.decoded_bytes() > MEMORY {
         return;
     }
     if let Ok(image) = opened.decode() {
-        let promised = (told.size, told.channels, told.depth);
+        let promised = (header.size, header.channels, header.depth);
         assert_eq!((image.size(), image.channels(), image.depth()), promised);
     }
 });

@@ -1,4 +1,4 @@
-//! What an operator is told when there is nothing to run the networks, or a network that must not be served. Here and
+//! What an operator reads when there is nothing to run the networks, or a network that must not be served. Here and
 //! not beside the code, because a process loads ONNX Runtime once.
 
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn skipped(stderr: &str) -> bool {
 }
 
 #[test]
-fn what_is_no_library_is_told_with_the_remedy() {
+fn what_is_no_library_is_reported_with_the_remedy() {
     let script = fixtures("make.py");
     let (code, stderr) = refused("models", "nearest", &["--runtime", script.to_str().expect("UTF-8")]);
     assert_eq!(code, Some(1), "{stderr}");
@@ -37,7 +37,7 @@ fn what_is_no_library_is_told_with_the_remedy() {
 }
 
 #[test]
-fn a_folder_without_the_library_is_told_what_it_lacks() {
+fn a_folder_without_the_library_is_reported_what_it_lacks() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (code, stderr) = refused("models", "nearest", &["--runtime", folder.path().to_str().expect("UTF-8")]);
     assert_eq!(code, Some(1), "{stderr}");
@@ -60,7 +60,7 @@ fn a_network_that_must_not_be_served_ends_the_start() {
     }
 }
 
-/// Asked for by name and missing: told at start with the remedy, never replaced by another.
+/// Asked for by name and missing: reported at start with the remedy, never replaced by another.
 #[test]
 fn a_provider_that_is_named_and_missing_ends_the_start() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -97,7 +97,7 @@ fn a_provider_that_is_named_and_missing_ends_the_start() {
     let says =
         ["cannot be served: cuda cannot run the network: ", "NVIDIA device", "; leave --provider and --precision"];
     assert!(says.iter().all(|says| stderr.contains(says)), "{stderr}");
-    // So is it told to the server that has a process of its own try it.
+    // So is it reported to the server that has a process of its own try it.
     for (provider, code) in [("cuda", 1), ("cpu", 0)] {
         let mut probe = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
         probe.env_clear().args(["probe", "--model", "nearest", "--only", "nearest", "--models"]);
@@ -117,7 +117,7 @@ fn a_precision_that_the_provider_has_not_ends_the_start() {
 }
 
 #[test]
-fn an_unknown_default_model_is_told_with_the_known_ones() {
+fn an_unknown_default_model_is_reported_with_the_known_ones() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut serve = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
     serve.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--model", "sans"]).arg("--models").arg(folder.path());

@@ -235,7 +235,7 @@ fn a_wrong_setting_is_reported_before_anything_starts() {
 }
 
 #[test]
-fn a_taken_port_is_told_with_the_remedy() {
+fn a_taken_port_is_reported_with_the_remedy() {
     let server = Server::start(&[]);
     let (code, out, err) = ended(upscaler("serve").args(["--listen", &server.address]));
     assert_eq!((code, out.as_str()), (Some(1), ""));

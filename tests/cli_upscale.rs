@@ -45,7 +45,7 @@ fn one_file_becomes_the_file_that_is_named() {
 }
 
 #[test]
-fn what_was_ignored_is_told_and_the_flags_of_the_service_are_there() {
+fn what_was_ignored_is_reported_and_the_flags_of_the_service_are_there() {
     let dir = folder(&[]);
     let unfit = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/profile-gray.jpg");
     let flags = ["--icc", "srgb", "--alpha", "flatten", "--background", "#102030", "--metadata", "none"];
@@ -139,7 +139,7 @@ fn eval_prints_a_table_and_a_document_that_agree() {
     assert_eq!(report["sets"][0]["images"][1]["name"], "b");
 }
 
-/// Without a network every file is answered by bicubic, and told why.
+/// Without a network every file is answered by bicubic, with the reason.
 fn by_file(command: &str, args: &[&str], folder: &Path) -> (Option<i32>, String, String) {
     let mut upscaler = Command::new(env!("CARGO_BIN_EXE_san-upscaler"));
     upscaler.env_clear().current_dir(folder).args([command, "--only", "bicubic"]).args(args);

@@ -78,7 +78,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Nothing is lost: no request is under way. It may have ended by itself, which the clients have told.
+        // Nothing is lost: no request is under way. It may have ended by itself, which the clients report.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

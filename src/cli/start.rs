@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_in_is_told_only_alone() {
+    fn what_is_built_in_is_reported_only_alone() {
         let registry = Registry::new(registry().networks()[2..].to_vec());
         assert_eq!(runs_on(&registry, &[On("builtin").execution()]), "builtin");
     }

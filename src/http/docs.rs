@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_told_under_the_names_that_refusals_use() {
+    fn limits_are_reported_under_the_names_that_refusals_use() {
         let limits = keys(&document()["components"]["schemas"]["Limits"]["properties"]);
         let side = images::units::Size { width: 70_000, height: 1 };
         let input = InputLimits { input_pixels: u64::MAX, output_pixels: u64::MAX }.check_input(side);

@@ -166,7 +166,7 @@ impl Upload {
         }
     }
 
-    /// Refuses what is announced as too large, before the client is told to go on.
+    /// Refuses what is announced as too large, before the client is asked to go on.
     pub fn check_announced(&self) -> Result<(), Problem> {
         self.announced.map_or(Ok(()), |length| self.within_limit(length))
     }

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn uniform_alpha_is_told_and_touches_no_color() {
+    fn uniform_alpha_is_reported_and_touches_no_color() {
         let clear = vec![9, 8, 7, 0, 1, 2, 3, 0];
         assert_eq!(surveyed(2, 1, Channels::Rgba, clear.clone()), (clear, Alpha::Uniform(0.0)));
         let opaque = vec![9, 255, 7, 255];

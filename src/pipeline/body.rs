@@ -67,7 +67,7 @@ pub(super) fn answering(unread: Arc<UnreadBytes>) -> Answering {
     Answering { writer: Outlet { ready, sender, unread }, completion, start, body }
 }
 
-/// How the answer ended. Unless told that it ended well, dropping it tells the client that it did not: a channel that
+/// How the answer ended. Unless marked as ended well, dropping it tells the client that it did not: a channel that
 /// merely closes looks like the end of a whole file.
 #[derive(Debug)]
 pub(super) struct Completion {
@@ -192,7 +192,7 @@ impl Write for Writer {
         Ok(taken)
     }
 
-    /// Chunks leave when they are full: an encoder that flushes often must not make them small. But it is told if the
+    /// Chunks leave when they are full: an encoder that flushes often must not make them small. But it learns if the
     /// request ended, and others compute first.
     fn flush(&mut self) -> io::Result<()> {
         self.permit.yield_now().map_err(|Stopped| unread())

@@ -13,7 +13,7 @@ use tiling::{Band, extract};
 
 use super::color::ColorTransform;
 
-/// What the flat parts of one pass are told by.
+/// What the flat parts of one pass are found by.
 pub(super) struct FlatRegions {
     image: Arc<Raster>,
     transform: ColorTransform,

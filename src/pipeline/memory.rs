@@ -1,4 +1,4 @@
-//! What a request holds in memory at most, told from its header: what it is admitted with.
+//! What a request holds in memory at most, by its header: what it is admitted with.
 
 use images::Probe;
 use images::encode::{Target, buffered_bytes};

@@ -152,7 +152,7 @@ impl Pipeline {
         deadline: Instant,
         interrupt: Interrupt,
     ) -> Result<(Opened, Prepared), PipelineError> {
-        // A wrong parameter is told before a wrong image: it is the cheaper one to put right.
+        // A wrong parameter is reported before a wrong image: it is the cheaper one to put right.
         options.model.name().map(|name| self.registry.model(name)).transpose()?;
         let (limits, upload, frame) = (self.limits, bytes.len(), options.frame);
         let open = move || images::open(bytes, &limits, frame, &interrupt);

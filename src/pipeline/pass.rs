@@ -227,7 +227,7 @@ impl TileProducer {
             }
             let finished = match self.ticket.finished().await {
                 Ok(finished) => finished,
-                // Told by anyone who drives the walk: its own timer, for the same instant, knows what was allowed.
+                // The caller that drives the pass ends it: its own timer, for the same instant, knows what was allowed.
                 Err(TileError::Expired) => std::future::pending().await,
                 // The time for the drain is over.
                 Err(TileError::Stopped) => return Err(ProduceError::Failed(Rejection::Draining.into())),

@@ -1,4 +1,4 @@
-//! What will be done with an image, told from its header.
+//! What will be done with an image, by its header.
 
 use images::encode::{QUALITY, Target};
 use images::geometry::passes::{passes, product};
@@ -209,7 +209,7 @@ impl Pipeline {
     /// The networks of a model that reach what the view asks for.
     fn networks(&self, model: &str, view: &View) -> Result<Vec<&Network>, LookupError> {
         let natives: Vec<Scale> = self.registry.model(model)?.scales.iter().map(|info| info.scale).collect();
-        // A model of none but x1 reaches nothing: it is told what it has not.
+        // A model of none but x1 reaches nothing: the error names what it has not.
         let unreached = || Scale::new(view.times() as u8).into_iter().collect();
         let sequence = passes(&natives, view.times()).unwrap_or_else(unreached);
         sequence.into_iter().map(|scale| self.registry.find(model, scale)).collect()

@@ -46,7 +46,7 @@ pub fn select(
         let priority = info.suits.as_ref().map(|suits| Reverse(suits.priority));
         (info.suits.is_none(), info.name == BICUBIC, priority)
     });
-    // One that reaches nothing is told which scale it has not.
+    // For one that reaches nothing the error names the scale it has not.
     let info = instead
         .or(registry.models().first())
         .ok_or_else(|| LookupError::UnknownModel { name: choice.to_string(), known: Vec::new() })?;

@@ -99,8 +99,8 @@ fn cases() -> impl Strategy<Value = Case> {
         }),
     ];
     let image = (1u32..=200, 1u32..=200, 1usize..=4, (24.0..90.0, 24.0..90.0));
-    let told = (prop::option::of(20u32..=1200), any::<bool>());
-    (image, containers(), told, size, wishes()).prop_map(
+    let found = (prop::option::of(20u32..=1200), any::<bool>());
+    (image, containers(), found, size, wishes()).prop_map(
         |((width, height, channels, waves), container, (dots, profile), size, wishes)| {
             let channels = container.channels(channels);
             let dots = dots.filter(|_| container.has_density());
@@ -216,17 +216,17 @@ impl Case {
         let done = headers.get("x-upscale-conversions").map_or("", |done| done.to_str().expect("text"));
         prop_assert_eq!(done.contains("orientation-applied"), self.container.orientation() > 1, "{}", done);
         let dots = self.dots.map(f64::from).filter(|_| metadata != "none");
-        let told = density(made, format);
-        prop_assert_eq!(told.is_some(), dots.is_some(), "{:?} of {:?}", told, self.dots);
+        let found = density(made, format);
+        prop_assert_eq!(found.is_some(), dots.is_some(), "{:?} of {:?}", found, self.dots);
         let times = match self.size {
             _ if wish == "keep" => 1.0,
             Size::Scale(tenths) => f64::from(tenths) / 10.0,
             // What is cut or stretched has two of them.
             Size::Sides { .. } => return Ok(()),
         };
-        if let (Some(dots), Some(told)) = (dots, told) {
+        if let (Some(dots), Some(found)) = (dots, found) {
             // JFIF has whole numbers.
-            prop_assert!((told - dots * times).abs() < 0.51, "{} of {} at {}", told, dots, times);
+            prop_assert!((found - dots * times).abs() < 0.51, "{} of {} at {}", found, dots, times);
             prop_assert_eq!(done.contains("density-scaled"), wish == "scale" && times > 1.0, "{}", done);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! `model=auto` over the port: which of two small networks a file gets, and where that is told. Needs ONNX Runtime.
+//! `model=auto` over the port: which of two small networks a file gets, and where that is reported. Needs ONNX Runtime.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ fn jpeg(quality: u8) -> Vec<u8> {
 }
 
 /// Model and reason by `X-Upscale-Model`, held to what the plan says.
-async fn told(server: &Server, query: &str, file: &[u8]) -> (String, Option<String>) {
+async fn chosen_for(server: &Server, query: &str, file: &[u8]) -> (String, Option<String>) {
     let plan = server.post(&format!("/v1/plan?{query}"), file.to_vec()).send().await.expect("an answer");
     let plan: Value = plan.json().await.expect("JSON");
     let answer = server.upscale(query, file.to_vec()).await;
@@ -84,12 +84,12 @@ async fn each_file_gets_the_model_that_suits_it() {
         (fixture!("kinds/lossy.jxl"), "real", "JPEG XL, lossy"),
     ];
     for (file, model, reason) in cases {
-        assert_eq!(told(&server, "scale=2", file).await, ((*model).to_owned(), Some((*reason).to_owned())));
+        assert_eq!(chosen_for(&server, "scale=2", file).await, ((*model).to_owned(), Some((*reason).to_owned())));
     }
-    let (model, reason) = told(&server, "scale=2", fixture!("kinds/jpeg.tif")).await;
+    let (model, reason) = chosen_for(&server, "scale=2", fixture!("kinds/jpeg.tif")).await;
     assert!(model == "real" && reason.is_some_and(|reason| reason.starts_with("TIFF with JPEG, quality about ")));
     // By one network after the other, and by none at all.
-    assert_eq!(told(&server, "scale=8", &jpeg(75)).await.0, "real");
+    assert_eq!(chosen_for(&server, "scale=8", &jpeg(75)).await.0, "real");
     let plain = server.upscale("scale=1", jpeg(75)).await;
     assert_eq!(plain.headers()["x-upscale-model"], "none");
 }
@@ -97,10 +97,10 @@ async fn each_file_gets_the_model_that_suits_it() {
 #[tokio::test]
 async fn a_model_that_is_named_is_never_overruled() {
     let Some(server) = server(&[("clean", CLEAN), ("real", REAL)], "clean").await else { return };
-    assert_eq!(told(&server, "", &jpeg(50)).await, ("clean".to_owned(), None), "--model fixes it");
-    assert_eq!(told(&server, "model=real", &png(&drawing(9, 9))).await, ("real".to_owned(), None));
+    assert_eq!(chosen_for(&server, "", &jpeg(50)).await, ("clean".to_owned(), None), "--model fixes it");
+    assert_eq!(chosen_for(&server, "model=real", &png(&drawing(9, 9))).await, ("real".to_owned(), None));
     let chosen = ("real".to_owned(), Some("JPEG, quality about 50".to_owned()));
-    assert_eq!(told(&server, "model=auto", &jpeg(50)).await, chosen, "it can be asked for all the same");
+    assert_eq!(chosen_for(&server, "model=auto", &jpeg(50)).await, chosen, "it can be asked for all the same");
     let document = refused(server.upscale("model=none", jpeg(50)).await, 400, "invalid_parameter").await;
     assert!(document["detail"].as_str().is_some_and(|detail| detail.contains("clean, real, bicubic, or auto")));
 }
@@ -118,11 +118,11 @@ async fn the_same_bytes_have_the_same_tag_however_their_model_was_chosen() {
 }
 
 #[tokio::test]
-async fn without_a_model_for_it_a_file_is_answered_by_another_and_told_so() {
+async fn without_a_model_for_it_a_file_is_answered_by_another_and_reported_so() {
     let Some(server) = server(&[("clean", CLEAN)], "auto").await else { return };
     let reason = "JPEG, quality about 75, which no model here suits".to_owned();
-    assert_eq!(told(&server, "", &jpeg(75)).await, ("clean".to_owned(), Some(reason)));
-    assert_eq!(told(&server, "", &png(&drawing(9, 9))).await.1.as_deref(), Some("PNG, lossless"));
+    assert_eq!(chosen_for(&server, "", &jpeg(75)).await, ("clean".to_owned(), Some(reason)));
+    assert_eq!(chosen_for(&server, "", &png(&drawing(9, 9))).await.1.as_deref(), Some("PNG, lossless"));
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ async fn under_load_no_accepted_request_is_lost() {
         .map(|_| {
             let (client, url) = (server.client.clone(), server.url("/v1/upscale?scale=2"));
             let (answered, body) = (Arc::clone(&answered), body.clone());
-            // Until it is told to go elsewhere, or finds the port closed.
+            // Until it is asked to go elsewhere, or finds the port closed.
             tokio::spawn(async move {
                 loop {
                     match client.post(&url).body(body.clone()).send().await {

@@ -9,7 +9,7 @@ fn headers(response: &reqwest::Response) -> [Option<&str>; 2] {
 }
 
 #[tokio::test]
-async fn what_was_done_and_ignored_is_told_by_upscale_and_by_plan() {
+async fn what_was_done_and_ignored_is_reported_by_upscale_and_by_plan() {
     let server = Server::start(&[]);
     let plain = server.upscale("scale=2", png(&drawing(9, 9))).await;
     assert_eq!((plain.status().as_u16(), headers(&plain)), (200, [None, None]), "nothing done is nothing said");
@@ -34,10 +34,10 @@ async fn transparency_in_a_jpeg_is_laid_over_the_background_and_said() {
     let image = image::RgbaImage::from_pixel(8, 8, image::Rgba([255, 0, 0, 0]));
     image.write_to(&mut clear, image::ImageFormat::Png).expect("memory");
     let clear = clear.into_inner();
-    for (query, told, color) in [("", "#ffffff", [255, 255, 255]), ("&background=%230064c8", "#0064c8", [0, 100, 200])]
+    for (query, reported, color) in [("", "#ffffff", [255, 255, 255]), ("&background=%230064c8", "#0064c8", [0, 100, 200])]
     {
         let answer = server.upscale(&format!("scale=2&format=jpeg{query}"), clear.clone()).await;
-        let expected = format!("alpha-flattened;background=\"{told}\"");
+        let expected = format!("alpha-flattened;background=\"{reported}\"");
         assert_eq!(headers(&answer), [Some(expected.as_str()), None]);
         let body = answer.bytes().await.expect("a body");
         let pixel = image::load_from_memory(&body).expect("a JPEG").to_rgb8().get_pixel(8, 8).0;

@@ -1,11 +1,11 @@
-//! Wrong parameters, all of them told, and the same by plan and upscale.
+//! Wrong parameters, all of them reported, and the same by plan and upscale.
 
 use serde_json::Value;
 
 use crate::support::{Server, drawing, image, png, problem, refused};
 
 #[tokio::test]
-async fn a_wrong_query_is_told_in_full() {
+async fn a_wrong_query_is_reported_in_full() {
     let server = Server::start(&[]);
     let sent = png(&drawing(8, 8));
     for (query, parameters) in [
@@ -27,9 +27,9 @@ async fn a_wrong_query_is_told_in_full() {
         ("x=1&scale=99&ensemble=2", &["x", "scale", "ensemble"]),
     ] {
         let document = refused(server.upscale(query, sent.clone()).await, 400, "invalid_parameter").await;
-        let told: Vec<&str> =
+        let found: Vec<&str> =
             document["errors"].as_array().expect("errors").iter().filter_map(|e| e["parameter"].as_str()).collect();
-        assert_eq!(told, parameters, "{query}");
+        assert_eq!(found, parameters, "{query}");
     }
     let document = problem(server.upscale("scale=9", sent).await).await;
     assert!(
@@ -129,14 +129,14 @@ async fn a_plan_refuses_what_upscale_refuses_in_the_same_words() {
         ("scale=2&ensemble=true", "image/png", png(&drawing(200, 150)), "work_too_large"),
     ];
     for (query, content_type, body, code) in cases {
-        let mut told = Vec::new();
+        let mut found = Vec::new();
         for path in ["/v1/upscale", "/v1/plan"] {
             let request = server.post(&format!("{path}?{query}"), body.clone()).header("content-type", content_type);
             let mut document = problem(request.header("x-request-id", "same").send().await.expect("an answer")).await;
             assert_eq!(document["code"], code, "{path}: {document}");
             document["request_id"].take();
-            told.push(document);
+            found.push(document);
         }
-        assert_eq!(told[0], told[1], "{code}");
+        assert_eq!(found[0], found[1], "{code}");
     }
 }

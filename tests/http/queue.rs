@@ -115,7 +115,7 @@ async fn a_deadline_that_the_queue_makes_impossible_is_refused() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_on_the_way_is_told() {
+async fn a_deadline_that_passes_on_the_way_is_reported() {
     let server = Server::start(&[]);
     // Flat, so that its answer is small and leaves only when it is whole.
     let flat = png(&image::RgbImage::from_pixel(1600, 1600, image::Rgb([9, 9, 9])));

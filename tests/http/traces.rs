@@ -80,13 +80,13 @@ async fn a_request_is_a_tree_linked_to_the_batches_that_ran_it() {
     let run: u64 = batches
         .values()
         .map(|batch| {
-            attribute(&batch.attributes, "upscaler.batch.tiles").expect("it is told").parse::<u64>().expect("a number")
+            attribute(&batch.attributes, "upscaler.batch.tiles").expect("it is there").parse::<u64>().expect("a number")
         })
         .sum();
     assert_eq!(run.to_string(), tiles, "the batches of the request that is recorded, and no others");
     for batch in batches.values() {
         let side =
-            |name: &str| attribute(&batch.attributes, name).expect("it is told").parse::<u32>().expect("a number");
+            |name: &str| attribute(&batch.attributes, name).expect("it is there").parse::<u32>().expect("a number");
         assert_eq!(
             (side("upscaler.tile.width") % 16, side("upscaler.tile.height") % 16),
             (0, 0),
@@ -109,8 +109,8 @@ async fn a_request_is_a_tree_linked_to_the_batches_that_ran_it() {
     for span in &spans {
         assert!(span.encoded_len() < 4096, "{} has {} bytes: is there an image in it?", span.name, span.encoded_len());
     }
-    let told = format!("{:?}", collector.taken());
-    assert!(!told.contains(&KEY[3..]), "a key is shown");
+    let found = format!("{:?}", collector.taken());
+    assert!(!found.contains(&KEY[3..]), "a key is shown");
     let resource = collector.taken()[0].resource_spans[0].resource.clone().expect("it says who sends");
     assert_eq!(attribute(&resource.attributes, "service.name").as_deref(), Some("san-upscaler"));
 
@@ -151,13 +151,13 @@ async fn a_collector_that_refuses_or_hangs_hurts_nobody() {
         }
         server.signal("TERM");
         assert!(server.ended().await.success(), "it ends all the same");
-        let told = server
+        let found = server
             .log()
             .iter()
             .filter(|line| line["message"].as_str().is_some_and(|text| text.contains("takes no spans")))
             .count();
-        assert!(told <= 1, "told {told} times");
-        assert_eq!(told, usize::from(*url == refusing.url), "who hangs had not failed yet");
+        assert!(found <= 1, "reported {found} times");
+        assert_eq!(found, usize::from(*url == refusing.url), "who hangs had not failed yet");
     }
     assert!(refusing.taken().len() > 1, "it was tried again");
 }

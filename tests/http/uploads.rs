@@ -70,7 +70,7 @@ async fn a_chunked_body_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_is_told_so() {
+async fn an_upload_that_breaks_off_is_reported_so() {
     let server = Server::start(&[]);
     let mut stream = server.send_head("POST /v1/upscale", "Transfer-Encoding: chunked\r\n").await;
     stream.write_all(b"5\r\nhello\r\nnot a length\r\n").await.expect("the server reads");

@@ -119,7 +119,7 @@ impl fmt::Display for TileShape {
 pub enum Amount {
     /// So many.
     Count(u64),
-    /// So long, rounded up: a limit above zero is never told as zero.
+    /// So long, rounded up: a limit above zero is never reported as zero.
     Milliseconds(u64),
 }
 
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_is_told_in_seconds_and_never_as_zero_unless_it_is() {
+    fn time_is_reported_in_seconds_and_never_as_zero_unless_it_is() {
         for (micros, text, json) in [
             (0, "0", "0"),
             (1, "0.001", "0.001"),

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn panic_texts_are_told() {
+    fn panic_texts_are_reported() {
         assert_eq!(panic_text(&"plain"), "plain");
         assert_eq!(panic_text(&"built".to_owned()), "built");
         assert_eq!(panic_text(&7), "no text");

@@ -340,7 +340,7 @@ impl Ledger {
         effects
     }
 
-    /// The request gets no more tiles; the ticket is told why, unless it was told before.
+    /// The request gets no more tiles; the ticket is given the reason, unless it had one before.
     pub(super) fn fail(&mut self, flow: FlowId, error: TileError) -> Effects {
         let mut effects = self.clear(flow);
         if let Some(entry) = self.entries.get_mut(&flow).filter(|entry| entry.state == State::Live) {

@@ -9,7 +9,7 @@ use inference::engine::EngineError;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TileError {
     /// The engine failed on a tile of this request, or on the others of its batch that are this request's own; `Arc`,
-    /// since it may be told to several.
+    /// since it may be reported to several.
     #[error("{0}")]
     Engine(Arc<EngineError>),
     /// The engine panicked; the worker goes on.

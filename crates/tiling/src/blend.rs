@@ -2,7 +2,7 @@
 //!
 //! Tiles of one row are joined from left to right as they come, then the row is joined to the one above. Both joins
 //! are the linear cross-fade `a + t·(b - a)`, which gives exactly `a` where the tiles agree: a network whose reach is
-//! within half a halo cannot be told from one that saw the whole image. Held are one row of tiles, upscaled, and
+//! within half a halo cannot be distinguished from one that saw the whole image. Held are one row of tiles, upscaled, and
 //! the rows in which it fades into the next; bands leave in small pieces.
 
 use std::ops::Range;

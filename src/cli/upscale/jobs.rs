@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_told_before_any_work() {
+    fn what_contradicts_itself_is_reported_before_any_work() {
         let dir = folder(&["a.png", "b.png", "empty/notes.txt"]);
         let path = |name: &str| dir.path().join(name);
         let refused = |inputs: &[&str], output: &str, format| {

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_told_with_both_names() {
+    fn what_contradicts_itself_is_reported_with_both_names() {
         let errors = asked("scale=2&width=800&height=600").expect_err("refused");
         let expected = ["width", "height"].map(|side| {
             let value = if side == "width" { 800 } else { 600 };

@@ -96,7 +96,7 @@ async fn the_clock_is_for_the_whole_upload() {
 }
 
 #[tokio::test]
-async fn a_broken_or_empty_upload_is_told_apart() {
+async fn a_broken_or_empty_upload_is_distinguished() {
     let broken = stream::iter([Ok(vec![1]), Err(std::io::Error::other("reset"))]);
     assert_eq!(code(Body::from_stream(broken), &BodyEncoding::Bare).await, Code::BrokenUpload);
     assert_eq!(code(Body::empty(), &BodyEncoding::Bare).await, Code::EmptyBody);
@@ -198,7 +198,7 @@ async fn what_follows_a_form_counts_as_sent() {
 }
 
 #[tokio::test]
-async fn a_strange_field_is_told_in_a_line() {
+async fn a_strange_field_is_reported_in_a_line() {
     let wire = form(&[(&"n".repeat(500), "abc")]);
     let problem = read(wire.into(), &boundary()).await.expect_err("a problem");
     let document = problem.document("id");

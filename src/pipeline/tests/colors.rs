@@ -219,8 +219,8 @@ async fn gray_has_profiles_too_and_stays_gray() {
     let answer = bicubic().upscale(tagged(&flat, Some(&profile)), options).await.expect("a good image");
     assert_eq!(answer.plan.conversions, [Conversion::ProfileToSrgb, Conversion::GrayToRgb]);
     let webp = file(answer).await.expect("whole");
-    let told = images::open(webp.clone().into(), &pipeline_limits(), None, &Interrupt::default()).expect("a WebP");
-    assert_eq!(told.probe.icc.map(|profile| profile.bytes), Some(signals::srgb(false)));
+    let header = images::open(webp.clone().into(), &pipeline_limits(), None, &Interrupt::default()).expect("a WebP");
+    assert_eq!(header.probe.icc.map(|profile| profile.bytes), Some(signals::srgb(false)));
     assert!(decoded(&webp).samples() == &Samples::U8(vec![128; 192]));
 }
 
@@ -242,7 +242,7 @@ async fn a_profile_by_tables_is_kept_and_the_numbers_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_profile_is_told_and_left_out() {
+async fn a_broken_profile_is_reported_and_left_out() {
     let image = noise(Size::new(9, 7), Channels::Rgb);
     let (answer, kept, plan) = upscaled(&image, Some(b"no profile at all"), wish(Icc::Keep)).await;
     assert_eq!((kept, plan.conversions, plan.warnings), (None, vec![], vec![Warning::ProfileUnreadable]));
@@ -255,7 +255,7 @@ async fn a_profile_of_high_dynamic_range_is_refused() {
     for (profile, name) in [(ColorProfile::new_bt2020_pq(), "PQ"), (ColorProfile::new_bt2020_hlg(), "HLG")] {
         let sent = tagged(&image, Some(&made(&profile)));
         let error = bicubic().plan(sent, &wish(Icc::Keep)).await.expect_err("refused");
-        assert!(matches!(error, PipelineError::Codec(CodecError::HighDynamicRange(told)) if told == name));
+        assert!(matches!(error, PipelineError::Codec(CodecError::HighDynamicRange(header)) if header == name));
     }
 }
 

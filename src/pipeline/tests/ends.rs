@@ -182,7 +182,7 @@ async fn what_engines_do_wrong_is_an_internal_error_and_leaves_nothing_behind() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_after_the_first_bytes_is_told_at_their_end() {
+async fn a_failure_after_the_first_bytes_is_reported_at_their_end() {
     let count = Arc::new(AtomicUsize::new(0));
     let pipeline = pipeline(|| {
         let count = Arc::clone(&count);

@@ -109,8 +109,8 @@ async fn asked_for_all_of_it_all_of_it_stays_and_tells_of_the_answer() {
             assert_eq!(field(&exif, Tag::Orientation).as_deref(), Some("row 0 at top and column 0 at left"));
             assert!(says(&file, b"exif:GPSLatitude=") && says(&file, b"tiff:Orientation=\"1\""), "{format:?}");
             let limits = InputLimits { input_pixels: 1 << 20, output_pixels: 1 };
-            let told = images::open(file.clone().into(), &limits, None, &Interrupt::default()).expect("ours").probe;
-            assert_eq!((told.orientation, told.size), (Orientation::Upright, Size::new(64, 32)), "it is turned once");
+            let header = images::open(file.clone().into(), &limits, None, &Interrupt::default()).expect("ours").probe;
+            assert_eq!((header.orientation, header.size), (Orientation::Upright, Size::new(64, 32)), "it is turned once");
             // Texts have a place in a PNG alone, a comment of a JPEG has none.
             let png_to_png = sent == FILES[1] && format == OutputFormat::Png;
             assert_eq!(says(&file, b"52.5 N"), png_to_png, "{format:?}");
@@ -153,7 +153,7 @@ async fn a_file_that_says_nothing_is_answered_with_nothing_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_note_fails_no_image_and_is_told() {
+async fn a_broken_note_fails_no_image_and_is_reported() {
     let mut broken = FILES[0].to_vec();
     let at = broken.windows(6).position(|bytes| bytes == b"Exif\0\0").expect("it is there") + 6;
     broken[at..at + 4].copy_from_slice(b"oops");
@@ -227,7 +227,7 @@ fn tiff_with([tag, kind, count, value]: [u32; 4]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_tiff_says_beside_density_and_rights_is_dropped_and_told() {
+async fn what_a_tiff_says_beside_density_and_rights_is_dropped_and_reported() {
     let text = |letters: &[u8; 4]| u32::from_le_bytes(*letters);
     for (entry, dropped) in [
         ([271, 2, 4, text(b"gnu\0")], true),
@@ -239,8 +239,8 @@ async fn what_a_tiff_says_beside_density_and_rights_is_dropped_and_told() {
         let sent: &'static [u8] = tiff_with(entry).leak();
         for format in [OutputFormat::Png, OutputFormat::Jpeg, OutputFormat::WebP, TIFF] {
             let (file, plan) = answered(sent, format, wish(MetadataPolicy::All, DensityPolicy::Scale)).await;
-            let told = plan.conversions.contains(&Conversion::MetadataDropped);
-            assert_eq!((told, says(&file, b"gnu")), (dropped, false), "{format:?} {entry:?}");
+            let header = plan.conversions.contains(&Conversion::MetadataDropped);
+            assert_eq!((header, says(&file, b"gnu")), (dropped, false), "{format:?} {entry:?}");
             assert_eq!(says(&file, b"Ada"), entry[0] == 315);
         }
     }

@@ -75,7 +75,7 @@ fn bicubic() -> Arc<Pipeline> {
     pipeline(|| Box::new(Bicubic::new(scale())))
 }
 
-/// An engine that does as it is told.
+/// An engine that follows a script.
 struct Faulty<F>(F);
 
 impl<F: FnMut(Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, EngineError> + Send> TileEngine for Faulty<F> {

@@ -21,7 +21,7 @@ async fn a_plan_gives_the_errors_of_the_work() {
     let image = png(&noise(Size::new(10, 10), Channels::Rgb));
     let unknown = Options { model: "nonsense".into(), ..options(OutputFormat::Png) };
     assert!(matches!(pipeline.plan(image, &unknown).await, Err(PipelineError::Lookup(_))));
-    // The parameter is told first, even if the image is wrong, too.
+    // The parameter is reported first, even if the image is wrong, too.
     assert!(matches!(pipeline.plan(Bytes::new(), &unknown).await, Err(PipelineError::Lookup(_))));
     let error = pipeline.plan(Bytes::new(), &options(OutputFormat::Png)).await;
     assert!(matches!(error, Err(PipelineError::Codec(CodecError::Empty))));
@@ -58,14 +58,14 @@ async fn the_entity_tag_follows_what_determines_the_bytes() {
     assert_ne!(first, tag(&two, options(OutputFormat::Png)).await);
     assert_ne!(first, tag(&one, options(OutputFormat::WebP)).await);
     let plan = pipeline.plan(one.clone(), &options(OutputFormat::Png)).await.expect("a good image");
-    let told = |change: fn(&mut TileSpec)| {
+    let tag_with = |change: fn(&mut TileSpec)| {
         let mut plan = plan.clone();
         change(&mut plan.passes[0].tile);
         etag::etag(&one, &plan)
     };
-    assert_eq!(first, told(|_| ()));
-    assert_ne!(first, told(|tile| tile.halo += 4), "a network sees as far as its halo");
-    assert_ne!(first, told(|tile| tile.shape = TileShape::square(64)));
+    assert_eq!(first, tag_with(|_| ()));
+    assert_ne!(first, tag_with(|tile| tile.halo += 4), "a network sees as far as its halo");
+    assert_ne!(first, tag_with(|tile| tile.shape = TileShape::square(64)));
     assert_ne!(first, tag(&one, Options { ensemble: true, ..options(OutputFormat::Png) }).await);
 }
 

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_told_once_a_minute_and_their_end_once() {
+    fn failures_are_reported_once_a_minute_and_their_end_once() {
         let (mut complaints, begin) = (Complaints::default(), Instant::now());
         let mut hear = |failed, seconds| complaints.hear(failed, begin + Duration::from_secs(seconds));
         assert_eq!(hear(false, 0), None, "nothing was wrong");

@@ -1,4 +1,4 @@
-//! Colors that are told by numbers instead of a profile: PNG's `cICP`, `sRGB`, `gAMA` and `cHRM` (third edition,
+//! Colors that are described by numbers instead of a profile: PNG's `cICP`, `sRGB`, `gAMA` and `cHRM` (third edition,
 //! 11.3.2), in the order in which the standard has them count, a profile standing behind `cICP` and before the rest.
 //!
 //! Where they say anything but sRGB, a profile is made of them, and everything that holds for profiles holds: every
@@ -39,7 +39,7 @@ pub struct Signals {
 /// What they come to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Signaled {
-    /// Nothing is told.
+    /// Nothing is described.
     Nothing,
     /// sRGB.
     Srgb,
@@ -94,7 +94,7 @@ impl Signals {
         }
         let gamma = self.gamma.filter(|gamma| !near(*gamma, GAMMA));
         let chromaticities =
-            self.chromaticities.filter(|told| !told.iter().zip(CHROMATICITIES).all(|(a, b)| near(*a, b)));
+            self.chromaticities.filter(|declared| !declared.iter().zip(CHROMATICITIES).all(|(a, b)| near(*a, b)));
         let curve = match gamma {
             None => ToneReprCurve::Parametric(SRGB.to_vec()),
             // Beyond these it is a slip of the pen.
@@ -122,8 +122,8 @@ impl Signals {
     }
 }
 
-fn near(told: u32, standard: u32) -> bool {
-    u64::from(told.abs_diff(standard)) * 20 <= u64::from(standard)
+fn near(declared: u32, standard: u32) -> bool {
+    u64::from(declared.abs_diff(standard)) * 20 <= u64::from(standard)
 }
 
 /// The profile of sRGB, for colors or for gray, as it is written where sRGB is asked for.
@@ -160,11 +160,11 @@ fn finished(mut profile: ColorProfile, gray: bool, curve: ToneReprCurve, name: &
         (profile.red_trc, profile.green_trc, profile.blue_trc) =
             (Some(curve.clone()), Some(curve.clone()), Some(curve));
     }
-    let told = |text: &str| {
+    let declared = |text: &str| {
         Some(ProfileText::Localizable(vec![LocalizableString::new("en".into(), "US".into(), text.into())]))
     };
-    profile.description = told(name);
-    profile.copyright = told("Public Domain");
+    profile.description = declared(name);
+    profile.copyright = declared("Public Domain");
     // Points on one line have no matrix.
     let finite = profile.colorant_matrix().v.iter().flatten().all(|v| v.is_finite());
     let Some(mut bytes) = profile.encode().ok().filter(|_| finite) else { return Signaled::Unreadable };

@@ -20,7 +20,7 @@ fn shaper(profile: &ColorProfile, channels: Channels) -> std::sync::Arc<Shaper> 
 }
 
 #[test]
-fn profiles_are_told_apart_by_what_they_mean() {
+fn profiles_are_reported_apart_by_what_they_mean() {
     for (profile, expected) in [
         (ColorProfile::new_srgb(), true),
         (ColorProfile::new_display_p3(), false),
@@ -103,7 +103,7 @@ fn size_has_a_bound() {
 }
 
 #[test]
-fn high_dynamic_range_is_told_by_the_cicp_tag() {
+fn high_dynamic_range_is_reported_by_the_cicp_tag() {
     assert_eq!(judge(&made(&ColorProfile::new_bt2020_pq())), Err(Unfit::HighDynamicRange("PQ")));
     assert_eq!(judge(&made(&ColorProfile::new_bt2020_hlg())), Err(Unfit::HighDynamicRange("HLG")));
     assert_eq!(judge(&made(&ColorProfile::new_display_p3_pq())), Err(Unfit::HighDynamicRange("PQ")));

@@ -152,7 +152,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_lost_is_told() {
+    fn a_thread_that_is_lost_is_reported() {
         struct Dies;
         impl Helpers for Dies {
             fn try_spawn(&self, job: Job) -> bool {

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_not_there_is_told_with_the_count() {
+    fn one_that_is_not_there_is_reported_with_the_count() {
         let refused = text(Frames::choose("GIF", "frame", 3, Some(3)));
         assert_eq!(refused, "frame is '3', but the GIF has 3 frames; ask for one from 0 to 2");
         let refused = text(Frames::choose("PNG", "frame", 1, Some(1)));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_told_from_what_is_declared() {
+    fn holes_are_reported_from_what_is_declared() {
         let layer = |covers, stays| Layer { size: Size::new(1, 1), covers, stays };
         let (ground, part) = (layer(true, true), layer(false, true));
         for (layers, opaque) in [

@@ -1,4 +1,4 @@
-//! What the answer shows of the upload, and how large: exact, told from the header.
+//! What the answer shows of the upload, and how large: exact, read from the header.
 
 use std::fmt;
 use std::ops::Range;

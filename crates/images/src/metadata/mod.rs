@@ -262,11 +262,11 @@ mod tests {
         };
         let (most, more) = (kept(JPEG_PHOTOSHOP), kept(JPEG_PHOTOSHOP + 1));
         assert!(most.0.photoshop.is_some() && !most.1);
-        assert!(more.0.photoshop.is_none() && more.1, "left out, and told");
+        assert!(more.0.photoshop.is_none() && more.1, "left out, and reported");
     }
 
     #[test]
-    fn a_density_is_written_or_told_as_left_out() {
+    fn a_density_is_written_or_reported_as_left_out() {
         let kept = |dots, wish, format| {
             let metadata = Metadata { density: Density::per_inch(dots, dots), ..Metadata::default() };
             metadata.kept(wish, DensityPolicy::Scale, format, Size::new(8, 8), (8.0, 8.0))
@@ -292,13 +292,13 @@ mod tests {
     }
 
     #[test]
-    fn a_density_that_a_whole_block_has_no_entry_for_is_told_as_left_out() {
+    fn a_density_that_a_whole_block_has_no_entry_for_is_reported_as_left_out() {
         let exif = Some(exif::written(None, Some(b"Ada"), None).into());
         let metadata = Metadata { exif, density: Density::per_inch(300.0, 300.0), ..Metadata::default() };
         for (format, lost) in [(OutputFormat::WebP, true), (OutputFormat::Jpeg, false)] {
-            let (kept, told) =
+            let (kept, dropped) =
                 metadata.kept(MetadataPolicy::All, DensityPolicy::Keep, format, Size::new(8, 8), (2.0, 2.0));
-            assert_eq!((kept.density.is_none(), told), (lost, lost), "{format:?}");
+            assert_eq!((kept.density.is_none(), dropped), (lost, lost), "{format:?}");
         }
     }
 }

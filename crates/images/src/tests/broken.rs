@@ -54,12 +54,12 @@ fn cut_off_anywhere_is_damaged() {
                 Err(CodecError::Empty) if end == 0 => {}
                 Err(CodecError::Unsupported(_)) if end < 12 => {}
                 // What follows the pixels of a PNG may be missing.
-                Ok((told, image)) => {
-                    let trailer = told.format == InputFormat::Png && told.warnings == [Warning::TruncatedTrailer];
+                Ok((header, image)) => {
+                    let trailer = header.format == InputFormat::Png && header.warnings == [Warning::TruncatedTrailer];
                     assert!(trailer && file.len() - end <= 12, "file {i} cut at {end} of {}", file.len());
                     assert!(image == read(file).expect("whole").1, "file {i} cut at {end}");
                 }
-                other => panic!("file {i} cut at {end} of {}: {:?}", file.len(), other.map(|(told, _)| told)),
+                other => panic!("file {i} cut at {end} of {}: {:?}", file.len(), other.map(|(header, _)| header)),
             }
         }
     }
@@ -160,8 +160,8 @@ fn streams_that_inflate_without_end_are_left() {
         (b"zTXt", [&b"text\0\0"[..], &deflate(&vec![b'a'; BOMB])].concat()),
         (b"iTXt", [&b"text\0\x01\0\0\0"[..], &deflate(&vec![b'a'; BOMB])].concat()),
     ];
-    let (told, _) = read(&png.file()).expect("notes fail no image");
-    assert_eq!(told.icc, None);
+    let (header, _) = read(&png.file()).expect("notes fail no image");
+    assert_eq!(header.icc, None);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_jpeg_that_ends_early_with_its_marker_gets_an_answer() {
         // The last byte before the marker may be padding alone.
         for end in scan + 2 + header..file.len() - 3 {
             let bent = [&file[..end], b"\xff\xd9"].concat();
-            let answer = read(&bent).map(|(told, _)| told);
+            let answer = read(&bent).map(|(header, _)| header);
             assert!(matches!(answer, Ok(_) | Err(CodecError::Damaged(_))), "file {i} ended at {end}: {answer:?}");
         }
     }
@@ -220,9 +220,9 @@ proptest! {
         let limits = crate::InputLimits { input_pixels: 100_000, output_pixels: 1 };
         if let Ok(opened) = crate::open(file.into(), &limits, None, &crate::Interrupt::default()) {
             prop_assert!(opened.probe.size.pixels() <= limits.input_pixels);
-            let told = opened.probe.clone();
+            let header = opened.probe.clone();
             if let Ok(image) = opened.decode() {
-                prop_assert_eq!((image.size(), image.channels()), (told.size, told.channels));
+                prop_assert_eq!((image.size(), image.channels()), (header.size, header.channels));
             }
         }
     }
@@ -276,7 +276,7 @@ fn tiled_tiff([width, height, tile_width, tile_height]: [u32; 4]) -> Vec<u8> {
 
 #[test]
 fn tiles_that_reach_far_over_their_page_are_refused() {
-    let size = |tiff: [u32; 4]| probe(&tiled_tiff(tiff)).map(|told| told.size);
+    let size = |tiff: [u32; 4]| probe(&tiled_tiff(tiff)).map(|header| header.size);
     // Each tile costs its own pixels, and what it costs to begin one.
     let rows = 16 * (WORK_PIXELS / (32_768 * 16 + STREAM_PIXELS)) as u32;
     assert_eq!(size([16, rows, 32_768, 16]), Ok(Size::new(16, rows)));
@@ -294,6 +294,6 @@ fn directories_one_within_the_other_are_damaged() {
         file.extend(4096_u16.to_le_bytes());
         file.extend(next.to_le_bytes());
     }
-    let told = probe(&file).expect_err("no image");
-    assert!(told.to_string().contains("more entries"), "{told}");
+    let header = probe(&file).expect_err("no image");
+    assert!(header.to_string().contains("more entries"), "{header}");
 }

@@ -39,7 +39,7 @@ fn a_jfif_marker_means_ycbcr_whatever_adobe_says() {
 }
 
 #[test]
-fn a_png_without_its_end_is_answered_and_the_rest_is_told() {
+fn a_png_without_its_end_is_answered_and_the_rest_is_reported() {
     let (whole, file) = (fixture!("profile.png"), fixture!("cases/without-iend.png"));
     let (probe, image) = read(file).expect("all pixels are there");
     assert_eq!(probe.warnings, [Warning::TruncatedTrailer]);

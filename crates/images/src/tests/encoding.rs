@@ -174,7 +174,7 @@ fn jpeg_keeps_colors_and_gray() {
 }
 
 #[test]
-fn jpeg_with_alpha_is_a_mistake_and_told() {
+fn jpeg_with_alpha_is_a_mistake_and_reported() {
     let image = smooth(Size::new(3, 2), Channels::Rgba, Depth::Eight);
     let error = write(&target(OutputFormat::Jpeg, &image), vec![image]).expect_err("JPEG has no alpha");
     assert!(matches!(error, EncodeError::Encoder(text) if text.contains("flattened")));
@@ -278,8 +278,8 @@ fn sides_have_a_limit_by_format() {
             for (other, name) in
                 [(OutputFormat::Png, "PNG"), (OutputFormat::Tiff, "TIFF"), (OutputFormat::Jpeg, "JPEG")]
             {
-                let told = remedy.rsplit("ask for").next().is_some_and(|formats| formats.contains(name));
-                assert_eq!(told, check(other, width, height).is_ok(), "{remedy}");
+                let header = remedy.rsplit("ask for").next().is_some_and(|formats| formats.contains(name));
+                assert_eq!(header, check(other, width, height).is_ok(), "{remedy}");
             }
         }
     }

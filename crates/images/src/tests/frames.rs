@@ -65,8 +65,8 @@ fn every_frame_is_as_a_viewer_shows_it() {
 fn none_is_chosen_unasked_and_none_beyond_the_last() {
     for (name, file, frames) in animations() {
         let error = probe(file).expect_err(name);
-        let told = format!("is animated: it has {} frames; ask for one of them with frame=0", frames.len());
-        assert!(matches!(&error, CodecError::Unsupported(text) if text.contains(&told)), "{name}: {error}");
+        let header = format!("is animated: it has {} frames; ask for one of them with frame=0", frames.len());
+        assert!(matches!(&error, CodecError::Unsupported(text) if text.contains(&header)), "{name}: {error}");
         let error = probe_frame(file, Some(frames.len() as u32)).expect_err(name);
         assert!(matches!(&error, CodecError::NoFrame(text) if text.contains("frames; ask for one from 0")), "{error}");
     }
@@ -88,8 +88,8 @@ fn a_gif_is_opaque_unless_it_has_a_hole() {
     for file in [fixture!("kinds/still.gif"), fixture!("kinds/interlaced.gif")] as [&[u8]; 2] {
         assert!(read(file).expect("a GIF").1 == palette);
     }
-    let (told, image) = read(fixture!("kinds/hole.gif")).expect("a GIF");
-    assert_eq!(told.channels, Channels::Rgba);
+    let (header, image) = read(fixture!("kinds/hole.gif")).expect("a GIF");
+    assert_eq!(header.channels, Channels::Rgba);
     assert_eq!(shown(&image), shown(&read(fixture!("kinds/hole.png")).expect("the reference").1));
 }
 
@@ -99,8 +99,8 @@ fn the_first_frame_of_a_gif_makes_room_for_itself() {
     let (_, whole) = read(file).expect("a GIF");
     let mut small = file.to_vec();
     small[6..10].copy_from_slice(&[5, 0, 200, 0]);
-    let (told, image) = read(&small).expect("larger than its canvas");
-    assert_eq!((told.size.width, told.size.height), (whole.size().width, 200));
+    let (header, image) = read(&small).expect("larger than its canvas");
+    assert_eq!((header.size.width, header.size.height), (whole.size().width, 200));
     assert_eq!(shown(&image)[..shown(&whole).len()], shown(&whole));
     // What comes after it does not, and would be decoded in full to be cut.
     let mut second = fixture!("kinds/animated.gif").to_vec();

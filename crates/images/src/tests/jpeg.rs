@@ -74,8 +74,8 @@ fn every_subsampling_in_every_order_of_scans() {
 #[test]
 fn gray_stays_gray() {
     for file in [&fixture!("gray.jpg")[..], fixture!("progressive-gray.jpg")] {
-        let (told, _) = read(file).expect("gray");
-        assert_eq!((told.channels, told.depth), (Channels::Gray, Depth::Eight));
+        let (header, _) = read(file).expect("gray");
+        assert_eq!((header.channels, header.depth), (Channels::Gray, Depth::Eight));
     }
 }
 
@@ -103,8 +103,8 @@ fn every_orientation_comes_out_upright() {
         fixture!("orientation-8.jpg"),
     ];
     for (file, number) in files.into_iter().zip(1_u8..) {
-        let (told, image) = read(file).expect("a JPEG by Pillow");
-        assert_eq!(told.orientation as u8, number);
+        let (header, image) = read(file).expect("a JPEG by Pillow");
+        assert_eq!(header.orientation as u8, number);
         assert_quarters(&image, 3);
     }
 }
@@ -135,12 +135,12 @@ fn kinds_that_are_not_decoded_are_refused_by_name() {
 
 #[test]
 fn a_header_is_enough_to_probe() {
-    let told = probe(&frame(0xc0, 8, 3)).expect("baseline");
-    assert_eq!((told.size, told.channels), (Size::new(32, 16), Channels::Rgb));
+    let header = probe(&frame(0xc0, 8, 3)).expect("baseline");
+    assert_eq!((header.size, header.channels), (Size::new(32, 16), Channels::Rgb));
     assert!(matches!(read(&frame(0xc0, 8, 3)), Err(CodecError::Damaged(_))));
     // The image of a progressive file waits in coefficients of two bytes for its last scan.
     let progressive = probe(&frame(0xc2, 8, 3)).expect("progressive");
-    assert_eq!(progressive.working_bytes - told.working_bytes, 32 * 16 * 3 * 2);
+    assert_eq!(progressive.working_bytes - header.working_bytes, 32 * 16 * 3 * 2);
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn a_header_that_tells_no_size_is_damaged() {
 #[test]
 fn a_profile_is_carried_only_if_it_fits() {
     let icc_of = |file: &[u8]| {
-        let told = read(file).expect("a profile fails no image").0;
-        (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
+        let header = read(file).expect("a profile fails no image").0;
+        (header.icc.map(|kept| kept.bytes.to_vec()), header.warnings)
     };
     assert_eq!(icc_of(fixture!("profile.jpg")), (Some(fixture!("srgb.icc").to_vec()), vec![]));
     assert_eq!(icc_of(fixture!("profile-gray.jpg")), (None, vec![Warning::ProfileMismatch]), "RGB in gray");
@@ -178,8 +178,8 @@ fn a_profile_in_parts_needs_every_part_and_of_two_the_first_counts() {
             })
             .collect();
         file.splice(2..2, segments);
-        let told = read(&file).expect("a profile fails no image").0;
-        (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
+        let header = read(&file).expect("a profile fails no image").0;
+        (header.icc.map(|kept| kept.bytes.to_vec()), header.warnings)
     };
     let (one, two) = profile.split_at(200);
     let whole = |warnings| (Some(profile.to_vec()), warnings);

@@ -155,8 +155,8 @@ fn inks_with_a_profile_look_as_it_says() {
     for (file, theirs) in
         [(kind!("inks-profile.jpg"), kind!("inks-profile.png")), (kind!("cmyk-profile.tif"), kind!("cmyk-profile.png"))]
     {
-        let (told, ours) = read(file).expect("inks and a profile");
-        assert_eq!((told.warnings, told.icc, told.cmyk_transform.is_some()), (Vec::new(), None, true));
+        let (header, ours) = read(file).expect("inks and a profile");
+        assert_eq!((header.warnings, header.icc, header.cmyk_transform.is_some()), (Vec::new(), None, true));
         let (largest, mean) = difference(eight_bit(&ours), eight_bit(&image(theirs, "Little CMS")));
         assert!(largest <= 8 && mean < 1.0, "largest {largest}, mean {mean}");
     }
@@ -176,19 +176,19 @@ fn inks_are_made_colors_by_rule_where_their_profile_is_of_no_use() {
         (bent(b"mft2", b"mft9"), Warning::ProfileUnreadable),
         (bent(b"acsp", b"acps"), Warning::ProfileUnreadable),
     ] {
-        let (told, image) = read(&bent).expect("the image is sound");
-        assert_eq!(told.warnings, [warning, Warning::CmykNaive]);
-        assert!(told.cmyk_transform.is_none() && eight_bit(&image) == naive, "{warning:?}");
+        let (header, image) = read(&bent).expect("the image is sound");
+        assert_eq!(header.warnings, [warning, Warning::CmykNaive]);
+        assert!(header.cmyk_transform.is_none() && eight_bit(&image) == naive, "{warning:?}");
     }
 }
 
 #[test]
 fn orientation_and_profile_are_heard() {
-    let (told, image) = read(kind!("orientation-6.tif")).expect("turned");
-    assert_eq!((told.size, told.orientation), (Size::new(32, 16), Orientation::Rotate90));
+    let (header, image) = read(kind!("orientation-6.tif")).expect("turned");
+    assert_eq!((header.size, header.orientation), (Size::new(32, 16), Orientation::Rotate90));
     super::jpeg::assert_quarters(&image, 12);
-    let (told, _) = read(kind!("profile.tif")).expect("a profile");
-    assert_eq!(told.icc.map(|kept| kept.bytes.to_vec()).as_deref(), Some(&fixture!("srgb.icc")[..]));
+    let (header, _) = read(kind!("profile.tif")).expect("a profile");
+    assert_eq!(header.icc.map(|kept| kept.bytes.to_vec()).as_deref(), Some(&fixture!("srgb.icc")[..]));
 }
 
 #[test]
@@ -197,8 +197,8 @@ fn a_page_must_be_named_where_there_are_several() {
     assert!(matches!(probe(file), Err(CodecError::Unsupported(text)) if text.contains("2 pages")));
     // The small copy between them is no page.
     for (page, channels) in [(0, Channels::Rgb), (1, Channels::Gray)] {
-        let (told, image) = read_frame(file, Some(page)).expect("it is there");
-        assert_eq!((told.format, told.channels, told.size), (InputFormat::Tiff, channels, Size::new(37, 26)));
+        let (header, image) = read_frame(file, Some(page)).expect("it is there");
+        assert_eq!((header.format, header.channels, header.size), (InputFormat::Tiff, channels, Size::new(37, 26)));
         assert_eq!(eight_bit(&image), made_pixels(channels.count()));
     }
     assert!(matches!(probe_frame(file, Some(2)), Err(CodecError::NoFrame(text)) if text.contains("2 pages")));
@@ -227,8 +227,8 @@ fn each_page_has_notes_of_its_own() {
         file.extend(if next { end } else { 0 }.to_le_bytes());
     }
     for (page, artist) in [(0, b"Ada"), (1, b"Bob")] {
-        let told = probe_frame(&file, Some(page)).expect("two pages");
-        assert_eq!(told.metadata.rights.artist.as_deref(), Some(&artist[..]));
+        let header = probe_frame(&file, Some(page)).expect("two pages");
+        assert_eq!(header.metadata.rights.artist.as_deref(), Some(&artist[..]));
     }
 }
 
@@ -244,22 +244,22 @@ fn bmp([width, height, across, down]: [i32; 4]) -> Vec<u8> {
 #[test]
 fn a_bmp_says_how_large_it_is_on_paper() {
     for (meter, inch) in [([3780, 3780], (96.0, 96.0)), ([11_811, 2835], (300.0, 72.0))] {
-        let told = probe(&bmp([1, 1, meter[0], meter[1]])).expect("a BMP");
-        assert_eq!(told.metadata.density, Density::per_inch(inch.0, inch.1));
+        let header = probe(&bmp([1, 1, meter[0], meter[1]])).expect("a BMP");
+        assert_eq!(header.metadata.density, Density::per_inch(inch.0, inch.1));
     }
     for meter in [[0, 0], [3780, 0], [-1, -1]] {
-        let told = probe(&bmp([1, 1, meter[0], meter[1]])).expect("a BMP");
-        assert_eq!(told.metadata.density, None, "{meter:?}");
+        let header = probe(&bmp([1, 1, meter[0], meter[1]])).expect("a BMP");
+        assert_eq!(header.metadata.density, None, "{meter:?}");
     }
     // The oldest header has no such numbers: where they would be are pixels.
     let old = *b"BM\x3a\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\x02\0\x04\0\x01\0\x18\0";
-    let (told, image) = read(&[&old[..], &[0x10, 0x27, 0, 0].repeat(8)].concat()).expect("a BMP");
-    assert_eq!((told.metadata.density, image.size()), (None, Size::new(2, 4)));
+    let (header, image) = read(&[&old[..], &[0x10, 0x27, 0, 0].repeat(8)].concat()).expect("a BMP");
+    assert_eq!((header.metadata.density, image.size()), (None, Size::new(2, 4)));
 }
 
 #[test]
 fn sides_of_a_bmp_are_judged_by_their_values() {
-    let judged = |width, height| probe(&bmp([width, height, 0, 0])).map(|told| told.size);
+    let judged = |width, height| probe(&bmp([width, height, 0, 0])).map(|header| header.size);
     assert_eq!(judged(1, -1), Ok(Size::new(1, 1)), "from the top");
     assert_eq!(judged(65_535, 1), Ok(Size::new(65_535, 1)));
     for (width, height, side) in
@@ -271,13 +271,13 @@ fn sides_of_a_bmp_are_judged_by_their_values() {
     }
     for (width, height) in [(0, 0), (0, 5), (5, 0), (-5, 5)] {
         let error = judged(width, height).expect_err("no size");
-        let told = format!("{width} x {height} pixels");
-        assert!(matches!(&error, CodecError::Damaged(text) if text.contains(&told)), "{error}");
+        let header = format!("{width} x {height} pixels");
+        assert!(matches!(&error, CodecError::Damaged(text) if text.contains(&header)), "{error}");
     }
 }
 
 #[test]
-fn what_is_not_read_is_told_by_name() {
+fn what_is_not_read_is_reported_by_name() {
     for (file, name) in [
         (kind!("float.tif"), "floating-point"),
         (kind!("rgb-32.tif"), "32 bits"),

@@ -48,15 +48,15 @@ fn read(file: &[u8]) -> Result<(Probe, Raster), CodecError> {
 
 fn read_frame(file: &[u8], frame: Option<u32>) -> Result<(Probe, Raster), CodecError> {
     let opened = opened(file, frame)?;
-    let told = opened.probe.clone();
+    let header = opened.probe.clone();
     let image = opened.decode()?;
     assert_eq!(
         (image.size(), image.channels(), image.depth()),
-        (told.size, told.channels, told.depth),
+        (header.size, header.channels, header.depth),
         "the header promised something else"
     );
-    assert_eq!(told.raster_bytes(), image.bytes());
-    Ok((told, image))
+    assert_eq!(header.raster_bytes(), image.bytes());
+    Ok((header, image))
 }
 
 fn eight_bit(image: &Raster) -> &[u8] {

@@ -64,7 +64,7 @@ fn expected(png: &Png, transparent: Option<&[u16]>) -> Vec<u16> {
 
 fn check(png: &Png, transparent: Option<&[u16]>) {
     let what = format!("color {} bits {} interlaced {} {transparent:?}", png.color, png.bits, png.interlaced);
-    let (told, image) = read(&png.file()).expect(&what);
+    let (header, image) = read(&png.file()).expect(&what);
     let alpha = transparent.is_some() || png.color >= 4;
     let channels = match (png.color, alpha) {
         (0 | 4, false) => Channels::Gray,
@@ -72,8 +72,8 @@ fn check(png: &Png, transparent: Option<&[u16]>) {
         (_, false) => Channels::Rgb,
         (_, true) => Channels::Rgba,
     };
-    assert_eq!((told.size, told.channels), (Size::new(png.width, png.height), channels), "{what}");
-    assert_eq!(told.depth == Depth::Sixteen, png.bits == 16, "{what}");
+    assert_eq!((header.size, header.channels), (Size::new(png.width, png.height), channels), "{what}");
+    assert_eq!(header.depth == Depth::Sixteen, png.bits == 16, "{what}");
     let samples = match image.into_samples() {
         Samples::U8(v) => v.into_iter().map(u16::from).collect(),
         Samples::U16(v) => v,
@@ -135,13 +135,13 @@ fn images_of_another_maker() {
     let (_, image) = read(fixture!("profile.png")).expect("RGB by Pillow");
     assert_eq!(eight_bit(&image), made_pixels(3));
 
-    let (told, image) = read(fixture!("gray-16.png")).expect("16-bit gray by Pillow");
-    assert_eq!((told.channels, told.depth), (Channels::Gray, Depth::Sixteen));
+    let (header, image) = read(fixture!("gray-16.png")).expect("16-bit gray by Pillow");
+    assert_eq!((header.channels, header.depth), (Channels::Gray, Depth::Sixteen));
     let made: Vec<u16> = (0..26).flat_map(|y| (0..37).map(move |x| x * 1700 + y * 13)).collect();
     assert_eq!(image.samples(), &Samples::U16(made));
 
-    let (told, image) = read(fixture!("palette-trns.png")).expect("palette with alpha by Pillow");
-    assert_eq!(told.channels, Channels::Rgba);
+    let (header, image) = read(fixture!("palette-trns.png")).expect("palette with alpha by Pillow");
+    assert_eq!(header.channels, Channels::Rgba);
     let made: Vec<u8> = (0..64_u8).map(|i| i % 16).flat_map(|i| [i * 16, 255 - i * 16, i, i * 17]).collect();
     assert_eq!(eight_bit(&image), made);
 }
@@ -158,8 +158,8 @@ fn animations_are_refused() {
 
 #[test]
 fn orientation_is_applied_once() {
-    let (told, image) = read(fixture!("orientation-6.png")).expect("eXIf by Pillow");
-    assert_eq!((told.size, told.orientation), (Size::new(32, 16), Orientation::Rotate90));
+    let (header, image) = read(fixture!("orientation-6.png")).expect("eXIf by Pillow");
+    assert_eq!((header.size, header.orientation), (Size::new(32, 16), Orientation::Rotate90));
     super::jpeg::assert_quarters(&image, 0);
     // After the pixels, where the standard allows it as well.
     let mut file = Png::gray(4, 2).file();
@@ -172,8 +172,8 @@ fn orientation_is_applied_once() {
 fn a_profile_is_carried_only_if_it_fits() {
     use Warning::{ProfileMismatch, ProfileUnreadable};
     let icc_of = |file: &[u8]| {
-        let told = read(file).expect("a profile fails no image").0;
-        (told.icc.map(|kept| kept.bytes.to_vec()), told.warnings)
+        let header = read(file).expect("a profile fails no image").0;
+        (header.icc.map(|kept| kept.bytes.to_vec()), header.warnings)
     };
     assert_eq!(icc_of(fixture!("profile.png")), (Some(fixture!("srgb.icc").to_vec()), vec![]));
     let with = |data: Vec<u8>| {
@@ -205,8 +205,8 @@ fn one_profile_is_inflated_and_no_more() {
     let icc_of = |first: Vec<u8>| {
         let mut png = Png::gray(3, 3);
         png.before = vec![(b"iCCP", first), (b"iCCP", profile_chunk(&gray))];
-        let told = read(&png.file()).expect("a profile fails no image").0;
-        (told.icc.map(|kept| kept.bytes.len()), told.warnings)
+        let header = read(&png.file()).expect("a profile fails no image").0;
+        (header.icc.map(|kept| kept.bytes.len()), header.warnings)
     };
     // The second would do. That it is not taken shows that it was not looked at.
     let unread = (None, vec![ProfileDuplicated, ProfileUnreadable]);
@@ -215,5 +215,5 @@ fn one_profile_is_inflated_and_no_more() {
     assert_eq!(icc_of(profile_chunk(&padded(gray.clone(), 2000))), (Some(2000), vec![ProfileDuplicated]));
     let mut many = Png::gray(3, 3);
     many.before = vec![(b"iCCP", profile_chunk(&gray)); 4];
-    assert_eq!(read(&many.file()).expect("a profile fails no image").0.warnings, [ProfileDuplicated], "told once");
+    assert_eq!(read(&many.file()).expect("a profile fails no image").0.warnings, [ProfileDuplicated], "reported once");
 }

@@ -8,11 +8,11 @@ use crate::{CodecError, Warning};
 
 #[test]
 fn lossless_is_exact_under_transparency_too() {
-    let (told, image) = read(fixture!("lossless.webp")).expect("lossless");
-    assert_eq!(told.channels, Channels::Rgb);
+    let (header, image) = read(fixture!("lossless.webp")).expect("lossless");
+    assert_eq!(header.channels, Channels::Rgb);
     assert_eq!(eight_bit(&image), made_pixels(3));
-    let (told, image) = read(fixture!("lossless-alpha.webp")).expect("lossless with alpha");
-    assert_eq!(told.channels, Channels::Rgba);
+    let (header, image) = read(fixture!("lossless-alpha.webp")).expect("lossless with alpha");
+    assert_eq!(header.channels, Channels::Rgba);
     assert_eq!(eight_bit(&image), made_pixels(4));
 }
 
@@ -22,8 +22,8 @@ fn lossy_is_that_of_libwebp() {
         (&fixture!("lossy.webp")[..], &fixture!("lossy.png")[..], Channels::Rgb),
         (fixture!("lossy-alpha.webp"), fixture!("lossy-alpha.png"), Channels::Rgba),
     ] {
-        let (told, ours) = read(file).expect("lossy");
-        assert_eq!(told.channels, channels);
+        let (header, ours) = read(file).expect("lossy");
+        assert_eq!(header.channels, channels);
         let (_, theirs) = read(reference).expect("its reference");
         // The format defines the planes to the bit; only the step to RGB may be rounded.
         let (largest, mean) = difference(eight_bit(&ours), eight_bit(&theirs));
@@ -39,33 +39,33 @@ fn animations_are_refused() {
 
 #[test]
 fn orientation_is_applied_once() {
-    let (told, image) = read(fixture!("orientation-6.webp")).expect("EXIF by Pillow");
-    assert_eq!((told.size, told.orientation), (Size::new(32, 16), Orientation::Rotate90));
+    let (header, image) = read(fixture!("orientation-6.webp")).expect("EXIF by Pillow");
+    assert_eq!((header.size, header.orientation), (Size::new(32, 16), Orientation::Rotate90));
     super::jpeg::assert_quarters(&image, 0);
 }
 
 #[test]
 fn a_profile_is_carried() {
-    let (told, image) = read(fixture!("profile.webp")).expect("a profile by Pillow");
-    assert_eq!(told.icc.map(|kept| kept.bytes.to_vec()).as_deref(), Some(&fixture!("srgb.icc")[..]));
+    let (header, image) = read(fixture!("profile.webp")).expect("a profile by Pillow");
+    assert_eq!(header.icc.map(|kept| kept.bytes.to_vec()).as_deref(), Some(&fixture!("srgb.icc")[..]));
     assert_eq!(eight_bit(&image), made_pixels(3));
 }
 
 #[test]
 fn of_two_profiles_the_first_counts_and_a_broken_one_does_not() {
     let (profile, stream) = (&fixture!("srgb.icc")[..], plain_stream(fixture!("lossless.webp")));
-    let told = |chunks: &[&[u8]]| {
+    let header = |chunks: &[&[u8]]| {
         let canvas = [0x20, 0, 0, 0, 36, 0, 0, 25, 0, 0];
         let profiles = chunks.iter().map(|profile| (b"ICCP", *profile));
         let all: Vec<_> = [(b"VP8X", &canvas[..])].into_iter().chain(profiles).chain([(b"VP8L", stream)]).collect();
-        let told = read(&riff(&all)).expect("a profile fails no image").0;
-        (told.icc.map(|kept| kept.bytes.len()), told.warnings)
+        let header = read(&riff(&all)).expect("a profile fails no image").0;
+        (header.icc.map(|kept| kept.bytes.len()), header.warnings)
     };
-    assert_eq!(told(&[profile]), (Some(profile.len()), vec![]));
-    assert_eq!(told(&[profile, b"nonsense"]), (Some(profile.len()), vec![Warning::ProfileDuplicated]));
+    assert_eq!(header(&[profile]), (Some(profile.len()), vec![]));
+    assert_eq!(header(&[profile, b"nonsense"]), (Some(profile.len()), vec![Warning::ProfileDuplicated]));
     let many = [profile, b"a", b"b", b"c"];
-    assert_eq!(told(&many).1, [Warning::ProfileDuplicated], "told once");
-    assert_eq!(told(&[b"nonsense"]), (None, vec![Warning::ProfileUnreadable]));
+    assert_eq!(header(&many).1, [Warning::ProfileDuplicated], "reported once");
+    assert_eq!(header(&[b"nonsense"]), (None, vec![Warning::ProfileUnreadable]));
 }
 
 fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
@@ -89,8 +89,8 @@ fn metadata_that_is_missing_or_false_fails_no_image() {
     let stream = plain_stream(fixture!("lossless.webp"));
     // All flags but animation set, nothing of it there.
     let canvas = [0x3c, 0, 0, 0, 36, 0, 0, 25, 0, 0];
-    let (told, image) = read(&riff(&[(b"VP8X", &canvas), (b"VP8L", stream)])).expect("flags without chunks");
-    assert_eq!((told.channels, told.icc), (Channels::Rgb, None));
+    let (header, image) = read(&riff(&[(b"VP8X", &canvas), (b"VP8L", stream)])).expect("flags without chunks");
+    assert_eq!((header.channels, header.icc), (Channels::Rgb, None));
     assert_eq!(eight_bit(&image), made_pixels(3));
 }
 
@@ -106,8 +106,8 @@ fn two_sizes_are_damaged_not_allocated() {
 fn a_canvas_is_enough_to_probe() {
     let canvas = [0x10, 0, 0, 0, 99, 0, 0, 49, 0, 0];
     let whole = riff(&[(b"VP8X", &canvas), (b"VP8L", &[0; 50])]);
-    let told = probe(&whole[..30]).expect("VP8X is there");
-    assert_eq!((told.size, told.channels), (Size::new(100, 50), Channels::Rgba));
+    let header = probe(&whole[..30]).expect("VP8X is there");
+    assert_eq!((header.size, header.channels), (Size::new(100, 50), Channels::Rgba));
     let error = probe(&whole[..20]).expect_err("VP8X is cut off");
     assert!(matches!(error, CodecError::Damaged(_)));
 }

@@ -222,8 +222,8 @@ fn no_format_decodes_after_the_end_of_its_request() {
     }
 }
 
-fn refused(told: Result<Probe, CodecError>) -> bool {
-    match told {
+fn refused(header: Result<Probe, CodecError>) -> bool {
+    match header {
         Ok(_) => false,
         Err(CodecError::TooLarge { name: "decode_pixels", .. }) => true,
         Err(other) => panic!("{other}"),

@@ -155,7 +155,7 @@ impl Backend {
         self.precision() != Precision::Fp32
     }
 
-    /// As in `--precision` and everywhere that it is told.
+    /// As in `--precision` and everywhere that it is reported.
     pub const fn precision_name(self) -> &'static str {
         match self.precision() {
             Precision::Bf16 => "bf16",

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_one_that_fails_the_next_serves_and_the_reason_is_told() {
+    fn behind_one_that_fails_the_next_serves_and_the_reason_is_reported() {
         let Search { found, tried, reported } = search(&["cuda", "openvino", "cpu"], "openvino");
         assert_eq!((found, tried), (Ok("openvino"), vec!["cuda", "openvino"]));
         assert_eq!(reported, ["cuda: cuda is dead, so openvino"]);

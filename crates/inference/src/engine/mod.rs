@@ -55,7 +55,7 @@ pub trait TileEngine: Send {
 /// The engines of one worker, by network.
 pub type EngineSet = HashMap<NetworkId, Box<dyn TileEngine>>;
 
-/// Why a batch has no result. The text is for operators: clients are told only that inference failed.
+/// Why a batch has no result. The text is for operators: clients read only that inference failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The runtime failed in a run.

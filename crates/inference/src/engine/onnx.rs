@@ -73,7 +73,7 @@ pub struct OnnxEngine {
     one_by_one: bool,
     /// In fp32 on the CPU, if `session` is on another provider: what that makes no image of runs here again.
     exact: Option<Session>,
-    /// Tiles that ran on `exact` and were not told of yet.
+    /// Tiles that ran on `exact` and were not reported yet.
     fp32_retries: u64,
     scale: Scale,
     /// From levels to what the network wants: 1, or 1/255.

@@ -1,4 +1,4 @@
-//! One tile in two arithmetics: whether a provider gives the network's image, and in the precision that it was told.
+//! One tile in two arithmetics: whether a provider gives the network's image, and in the precision that was asked for.
 //!
 //! A precision is a wish: OpenVINO computes in fp32 without a word where it finds that the CPU has no bf16, and what it
 //! took cannot be asked for through ONNX Runtime. But rounding to bf16 shows. Against the CPU provider's fp32, in levels
@@ -21,19 +21,19 @@ pub(super) fn tile(shape: TileShape) -> Vec<f32> {
     (0..3 * shape.pixels()).map(|i| (i * 37 % 255) as f32 + 0.37).collect()
 }
 
-/// What runs where `told` was to, by two images of the tile in levels: fp32's on the CPU, and the one that was found.
+/// What runs where `hoped` was to, by two images of the tile in levels: fp32's on the CPU, and the one that was found.
 /// An error if the two are not the same image, or if less than fp32 computed what was to be in fp32.
-pub(super) fn detect_precision(told: Backend, exact: &[f32], found: &[f32]) -> Result<Backend, String> {
+pub(super) fn detect_precision(hoped: Backend, exact: &[f32], found: &[f32]) -> Result<Backend, String> {
     let squares: f64 = exact.iter().zip(found).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     let off = (squares / exact.len().max(1) as f64).sqrt();
-    match told {
+    match hoped {
         _ if off >= BROKEN => Err(format!("its image is {off:.0} of 255 levels (RMS) off the CPU's in fp32")),
         Backend::OpenVinoBf16 if off <= ROUNDING => Ok(Backend::OpenVinoFp32),
         Backend::OpenVinoFp32 if off > ROUNDING => {
             Err(format!("it computes in less than fp32: its image is {off:.3} levels (RMS) off the CPU's"))
         }
         // A card runs the arithmetic that the network's own types say.
-        _ => Ok(told),
+        _ => Ok(hoped),
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_bf16_and_computes_in_fp32_is_told_as_fp32() {
+    fn what_says_bf16_and_computes_in_fp32_is_reported_as_fp32() {
         let exact = image(32);
         for (bits, runs) in [(32, Backend::OpenVinoFp32), (30, Backend::OpenVinoFp32), (16, Backend::OpenVinoBf16)] {
             assert_eq!(detect_precision(Backend::OpenVinoBf16, &exact, &image(bits)), Ok(runs), "{bits} bits");
@@ -104,10 +104,10 @@ mod tests {
     fn another_image_is_refused_of_everyone() {
         let exact = image(32);
         let off = |levels: f32| exact.iter().map(|level| level + levels).collect::<Vec<_>>();
-        for told in EVERY {
+        for hoped in EVERY {
             for broken in [vec![0.0; exact.len()], off(BROKEN as f32 + 0.1)] {
-                let error = detect_precision(told, &exact, &broken).expect_err("not the image");
-                assert!(error.contains("off the CPU's in fp32"), "{told}: {error}");
+                let error = detect_precision(hoped, &exact, &broken).expect_err("not the image");
+                assert!(error.contains("off the CPU's in fp32"), "{hoped}: {error}");
             }
         }
         assert!(detect_precision(Backend::CudaFp16, &exact, &off(BROKEN as f32 - 0.1)).is_ok());
@@ -116,8 +116,8 @@ mod tests {
     #[test]
     fn a_card_runs_what_the_network_says() {
         let exact = image(32);
-        for told in [Backend::CudaFp32, Backend::CudaFp16] {
-            assert_eq!([32, 19].map(|bits| detect_precision(told, &exact, &image(bits))), [Ok(told), Ok(told)]);
+        for hoped in [Backend::CudaFp32, Backend::CudaFp16] {
+            assert_eq!([32, 19].map(|bits| detect_precision(hoped, &exact, &image(bits))), [Ok(hoped), Ok(hoped)]);
         }
     }
 

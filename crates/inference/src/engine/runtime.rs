@@ -88,7 +88,7 @@ impl Runtime {
         &self.library
     }
 
-    /// Whether it can have sessions on `device`, as far as can be told without making one.
+    /// Whether it can have sessions on `device`, as far as can be known without making one.
     pub fn offers(&self, device: Device) -> bool {
         library::offers(&self.library, device)
     }

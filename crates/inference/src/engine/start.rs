@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_runs_it_each_reason_is_told_with_the_remedy() {
+    fn where_nothing_runs_it_each_reason_is_reported_with_the_remedy() {
         let dead = |what: &str| EngineError::Unopened(format!("{what} is dead"));
         let one = none_of(&[(Backend::CudaFp16, dead("the card"))]).to_string();
         assert!(one.starts_with("the card is dead; leave --provider and --precision ("), "{one}");
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_fails_in_the_warm_up_is_told_with_the_remedy() {
+    fn a_card_that_fails_in_the_warm_up_is_reported_with_the_remedy() {
         let failed = |provider: &str| {
             let on = Execution { provider: provider.into(), precision: "fp16".into() };
             with_remedy(EngineError::Runtime("no room".into()), &on).to_string()

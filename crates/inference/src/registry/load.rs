@@ -164,9 +164,9 @@ parameters = 11
             Registry::load(dir.path(), &[]).expect("the model is good").models()[0].suits.clone()
         };
         assert_eq!(suits(""), None);
-        let told = suits("[suits]\nlossless = true\njpeg_quality = [96, 100]");
+        let found = suits("[suits]\nlossless = true\njpeg_quality = [96, 100]");
         let expected = Suits { lossless: true, lossy: false, jpeg_quality: Some((96, 100)), priority: 0 };
-        assert_eq!(told, Some(expected));
+        assert_eq!(found, Some(expected));
         let lossy = suits("[suits]\nlossy = true\npriority = 7").expect("it is there");
         assert_eq!((lossy.to_string().as_str(), lossy.priority), ("lossy", 7));
     }
@@ -184,7 +184,7 @@ parameters = 11
     }
 
     #[test]
-    fn every_problem_is_told_at_once() {
+    fn every_problem_is_reported_at_once() {
         let found = problems(|m| {
             m.replace("name = \"net\"", "name = \"other\"")
                 .replace("range = 255.0", "range = 2.0")
@@ -269,7 +269,7 @@ parameters = 11
 
     #[cfg(unix)]
     #[test]
-    fn a_fifo_is_told_and_not_waited_for() {
+    fn a_fifo_is_reported_and_not_waited_for() {
         for name in ["net/model.toml", "net/x4.onnx"] {
             let dir = models(|m| m);
             let path = dir.path().join(name);
@@ -285,7 +285,7 @@ parameters = 11
     }
 
     #[test]
-    fn a_hash_that_is_none_is_told_as_such() {
+    fn a_hash_that_is_none_is_reported_as_such() {
         let found = problems(|m| m.replace("sha256 = \"", "sha256 = \"F"));
         assert_eq!(found.iter().filter(|p| p.contains("64 lower-case hexadecimal digits")).count(), 2, "{found:#?}");
     }

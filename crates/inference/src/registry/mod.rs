@@ -110,9 +110,9 @@ pub struct ScaleInfo {
     pub parameters: u64,
     /// Lower-case hexadecimal SHA-256 of the ONNX file; absent for bicubic.
     pub sha256: Option<String>,
-    /// Steps of training, if told.
+    /// Steps of training, if known.
     pub steps: Option<u64>,
-    /// Measured PSNR-Y in dB by test set, if told.
+    /// Measured PSNR-Y in dB by test set, if known.
     pub psnr_y: BTreeMap<String, f64>,
 }
 

@@ -78,7 +78,7 @@ fn a_refusal_for_size_reads_well() {
                 the deadline; send a smaller image, choose a faster model or a later deadline";
     assert_eq!(text.as_deref(), Some(want));
     let text = ask(10, 0, 0.001, &load(&[])).rejection.map(|r| r.to_string());
-    assert!(text.expect("refused").contains("more than the 0.001 s until"), "no limit is told as 0.0");
+    assert!(text.expect("refused").contains("more than the 0.001 s until"), "no limit is reported as 0.0");
 }
 
 #[test]

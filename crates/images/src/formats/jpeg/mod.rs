@@ -137,7 +137,7 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
         }
     }
     let Some(frame) = frame else {
-        return Err(CodecError::Damaged("the JPEG breaks off before its size is told; send the whole file".into()));
+        return Err(CodecError::Damaged("the JPEG breaks off before its size; send the whole file".into()));
     };
     let channels = if frame.components.len() == 1 { Channels::Gray } else { Channels::Rgb };
     let all_in_one_scan = scan_components.is_none_or(|n| usize::from(n) == frame.components.len());
@@ -284,9 +284,9 @@ impl<'a> ProfileParts<'a> {
     fn joined(mut self) -> (Option<Vec<u8>>, Vec<Warning>) {
         let mut warnings = Vec::new();
         self.parts.sort_by_key(|(number, ..)| *number);
-        let told = self.parts.len();
+        let declared = self.parts.len();
         self.parts.dedup_by_key(|(number, ..)| *number);
-        if self.parts.len() < told {
+        if self.parts.len() < declared {
             warnings.push(Warning::ProfileDuplicated);
         }
         let total: usize = self.parts.iter().map(|(.., part)| part.len()).sum();
@@ -295,7 +295,7 @@ impl<'a> ProfileParts<'a> {
         });
         if complete && total <= profile::MAX_BYTES {
             let joined: Vec<u8> = self.parts.iter().flat_map(|(.., part)| *part).copied().collect();
-            return ((told > 0).then_some(joined), warnings);
+            return ((declared > 0).then_some(joined), warnings);
         }
         warnings.push(Warning::ProfileUnreadable);
         (None, warnings)

@@ -68,7 +68,7 @@ fn begin(stream: &[u8], memory: AllocTracker) -> Result<(JxlImage, usize), Codec
     })?;
     let metadata = &header.metadata;
     if metadata.colour_encoding.want_icc() {
-        // Its packed form has no bound that can be told from the header.
+        // Its packed form has no bound that can be read from the header.
         return Err(unsupported("has an ICC profile packed into it"));
     }
     if let ColourEncoding::Enum(colors) = &metadata.colour_encoding

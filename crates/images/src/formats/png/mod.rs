@@ -33,7 +33,7 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
     let mut chunks = Chunks::new(&file);
     let ImageHeader { size, bits, color } = image_header(&mut chunks)?;
     let mut selection = Selection::new(color);
-    let mut told = Told::default();
+    let mut signals = ColorChunks::default();
     let mut orientation = None;
     let (mut count, mut layers) = (1, Vec::new());
     let (mut metadata, mut texts) = (Metadata::default(), Texts::default());
@@ -51,7 +51,7 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
                 check_count(layers.len())?;
                 layers.push(layer(&chunk, size));
             }
-            b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => told.takes(&chunk),
+            b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" if !selection.pixels => signals.takes(&chunk),
             b"eXIf" if orientation.is_none() && chunk.is_intact() => {
                 let block = file.slice_ref(chunk.data());
                 orientation = Some(exif::orientation(block.clone()));
@@ -67,9 +67,9 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
         }
     }
     if selection.pixels && !trailer {
-        told.warnings.push(Warning::TruncatedTrailer);
+        signals.warnings.push(Warning::TruncatedTrailer);
     }
-    let (icc, icc_made) = told.settle(color.channels(false).colors() == 1)?;
+    let (icc, icc_made) = signals.settle(color.channels(false).colors() == 1)?;
     let depth = if bits == 16 { Depth::Sixteen } else { Depth::Eight };
     let frames = Frames::choose("PNG", "frame", u64::from(count), asked)?;
     let channels = color.channels(selection.transparency);
@@ -78,7 +78,7 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
         orientation: orientation.unwrap_or_default(),
         icc,
         icc_made,
-        warnings: told.warnings,
+        warnings: signals.warnings,
         metadata,
         ..Header::plain(size, channels, working_bytes(size, channels, depth), frames)
     };
@@ -131,7 +131,7 @@ fn animated(still: Header, layers: &[Layer]) -> Result<Header, CodecError> {
 /// What the chunks for color say. Of each kind the first counts, whatever comes of it: a second profile would be
 /// inflated for nothing.
 #[derive(Default)]
-struct Told {
+struct ColorChunks {
     /// Whether there was an `iCCP`, and what it held if it could be read.
     has_profile: bool,
     profile: Option<Vec<u8>>,
@@ -139,7 +139,7 @@ struct Told {
     warnings: Vec<Warning>,
 }
 
-impl Told {
+impl ColorChunks {
     fn takes(&mut self, chunk: &Chunk) {
         let data = chunk.data();
         match &chunk.kind {

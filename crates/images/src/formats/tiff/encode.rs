@@ -241,8 +241,8 @@ mod tests {
             let front = front(&target);
             assert_eq!(front[2], version);
             assert!((front.len() as u64) < buffered_bytes(&target, 0));
-            let told = Front { strips: &Strips::new(&target), wide: version == 43 };
-            assert_eq!(front.len() as u64, told.length(&target));
+            let planned = Front { strips: &Strips::new(&target), wide: version == 43 };
+            assert_eq!(front.len() as u64, planned.length(&target));
         }
     }
 

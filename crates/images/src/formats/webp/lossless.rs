@@ -1,6 +1,6 @@
-//! What entropy tables a lossless WebP stream asks for (RFC 9649, chapter 3), told before a decoder builds them.
+//! What entropy tables a lossless WebP stream asks for (RFC 9649, chapter 3), counted before a decoder builds them.
 //!
-//! The stream may ask for 65536 groups of five codes, each told in some 60 bits and looked up in 4 KiB: 1.3 GB for an
+//! The stream may ask for 65536 groups of five codes, each described in some 60 bits and looked up in 4 KiB: 1.3 GB for an
 //! upload of 4 MB, whatever the size of the image. How many there are stands in a small image of its own after the
 //! transforms, which are small images too. Reading these takes far less time than the image itself, and needs no
 //! pixels: copies and cache hits bring no number that a literal did not bring before.
@@ -19,7 +19,7 @@ pub enum Refused {
 
 /// What is left of an alphabet without the color cache: green and lengths, red, blue, alpha, distances.
 const ALPHABETS: [usize; 5] = [256 + 24, 256, 256, 256, 40];
-/// The order in which the lengths of the code for lengths are told.
+/// The order in which the lengths of the code for lengths are written.
 const LENGTH_ORDER: [usize; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 /// A lookup of this many bits precedes a tree in the decoder.
 const LOOKUP_BITS: usize = 10;
@@ -183,8 +183,8 @@ impl Code {
             return Self::read_simple(bits, alphabet);
         }
         let mut lengths = [0; LENGTH_ORDER.len()];
-        let told = 4 + bits.number(4)? as usize;
-        for place in &LENGTH_ORDER[..told] {
+        let count = 4 + bits.number(4)? as usize;
+        for place in &LENGTH_ORDER[..count] {
             lengths[*place] = bits.number(3)? as u8;
         }
         let code = Self::new(&lengths)?;
@@ -306,7 +306,7 @@ mod tests {
             self.number(symbol, 8);
         }
 
-        /// A code of 256 symbols of 8 bits, told in 12 lengths and no more: the cheapest large table.
+        /// A code of 256 symbols of 8 bits, described by 12 lengths and no more: the cheapest large table.
         fn flat(&mut self) {
             self.number(0, 1);
             self.number(12 - 4, 4);

@@ -18,7 +18,7 @@ use crate::units::Size;
 use crate::{CodecError, Interrupt, Loss, Warning};
 
 /// What the entropy tables of one lossless stream may take. Up to 65536 groups of five tables of 4 KiB are legal, each
-/// told in some 60 bits, so 4 MB of file can ask for 1.3 GB; encoders write at most a few hundred groups.
+/// described in some 60 bits, so 4 MB of file can ask for 1.3 GB; encoders write at most a few hundred groups.
 /// [`lossless`] holds streams to this.
 pub const fn lossless_tables(pixels: u64, length: usize) -> u64 {
     let sane = (8 << 20) + 4 * pixels;
@@ -179,11 +179,11 @@ impl Frame {
                 _ => {}
             }
         }
-        let told = image.as_ref().map_or(Ok(None), Bitstream::told)?;
-        if told.is_some_and(|(told, _)| told != size) {
+        let stream_header = image.as_ref().map_or(Ok(None), Bitstream::stream_header)?;
+        if stream_header.is_some_and(|(stream_header, _)| stream_header != size) {
             return Err(damaged("names two sizes for a frame"));
         }
-        let has_alpha = told.is_none_or(|(_, alpha)| alpha);
+        let has_alpha = stream_header.is_none_or(|(_, alpha)| alpha);
         let covers = canvas == Some(size) && at == [0, 0] && !has_alpha;
         let layer = Layer { size, covers, stays: !clears && (blends || !has_alpha) };
         Ok(Self { layer, at, has_alpha, blends, clears, image })
@@ -204,7 +204,7 @@ impl Bitstream {
     }
 
     /// Size and whether there is alpha, from the header of the stream; `None` if it is cut off.
-    fn told(&self) -> Result<Option<(Size, bool)>, CodecError> {
+    fn stream_header(&self) -> Result<Option<(Size, bool)>, CodecError> {
         match self {
             Self::Lossy { frame, alpha } => {
                 let [tag, _, _, s0, s1, s2, w0, w1, h0, h1, ..] = frame.data[..] else { return Ok(None) };
@@ -268,14 +268,14 @@ fn still(parsed: &File, asked: Option<u32>) -> Result<Header, CodecError> {
     if parsed.extended.is_some_and(|(_, flags)| flags & ANIMATION != 0) {
         return Err(damaged("is animated and breaks off before its first frame"));
     }
-    let told = parsed.image.as_ref().map_or(Ok(None), Bitstream::told)?;
-    let (size, has_alpha) = match (parsed.extended, told) {
+    let stream_header = parsed.image.as_ref().map_or(Ok(None), Bitstream::stream_header)?;
+    let (size, has_alpha) = match (parsed.extended, stream_header) {
         (Some((canvas, _)), Some((size, _))) if canvas != size => {
             return Err(damaged("names two sizes"));
         }
-        (_, Some(told)) => told,
+        (_, Some(stream_header)) => stream_header,
         (Some((canvas, flags)), None) => (canvas, flags & ALPHA != 0),
-        (None, None) => return Err(damaged("breaks off before its size is told")),
+        (None, None) => return Err(damaged("breaks off before its size")),
     };
     if size.pixels() == 0 {
         return Err(damaged("has a side of zero"));

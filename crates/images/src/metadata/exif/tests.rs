@@ -64,7 +64,7 @@ fn camera_block(big: bool, orientation: u16) -> Vec<u8> {
 }
 
 /// By another reader.
-fn told(block: &[u8], tag: ::exif::Tag, directory: ::exif::In) -> Option<String> {
+fn field_of(block: &[u8], tag: ::exif::Tag, directory: ::exif::In) -> Option<String> {
     let read = ::exif::Reader::new().read_raw(block.to_vec()).expect("a block");
     read.get_field(tag, directory).map(|field| field.display_value().to_string())
 }
@@ -76,7 +76,7 @@ fn a_block_is_corrected_in_place_in_either_byte_order() {
         let old = camera_block(big, 6);
         let new = corrected(old.clone().into(), SIZE, Density::per_inch(144.5, 300.0)).expect("a block");
         assert_eq!(new.len(), old.len(), "nothing is moved");
-        let primary = |tag| told(&new, tag, In::PRIMARY).expect("it is there");
+        let primary = |tag| field_of(&new, tag, In::PRIMARY).expect("it is there");
         assert_eq!(primary(Tag::ImageWidth), "70000", "too long for a short number");
         assert_eq!(primary(Tag::ImageLength), "40");
         assert_eq!(primary(Tag::PixelXDimension), "70000");
@@ -86,12 +86,12 @@ fn a_block_is_corrected_in_place_in_either_byte_order() {
         assert_eq!(primary(Tag::Artist), "\"Ada\"");
         assert!(new.windows(12).any(|bytes| bytes == b"maker's note"));
         assert_eq!(orientation(new.clone().into()), Orientation::Upright);
-        assert_eq!(told(&new, Tag::Compression, In::THUMBNAIL), None, "it would lie on its side");
-        assert!(told(&old, Tag::Compression, In::THUMBNAIL).is_some());
+        assert_eq!(field_of(&new, Tag::Compression, In::THUMBNAIL), None, "it would lie on its side");
+        assert!(field_of(&old, Tag::Compression, In::THUMBNAIL).is_some());
         // An upright one may stay, and without a density nothing is said anew.
         let kept = corrected(camera_block(big, 1).into(), SIZE, None).expect("a block");
-        assert!(told(&kept, Tag::Compression, In::THUMBNAIL).is_some());
-        assert_eq!(told(&kept, Tag::XResolution, In::PRIMARY).as_deref(), Some("72"));
+        assert!(field_of(&kept, Tag::Compression, In::THUMBNAIL).is_some());
+        assert_eq!(field_of(&kept, Tag::XResolution, In::PRIMARY).as_deref(), Some("72"));
     }
     assert_eq!(corrected(Bytes::from_static(b"no block"), SIZE, None), None);
 }
@@ -111,7 +111,7 @@ fn what_is_needed_is_read() {
 fn a_written_block_says_what_it_should_and_no_more() {
     use ::exif::{In, Tag};
     let bytes = written(Density::per_inch(1200.0, 599.25), Some(b"Ada"), Some("© Ada".as_bytes()));
-    let field = |tag| told(&bytes, tag, In::PRIMARY).expect("it is there");
+    let field = |tag| field_of(&bytes, tag, In::PRIMARY).expect("it is there");
     assert_eq!((field(Tag::XResolution), field(Tag::YResolution)), ("1200".into(), "599.25".into()));
     assert_eq!(field(Tag::ResolutionUnit), "inch");
     let block = Directory::of_block(bytes.into()).expect("a block");
@@ -120,8 +120,8 @@ fn a_written_block_says_what_it_should_and_no_more() {
     assert_eq!(block.orientation(), Some(Orientation::Upright));
     assert!(!block.block_says_more());
     let least = written(None, Some(b"A"), None);
-    assert_eq!(told(&least, Tag::Artist, In::PRIMARY).as_deref(), Some("\"A\""));
-    assert_eq!(told(&least, Tag::XResolution, In::PRIMARY), None);
+    assert_eq!(field_of(&least, Tag::Artist, In::PRIMARY).as_deref(), Some("\"A\""));
+    assert_eq!(field_of(&least, Tag::XResolution, In::PRIMARY), None);
 }
 
 proptest! {

@@ -100,7 +100,7 @@ fn cuda(memory: u64) -> ep::ExecutionProviderDispatch {
         .error_on_failure()
 }
 
-/// A network from elsewhere is told what its ends must be called, rather than failing at its first tile.
+/// A network from elsewhere gets an error with what its ends must be called, rather than failing at its first tile.
 pub(super) fn check_ends(session: &Session, skip: Option<Skip>) -> Result<(), EngineError> {
     let inputs = session.inputs().iter().map(|i| (i.name(), i.dtype())).collect::<Vec<_>>();
     let outputs = session.outputs().iter().map(|o| (o.name(), o.dtype())).collect::<Vec<_>>();

@@ -140,7 +140,7 @@ fn both_infinities_and_nan_are_not_finite() {
 }
 
 #[test]
-fn a_network_of_another_scale_is_told() {
+fn a_network_of_another_scale_is_reported() {
     let Some(mut engine) = engine("broken/wrong-scale/x4.onnx", 4, 255.0) else { return };
     let error = engine.upscale(TileShape::square(16), &[tile(0, 16)]).expect_err("the file is a x2");
     assert!(error.to_string().contains("correct `factor`"), "{error}");
@@ -175,7 +175,7 @@ fn a_networks_detail_is_added_to_the_bicubic_image_in_levels() {
 }
 
 #[test]
-fn a_manifest_with_the_wrong_skip_is_told_the_right_one() {
+fn a_manifest_with_the_wrong_skip_gets_the_right_one() {
     let Some(runtime) = testing::runtime() else { return };
     let scale = Scale::new(2).expect("2 is a scale");
     for (file, skip, remedy) in [
@@ -198,7 +198,7 @@ fn fp16_needs_a_file_of_its_own() {
 }
 
 #[test]
-fn foreign_names_are_told_what_they_must_be() {
+fn foreign_names_are_reported_what_they_must_be() {
     let Some(runtime) = testing::runtime() else { return };
     let path = testing::fixtures().join("broken/wrong-names/x2.onnx");
     let scale = Scale::new(2).expect("2 is a scale");

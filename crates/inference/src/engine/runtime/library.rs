@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_no_library_has_is_told_with_what_fetches_it() {
+    fn a_device_that_no_library_has_is_reported_with_what_fetches_it() {
         let dirs = [folder(&[]), folder(&["openvino"])];
         let places: Vec<_> = dirs.iter().map(|d| d.path().to_path_buf()).collect();
         let error = search(&places, &[Device::Cuda]).expect_err("none has CUDA").to_string();

@@ -1,7 +1,7 @@
 //! Which provider a session's nodes were given to: what ONNX Runtime itself says, not what was asked for.
 //!
 //! A provider takes the nodes that it knows, and ONNX Runtime gives the rest to its CPU provider without a word. So a
-//! label of what was asked for may lie; what is told everywhere is checked here first.
+//! label of what was asked for may lie; what is reported everywhere is checked here first.
 
 use std::ffi::CStr;
 use std::os::raw::c_char;
@@ -11,7 +11,7 @@ use ort::session::Session;
 
 use crate::engine::backend::Device;
 
-/// The key by which a session is told to keep the assignment.
+/// The key by which a session is made to keep the assignment.
 pub(in crate::engine) const RECORD: &str = "session.record_ep_graph_assignment_info";
 
 /// Operators by the provider that runs them; one entry for each part of the graph.
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn one_costly_node_elsewhere_is_told() {
+    fn one_costly_node_elsewhere_is_reported() {
         for operator in ["FusedConv", "ConvTranspose", "MatMul", "FusedGemm"] {
             let split = placement(&[(Device::OpenVino, &["Conv"]), (Device::Cpu, &["Relu", operator])]);
             let error = split.is_on(Device::OpenVino).expect_err("a part runs on the CPU");
