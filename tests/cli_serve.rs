@@ -300,7 +300,7 @@ fn without_file_descriptors_it_logs_once_a_second_and_goes_on() {
     let began = Instant::now();
     let connections: Vec<_> = (0..60).map(|_| server.connect()).collect();
     let lines = || server.log().into_iter().filter(|line| line["message"] == "no connection can be accepted").count();
-    // The second line stands for all that came in the second before it.
+    // The second line covers all that came in the second before it.
     until(|| lines() >= 2);
     let (lines, seconds) = (lines() as u64, began.elapsed().as_secs());
     assert!(lines <= seconds + 1, "{lines} lines in {seconds} s");

@@ -52,7 +52,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Each answer's photograph and the part of its time that lies in the window: so many of its pixels count. No
-    /// client stands idle in the window, and no answer at its edge is counted whole or left out.
+    /// client is idle in the window, and no answer at its edge is counted whole or left out.
     pub fn shares<'a>(&'a self, photos: &'a [Photo]) -> impl Iterator<Item = (&'a Photo, f64)> {
         let (from, to) = self.window;
         self.answers.iter().map(move |answer| {

@@ -61,7 +61,7 @@ impl Server {
         Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     }
 
-    /// What the server says of its model.
+    /// What the server reports of its model.
     pub fn runs_on(&self) -> &str {
         self.model.rsplit_once(") ").map_or(&self.model, |(_, runs_on)| runs_on)
     }

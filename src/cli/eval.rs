@@ -235,7 +235,7 @@ impl Maker {
     fn execution(&self) -> Option<Execution> {
         match self {
             Self::Tiles(pipeline, _, selection) => {
-                // One provider has all networks of a model; the first stands for those that are chained.
+                // One provider has all networks of a model; the first represents those that are chained.
                 let network = pipeline.registry.networks().iter().find(|network| network.model == selection.model)?;
                 pipeline.executions.get(network.id.0).cloned()
             }

@@ -1,4 +1,4 @@
-//! Values of flags and variables, from their text. clap adds the flag and the value to each error; the text here says
+//! Values of flags and variables, from their text. clap adds the flag and the value to each error; the text here names
 //! what is wrong and the remedy.
 
 use std::net::SocketAddr;

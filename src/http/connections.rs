@@ -248,7 +248,7 @@ fn last(mut answer: Response, version: Version) -> Response {
     answer
 }
 
-/// Errors of `accept` that say nothing about the next connection.
+/// Errors of `accept` that mean nothing for the next connection.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

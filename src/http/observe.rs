@@ -262,7 +262,7 @@ struct Watched {
 impl Watched {
     fn new(inner: Body, status: StatusCode, length: Option<u64>, end: End) -> Self {
         let mut watched = Self { inner, status, length, end };
-        // The server does not poll what has nothing to say: answers to HEAD, empty bodies.
+        // The server does not poll what has nothing to send: answers to HEAD, empty bodies.
         if watched.end.record.method == Method::HEAD || watched.inner.is_end_stream() {
             watched.finish();
         }
@@ -288,7 +288,7 @@ impl HttpBody for Watched {
                     self.finish();
                 }
             }
-            // The head said 200 and is gone; the cut connection and this line say what became of it.
+            // The head said 200 and is gone; the cut connection and this line report what became of it.
             Some(Err(_)) => self.end.finish(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), "cut_off"),
             None => self.finish(),
         }

@@ -88,7 +88,7 @@ pub enum BodyEncoding {
 }
 
 impl BodyEncoding {
-    /// Reads the headers that say so. A body that is announced as anything but an image is refused unread;
+    /// Reads the headers for it. A body that is announced as anything but an image is refused unread;
     /// the kind of image is in its bytes alone.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let encoding = text(headers, header::CONTENT_ENCODING);

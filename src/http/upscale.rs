@@ -89,7 +89,7 @@ fn streamed(mut chunks: Chunks) -> Body {
     let span = Span::current();
     Body::from_stream(stream::poll_fn(move |cx| {
         chunks.poll_recv(cx).map_err(|cause| {
-            // The head has left: all that can still be done is to cut the connection, and to say why in the log.
+            // The head has left: all that can still be done is to cut the connection, and to log why.
             span.in_scope(|| error!(%cause, "an answer was cut off"));
             cause
         })

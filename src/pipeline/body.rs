@@ -67,7 +67,7 @@ pub(super) fn answering(unread: Arc<UnreadBytes>) -> Answering {
     Answering { writer: Outlet { ready, sender, unread }, completion, start, body }
 }
 
-/// How the answer ended. Unless marked as ended well, dropping it tells the client that it did not: a channel that
+/// How the answer ended. Unless marked as ended well, dropping it shows the client that it did not: a channel that
 /// merely closes looks like the end of a whole file.
 #[derive(Debug)]
 pub(super) struct Completion {

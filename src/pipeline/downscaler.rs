@@ -1,7 +1,7 @@
 //! The reduction to the size that was asked for, of colors and alpha together.
 //!
 //! Where transparency varies, colors are averaged weighted by it, as they would be seen: a faint shadow must not
-//! darken the solid edge beside it. Where nothing can be seen the weights say nothing, and the colors are averaged as
+//! darken the solid edge beside it. Where nothing can be seen the weights mean nothing, and the colors are averaged as
 //! they are (the visible ones, extended: see [`alpha`](super::alpha)).
 
 use images::raster::Channels;

@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_mean_is_taken_in_the_original_orientation() {
-        // Only orientation 1 (mirrored left to right) says 8, at its top left: that is the top right.
+        // Only orientation 1 (mirrored left to right) has 8, at its top left: that is the top right.
         let mut parts = vec![vec![0.0; 12]; ORIENTATIONS];
         parts[1][0] = 8.0;
         let mean = joined(parts, Size::new(2, 2));

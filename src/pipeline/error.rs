@@ -16,7 +16,7 @@ pub enum PipelineError {
     /// The model or its scale does not exist.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// This image cannot be had at that size.
+    /// This image is not available at that size.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
     /// Not admitted.

@@ -9,7 +9,7 @@ use super::plan::Plan;
 /// 128 bits of SHA-256 over the upload, the options, the model, what runs it, and the version of this program.
 pub(super) fn etag(upload: &[u8], plan: &Plan) -> String {
     // A network sees as far as its tile and halo reach.
-    // The view stands for scale, width, height and fit: however it was asked for, the same size has the same tag.
+    // The view covers scale, width, height and fit: however it was asked for, the same size has the same tag.
     let passes = plan.passes.iter().map(|pass| (pass.scale, &pass.model_sha256, &pass.execution, pass.tile));
     let passes: Vec<_> = passes.collect();
     let made_by = (

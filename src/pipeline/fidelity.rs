@@ -99,11 +99,11 @@ pub struct Fidelity {
 /// Something that was done to the image beside upscaling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Conversion {
-    /// Turned upright as its Exif says.
+    /// Turned upright by its Exif.
     OrientationApplied,
     /// Made a profile of a PNG's `cICP`, `gAMA` or `cHRM`.
     ProfileMade,
-    /// Made red, green and blue of inks by their profile, which is then left.
+    /// Converted from CMYK by its profile, which is then left.
     CmykByProfile,
     /// To sRGB for the network, and back.
     ProfileRoundTrip,
@@ -168,7 +168,7 @@ pub(super) struct OutputPlan {
     pub(super) depth: Depth,
     /// Profile of the answer.
     pub(super) icc: Option<Arc<[u8]>>,
-    /// What the answer says beside its pixels.
+    /// What the answer holds beside its pixels.
     pub(super) metadata: OutputMetadata,
     /// How colors go to the network and from there to the answer.
     pub(super) transform: ColorTransform,
@@ -213,7 +213,7 @@ impl OutputPlan {
         self
     }
 
-    /// Decides by the header alone; `view` tells the size of the answer.
+    /// Decides by the header alone; `view` has the size of the answer.
     pub(super) fn of(probe: &Probe, format: OutputFormat, depth: Depth, wish: Fidelity, view: &View) -> Self {
         let gray = probe.channels.colors() == 1;
         let flattens = format == OutputFormat::Jpeg || wish.alpha == Transparency::Flatten;

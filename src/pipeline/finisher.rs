@@ -27,7 +27,7 @@ pub(super) struct RowFinisher {
 }
 
 impl RowFinisher {
-    /// For bands of this image, upscaled `times`; rows will be as `output_plan` says, and as large as `downscaler` says.
+    /// For bands of this image, upscaled `times`; rows will be as in `output_plan`, and as large as `downscaler` makes them.
     pub(super) fn new(
         image: Arc<Raster>,
         alpha: Alpha,

@@ -2,7 +2,7 @@
 //!
 //! No network gives a flat patch back exactly. It is off by a part of a level, which becomes a dozen levels where the
 //! curve of a wide gamut is steep, as the colors come back from sRGB; and a white page that is not quite white packs
-//! badly. So where every pixel in reach of bicubic is the same there is no detail to be had, and the color is set.
+//! badly. So where every pixel in reach of bicubic is the same there is no detail to recover, and the color is set.
 
 use std::sync::Arc;
 

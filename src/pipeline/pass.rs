@@ -146,7 +146,7 @@ impl Pass {
         let (joined, produced) = tokio::join!(joined, producer);
         let joined = joined.and_then(|joined| joined);
         match produced {
-            // The thread says why it wanted no more tiles.
+            // The thread reports why it wanted no more tiles.
             Err(ProduceError::Unwanted) => {
                 joined.and_then(|_| Err(PipelineError::Internal("the encoder ended before the image".into())))
             }

@@ -22,7 +22,7 @@ use super::pass::PassSpec;
 use super::selection::{Selection, select};
 use super::{ensemble, memory};
 
-/// The answer of `POST /v1/plan`, and what `upscale` goes by.
+/// The answer of `POST /v1/plan`, and what `upscale` follows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// Name of the model that runs.

@@ -1,9 +1,9 @@
-//! `model=auto`: which model a file gets, by what its header says and by what each `model.toml` says it suits.
+//! `model=auto`: which model a file gets, by its header and by what each `model.toml` declares to suit.
 //!
 //! Of the models that reach the size and suit the file, the one with the highest `priority` is taken; of equals one
 //! whose `jpeg_quality` names the file's quality before one that suits lossy files in general, then the first by name.
 //! Where none suits, the request is answered all the same, by the first that suits files of another kind, then by any
-//! other network, then by bicubic; and the reason says so. A model that is named is never overruled.
+//! other network, then by bicubic; and the reason names it. A model that is named is never overruled.
 
 use std::cmp::Reverse;
 

@@ -1,6 +1,6 @@
 //! Every metric of the service, declared in one struct that is passed in and never global.
 //!
-//! Names say the unit; every label has a bounded set of values (routes from the router's list, status codes, the
+//! Names have the unit; every label has a bounded set of values (routes from the router's list, status codes, the
 //! problem codes, the models of the registry). docs/metrics.md is the list for operators; a test holds it to this file.
 
 use prometheus::core::{Collector, Desc};

@@ -272,7 +272,7 @@ async fn check(server: &Server, case: &Case) -> Result<(), TestCaseError> {
     }
 
     let source = match case.container {
-        // What the file says after its own losses.
+        // What the file has after its own losses.
         Container::Jpeg { orientation } => {
             Sample::decoded(&image::load_from_memory(&file).expect("our own file")).0.turned(orientation)
         }

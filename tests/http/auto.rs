@@ -46,7 +46,7 @@ fn jpeg(quality: u8) -> Vec<u8> {
     file
 }
 
-/// Model and reason by `X-Upscale-Model`, held to what the plan says.
+/// Model and reason by `X-Upscale-Model`, held to the plan.
 async fn chosen_for(server: &Server, query: &str, file: &[u8]) -> (String, Option<String>) {
     let plan = server.post(&format!("/v1/plan?{query}"), file.to_vec()).send().await.expect("an answer");
     let plan: Value = plan.json().await.expect("JSON");

@@ -1,4 +1,4 @@
-//! Colors, transparency and notes over the port: what was done and what was ignored stands in the headers.
+//! Colors, transparency and notes over the port: what was done and what was ignored is in the headers.
 
 use crate::support::{Server, drawing, png};
 
@@ -34,7 +34,8 @@ async fn transparency_in_a_jpeg_is_laid_over_the_background_and_said() {
     let image = image::RgbaImage::from_pixel(8, 8, image::Rgba([255, 0, 0, 0]));
     image.write_to(&mut clear, image::ImageFormat::Png).expect("memory");
     let clear = clear.into_inner();
-    for (query, reported, color) in [("", "#ffffff", [255, 255, 255]), ("&background=%230064c8", "#0064c8", [0, 100, 200])]
+    for (query, reported, color) in
+        [("", "#ffffff", [255, 255, 255]), ("&background=%230064c8", "#0064c8", [0, 100, 200])]
     {
         let answer = server.upscale(&format!("scale=2&format=jpeg{query}"), clear.clone()).await;
         let expected = format!("alpha-flattened;background=\"{reported}\"");

@@ -1,5 +1,5 @@
 //! The service through its port: the real binary, real connections, and bicubic, so that no ONNX Runtime is needed, but
-//! for tests that say so.
+//! for tests that ask for it.
 
 #[path = "../support/mod.rs"]
 mod support;

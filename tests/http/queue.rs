@@ -125,7 +125,7 @@ async fn a_deadline_that_passes_on_the_way_is_reported() {
     let deadline = Duration::from_secs_f64((estimate * 1.5).max(1.0));
     let query = format!("scale=4&deadline={}", deadline.as_secs_f64());
     let request = server.upscale(&query, flat);
-    // The server stands still from soon after it admitted the request until the deadline has passed.
+    // The server is stopped from soon after it admitted the request until the deadline has passed.
     let stall = async {
         server.until_metric("upscaler_admitted_tiles", "", |tiles| tiles > 0.0).await;
         server.signal("STOP");

@@ -141,7 +141,7 @@ async fn a_share_of_none_traces_only_whom_the_caller_records() {
 #[tokio::test]
 async fn a_collector_that_refuses_or_hangs_hurts_nobody() {
     let refusing = Collector::start(503).await;
-    // Takes connections, and says nothing.
+    // Takes connections, and sends nothing.
     let hanging = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let hanging = (format!("http://{}", hanging.local_addr().expect("bound")), hanging);
     for url in [&refusing.url, &hanging.0] {

@@ -80,7 +80,7 @@ impl Server {
         // The rest is read by nobody, and short enough for the pipe.
         let address = line.trim().strip_prefix("listening on http://").map(str::to_owned);
         let Some(address) = address else {
-            // It has ended, or says what it should not.
+            // It has ended, or prints what it should not.
             let _ = child.kill();
             let _ = child.wait();
             return Err(line + &std::fs::read_to_string(folder.path().join("log")).unwrap_or_default());

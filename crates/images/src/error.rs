@@ -21,7 +21,7 @@ pub enum CodecError {
     /// The request ended first, so nobody reads this.
     #[error("the request ended before its image was decoded")]
     Interrupted,
-    /// Over a limit that the header tells. 413.
+    /// Over a limit that the header declares. 413.
     #[error("the image's {what} is {actual}, over the limit of {limit}; {remedy}")]
     TooLarge {
         /// `input_pixels`, `output_pixels`, `output_side`, …: stable, for the problem's `limit_name`.
@@ -30,7 +30,7 @@ pub enum CodecError {
         what: &'static str,
         /// The limit.
         limit: u64,
-        /// What the header says.
+        /// What the header declares.
         actual: u64,
         /// What the client can do.
         remedy: &'static str,

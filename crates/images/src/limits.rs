@@ -3,7 +3,7 @@
 use crate::CodecError;
 use crate::units::Size;
 
-/// The longest side of an upload, whatever its format: what JPEG can say. It bounds the row buffers of decoders, which
+/// The longest side of an upload, whatever its format: what JPEG can hold. It bounds the row buffers of decoders, which
 /// a limit on pixels alone does not.
 pub const INPUT_SIDE: u32 = 65_535;
 

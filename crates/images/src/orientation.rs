@@ -4,7 +4,7 @@ use crate::raster::{Raster, Samples};
 use crate::units::Size;
 use crate::{CodecError, Interrupt};
 
-/// How stored pixels must be turned to stand upright; the discriminants are those of EXIF.
+/// How stored pixels must be turned to be upright; the discriminants are those of EXIF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Orientation {
     /// As stored.

@@ -19,7 +19,7 @@ pub enum Warning {
     MetadataUnreadable,
     /// What ends the file is missing, and nothing of the image.
     TruncatedTrailer,
-    /// Four inks became three colors by rule: no profile was used.
+    /// CMYK became RGB by the naive formula: no profile was used.
     CmykNaive,
 }
 

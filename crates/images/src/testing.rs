@@ -62,7 +62,7 @@ pub fn by_tables() -> Vec<u8> {
     padded(profile, length)
 }
 
-/// A TIFF block that says nothing but an orientation.
+/// A TIFF block that holds nothing but an orientation.
 pub fn oriented(number: u16, big: bool) -> Vec<u8> {
     let short = |v: u16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
     let long = |v: u32| if big { v.to_be_bytes() } else { v.to_le_bytes() };

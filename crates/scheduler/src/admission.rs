@@ -28,7 +28,7 @@ const RETRY_MAX: f64 = 3600.0;
 /// Bounds of the scheduler; checked by `config`.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Of a network's largest tiles in one batch at most, at least 1; of smaller ones as `BatchSizer` says.
+    /// Of a network's largest tiles in one batch at most, at least 1; of smaller ones as `BatchSizer` gives.
     pub batch_max: usize,
     /// How long a worker that found work waits for a fuller batch.
     pub batch_delay: Duration,
@@ -223,7 +223,7 @@ fn idle_seconds(tiles: usize, seconds: f64, batch_max: usize, workers: usize) ->
     tiles.min(batches * batch_max) as f64 * seconds
 }
 
-/// Seconds that may pass beyond what the shares say, because turns are not infinitely fine: the batch that runs, the
+/// Seconds that may pass beyond what the shares give, because turns are not infinitely fine: the batch that runs, the
 /// strangers in its own last batch, and from every other batch class a batch and a tile of each request.
 fn granularity(own: &[BatchClass], rates: &Rates, load: &Load) -> f64 {
     let busy = || load.active_requests.iter().filter(|active| active.work > 0.0);
@@ -341,7 +341,7 @@ fn retry_after(seconds: f64) -> Duration {
     duration((seconds - 1e-3).ceil().clamp(1.0, RETRY_MAX))
 }
 
-/// A year stands for everything longer.
+/// A year means everything longer.
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.clamp(0.0, 31_536_000.0)).unwrap_or_default()
 }

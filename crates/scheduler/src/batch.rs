@@ -61,7 +61,7 @@ pub(super) struct Report {
     pub(super) panicked: bool,
 }
 
-/// Runs the jobs of one batch. `wanted` tells, before a second try, whether anybody still waits for a request.
+/// Runs the jobs of one batch. `wanted` answers, before a second try, whether anybody still waits for a request.
 pub(super) fn run(
     engine: Option<&mut (dyn TileEngine + 'static)>,
     shape: TileShape,
@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    /// Runs tiles given as (request, value) and tells, in order of request and index, what came of each.
+    /// Runs tiles given as (request, value) and returns, in order of request and index, what came of each.
     fn outcomes(tiles: &[(u64, f32)], wanted: impl Fn(FlowId) -> bool) -> (Vec<Outcome>, Report, Vec<Vec<f32>>) {
         let mut engine = Touchy { calls: Vec::new(), shapes: Vec::new(), fp32_retries: 0 };
         let jobs = tiles.iter().enumerate().map(|(index, (flow, value))| Job {

@@ -153,7 +153,7 @@ impl Ledger {
         self.rates.record(class, tiles, ran);
     }
 
-    /// What [`admit`](Self::admit) would say.
+    /// What [`admit`](Self::admit) would answer.
     pub(super) fn judge(&self, passes: &[AdmissionRequest], now: Instant) -> Verdict {
         // The passes of a request run one after the other: they compete as one.
         let mut active_requests: BTreeMap<FlowId, ActiveRequest> = BTreeMap::new();
@@ -185,7 +185,7 @@ impl Ledger {
         verdict
     }
 
-    /// Takes a request in, whole, with every pass of it, or says why not.
+    /// Takes a request in, whole, with every pass of it, or returns why not.
     pub(super) fn admit(
         &mut self,
         passes: &[AdmissionRequest],

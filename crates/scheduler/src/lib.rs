@@ -81,7 +81,7 @@ impl Scheduler {
         Ok(scheduler)
     }
 
-    /// Admits a request whole, or says why not. Never waits.
+    /// Admits a request whole, or returns why not. Never waits.
     pub fn admit(&self, admission: AdmissionRequest) -> Result<Ticket, Rejection> {
         let mut tickets = self.admit_all(&[admission])?;
         Ok(tickets.pop().expect("one ticket for each demand"))

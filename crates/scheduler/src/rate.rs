@@ -45,7 +45,7 @@ struct Rate {
 }
 
 impl Rates {
-    /// No rates yet, for batches that are full as `sizer` says.
+    /// No rates yet, for batches that are full by `sizer`.
     pub fn new(sizer: BatchSizer) -> Self {
         Self { sizer, sizes: BTreeMap::new(), batches: BTreeMap::new() }
     }

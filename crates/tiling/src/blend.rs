@@ -65,7 +65,7 @@ fn scaled(range: &Range<u32>, scale: u32) -> Range<usize> {
     (range.start * scale) as usize..(range.end * scale) as usize
 }
 
-/// Where tile `i` of an axis fades in, and where it stands alone or is faded over by the next, in output pixels.
+/// Where tile `i` of an axis fades in, and where it is alone or is faded over by the next, in output pixels.
 fn spans(axis: Axis, i: usize, scale: u32) -> (Range<usize>, Range<usize>) {
     let used = scaled(&axis.used(i), scale);
     let fade = if i == 0 { 0..0 } else { scaled(&axis.fade(i - 1), scale) };

@@ -1,4 +1,4 @@
-//! Which tiles a network takes: what its `model.toml` says, and what [`Grid`](crate::Grid) chooses from.
+//! Which tiles a network takes: what its `model.toml` declares, and what [`Grid`](crate::Grid) chooses from.
 
 use images::units::TileShape;
 

@@ -4,9 +4,9 @@
 //! taken that has the network compute the fewest pixels: a pixel costs about the same in any tile (benches/README.md).
 //!
 //! The image is mirrored by one halo at its borders, and tiles are spread evenly
-//! over what results, the first and last flush with it: a network pads with zeros, and what it says beside them is off,
+//! over what results, the first and last flush with it: a network pads with zeros, and what it gives beside them is off,
 //! visibly so in the corner of a flat image. Two neighbors overlap by at least twice the halo. In the middle of each
-//! overlap they are cross-faded over `halo` pixels, so that what a tile says within half a halo of its inner border is
+//! overlap they are cross-faded over `halo` pixels, so that what a tile gives within half a halo of its inner border is
 //! never used. A halo is at most a quarter of the shorter side: then the even spread keeps the fades of one axis apart, and no
 //! pixel is shared by three tiles of it.
 

@@ -1,4 +1,4 @@
-//! What is done to a low-resolution image before it is upscaled, so that a figure says what a model makes of soft,
+//! What is done to a low-resolution image before it is upscaled, so that a figure shows what a model makes of soft,
 //! noisy and compressed files: blur, then noise, then JPEG, as a camera would.
 //!
 //! JPEGs are made by `jpeg-encoder`, whose quantization tables are libjpeg's at the same quality (the tests of
@@ -73,7 +73,7 @@ impl Degradation {
         self.blur.is_some() || self.noise.is_some() || self.jpeg.is_some()
     }
 
-    /// Blur and noise, of an 8-bit image; `seed` tells images apart.
+    /// Blur and noise, of an 8-bit image; `seed` distinguishes images.
     pub(super) fn soften(&self, image: Raster, seed: u64) -> Raster {
         if self.blur.is_none() && self.noise.is_none() {
             return image;

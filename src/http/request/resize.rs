@@ -8,7 +8,7 @@ use crate::http::query::{ParamErrors, QueryParams};
 /// Magnification where nothing is asked for.
 const DEFAULT_SCALE: u8 = 4;
 
-/// Reads the four parameters; `None` if the errors say why.
+/// Reads the four parameters; `None` if there are errors.
 pub(super) fn resize(query: &QueryParams, errors: &mut ParamErrors) -> Option<Resize> {
     let (before, scale) = (errors.0.len(), query.get("scale"));
     let side = |name, errors: &mut ParamErrors| {

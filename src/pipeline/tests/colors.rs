@@ -141,14 +141,14 @@ async fn asked_for_srgb_it_comes_in_srgb_and_says_so() {
         let (mean, _) = apart((&answer, &srgb()), (&reference, &srgb()));
         assert!(mean < 0.1, "{:?}: {mean}", profile.description);
     }
-    // Without a profile it is sRGB, and now says so.
+    // Without a profile it is sRGB, and now declares it.
     let image = noise(Size::new(5, 4), Channels::Gray);
     let (answer, tag, plan) = upscaled(&image, None, wish(Icc::Srgb)).await;
     assert_eq!((tag.as_deref(), plan.conversions), (Some(&signals::srgb(true)[..]), vec![]));
     assert!(answer.samples() == &eight(&whole(&image)));
 }
 
-/// Networks answer between black and white; an engine that is bicubic and clamps stands for them.
+/// Networks answer between black and white; an engine that is bicubic and clamps replaces them.
 fn clamping() -> Arc<Pipeline> {
     pipeline(|| {
         Box::new(Faulty(|mut tiles: Vec<Vec<f32>>| {

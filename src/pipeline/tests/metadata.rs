@@ -1,4 +1,4 @@
-//! What a file says beside its pixels: by default what it should not lose, and nothing that betrays anybody.
+//! What a file holds beside its pixels: by default what it should not lose, and nothing that betrays anybody.
 
 use exif::{In, Tag};
 use images::orientation::Orientation;
@@ -110,7 +110,11 @@ async fn asked_for_all_of_it_all_of_it_stays_and_tells_of_the_answer() {
             assert!(says(&file, b"exif:GPSLatitude=") && says(&file, b"tiff:Orientation=\"1\""), "{format:?}");
             let limits = InputLimits { input_pixels: 1 << 20, output_pixels: 1 };
             let header = images::open(file.clone().into(), &limits, None, &Interrupt::default()).expect("ours").probe;
-            assert_eq!((header.orientation, header.size), (Orientation::Upright, Size::new(64, 32)), "it is turned once");
+            assert_eq!(
+                (header.orientation, header.size),
+                (Orientation::Upright, Size::new(64, 32)),
+                "it is turned once"
+            );
             // Texts have a place in a PNG alone, a comment of a JPEG has none.
             let png_to_png = sent == FILES[1] && format == OutputFormat::Png;
             assert_eq!(says(&file, b"52.5 N"), png_to_png, "{format:?}");

@@ -13,7 +13,7 @@ const COLORS: u32 = 256;
 /// What kind of file, and how it is laid out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Container {
-    /// `key`: a color that no pixel has stands for what is clear.
+    /// `key`: a color that no pixel has represents what is clear.
     Png {
         sixteen: bool,
         key: bool,
@@ -49,7 +49,7 @@ impl Container {
         matches!(self, Self::Png { sixteen: true, .. } | Self::Tiff { sixteen: true, .. })
     }
 
-    /// Whether it can say how large it is on paper, as it is made here.
+    /// Whether it can store how large it is on paper, as it is made here.
     pub const fn has_density(self) -> bool {
         matches!(self, Self::Png { .. } | Self::Palette { .. } | Self::Tiff { .. })
     }
@@ -75,7 +75,7 @@ fn color(index: u8) -> [u8; 4] {
 }
 
 impl Sample {
-    /// The colors for which the first channel stands.
+    /// The colors for which the first channel is.
     pub fn of_palette(&self, channels: usize) -> Self {
         let colors = self.levels.iter().step_by(self.channels).map(|level| color(level.round() as u8));
         let levels = colors.flat_map(|color| color.into_iter().take(channels).map(f64::from)).collect();
@@ -92,7 +92,7 @@ impl Sample {
         samples.flat_map(|sample| if big { sample.to_be_bytes() } else { sample.to_le_bytes() }).collect()
     }
 
-    /// As a file, of so many pixels an inch and with a profile where it can say so.
+    /// As a file, of so many pixels an inch and with a profile where it can hold one.
     pub fn file(&self, container: Container, dots: Option<u32>, profile: Option<&[u8]>) -> Vec<u8> {
         let (width, height) = (self.width, self.height);
         match container {
@@ -221,7 +221,7 @@ impl Sample {
     }
 }
 
-/// An APP1 segment that says nothing but an orientation.
+/// An APP1 segment that holds nothing but an orientation.
 fn exif(orientation: u8) -> Vec<u8> {
     let entry = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
     let tiff = [&b"MM\0*\0\0\0\x08\0\x01"[..], &entry, &[0; 4]].concat();

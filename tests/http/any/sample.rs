@@ -166,7 +166,7 @@ pub fn by_imagemagick(file: &[u8], channels: usize, bits: u8) -> Option<Vec<f64>
     output.status.success().then_some(levels)
 }
 
-/// Pixels per inch across, by the container's own field or, in a WebP, by Exif; `None` if nothing tells.
+/// Pixels per inch across, by the container's own field or, in a WebP, by Exif; `None` if nothing has it.
 pub fn density(file: &[u8], format: &str) -> Option<f64> {
     match format {
         "png" => {

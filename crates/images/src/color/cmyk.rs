@@ -1,6 +1,6 @@
-//! How inks look in print: a CMYK profile, and the way from its inks to sRGB.
+//! A CMYK profile, and the transform from its CMYK to sRGB.
 //!
-//! The profile is used and then left: what comes of the inks is red, green and blue, for which it does not hold.
+//! The profile is used and then left: the result is RGB, for which it does not hold.
 //!
 //! Without one each ink takes away its own light and black takes away all: what PDF calls DeviceCMYK (ISO 32000,
 //! 10.3.5), in the product form that Pillow, browsers and libvips use.
@@ -17,7 +17,7 @@ use super::profile::{MAX_BYTES, Unfit};
 /// Memory of the table that the library makes: 17 steps for each ink, three floats each.
 const TABLE_BYTES: u64 = 17 * 17 * 17 * 17 * 3 * 4;
 
-/// A profile of inks that is used.
+/// A CMYK profile that is used.
 #[derive(Clone)]
 pub struct CmykTransform {
     file: Arc<[u8]>,
@@ -46,7 +46,7 @@ impl CmykTransform {
         Ok(Self { file: file.into(), transform: transform.ok_or(Unfit::Broken)? })
     }
 
-    /// Four inks a pixel, 255 for all of one, to sRGB.
+    /// CMYK pixels, 255 for full ink, to sRGB.
     pub fn to_rgb(&self, cmyk: &[u8]) -> Vec<u8> {
         let mut rgb = vec![0; cmyk.len() / 4 * 3];
         // It refuses slices of unlike or odd lengths, and these are neither.
@@ -68,7 +68,7 @@ impl fmt::Debug for CmykTransform {
 }
 
 impl PartialEq for CmykTransform {
-    /// The bytes tell the rest.
+    /// The bytes have the rest.
     fn eq(&self, other: &Self) -> bool {
         self.file == other.file
     }
@@ -76,7 +76,7 @@ impl PartialEq for CmykTransform {
 
 impl Eq for CmykTransform {}
 
-/// Four inks a pixel, from 0, none, to 255, all of it.
+/// CMYK pixels, from 0, none, to 255, all of it.
 pub fn to_rgb(cmyk: &[u8], cmyk_transform: Option<&CmykTransform>) -> Vec<u8> {
     match cmyk_transform {
         Some(cmyk_transform) => cmyk_transform.to_rgb(cmyk),

@@ -112,7 +112,7 @@ mod tests {
             let curve = Curve::new(|x| x.powf(gamma)).expect("it rises");
             let level = f32::from(sample) / 257.0;
             let back = curve.value(curve.linear(level)) * 65_535.0;
-            // Near black a step of 16 bits is less light than the table's first cells tell apart.
+            // Near black a step of 16 bits is less light than the table's first cells distinguish.
             let allowed = if sample < 256 { 24.0 } else { 1.0 };
             prop_assert!((back - f32::from(sample)).abs() <= allowed, "{sample} became {back}");
         }

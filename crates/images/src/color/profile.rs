@@ -2,7 +2,7 @@
 //!
 //! A profile is carried unchanged or not at all. One that a reader would reject takes the image with it in some
 //! readers (libpng refuses an RGB profile in a gray file), so what does not hold together, or is of another color space
-//! than the pixels, is left out, and the answer says so. Of the others only the tags that make colors are given to the
+//! than the pixels, is left out, and the answer reports it. Of the others only the tags that make colors are given to the
 //! library: a broken description is no reason to lose the colors, and fewer bytes of strangers are interpreted.
 
 use std::fmt;
@@ -119,7 +119,7 @@ impl fmt::Debug for Profile {
 }
 
 impl PartialEq for Profile {
-    /// The bytes tell the rest.
+    /// The bytes have the rest.
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
@@ -171,7 +171,7 @@ impl<'a> Tags<'a> {
     }
 }
 
-/// Whether there is anything that says what the numbers mean.
+/// Whether there is anything that defines what the numbers mean.
 fn describes(parsed: &ColorProfile, tags: &Tags) -> bool {
     let curves = [&parsed.red_trc, &parsed.green_trc, &parsed.blue_trc].iter().all(|trc| trc.is_some());
     curves || parsed.gray_trc.is_some() || TABLES.iter().any(|tag| tags.find(**tag).is_some())

@@ -2,7 +2,7 @@
 //!
 //! moxcms reads the profiles and knows their curves and colorants. Its own conversions end at the gamut of their target,
 //! or need a target whose curve is one of a few; here every color must come back, and the image's own curve may be
-//! any. So the arithmetic stands here, in floats that are never clamped on the way to sRGB.
+//! any. So the arithmetic is here, in floats that are never clamped on the way to sRGB.
 
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl Shaper {
         }
     }
 
-    /// Levels of sRGB, in gamut or not, to levels of the image, 0 to 255: what the image cannot say is clamped.
+    /// Levels of sRGB, in gamut or not, to levels of the image, 0 to 255: what the image cannot express is clamped.
     pub fn from_srgb(&self, planes: &mut [f32]) {
         match &self.0 {
             Kind::Gray(curve) => {

@@ -1,7 +1,7 @@
 //! Colors that are described by numbers instead of a profile: PNG's `cICP`, `sRGB`, `gAMA` and `cHRM` (third edition,
 //! 11.3.2), in the order in which the standard has them count, a profile standing behind `cICP` and before the rest.
 //!
-//! Where they say anything but sRGB, a profile is made of them, and everything that holds for profiles holds: every
+//! Where they declare anything but sRGB, a profile is made of them, and everything that holds for profiles holds: every
 //! format can carry it. `gAMA` and `cHRM` within a twentieth of sRGB's are taken for it, as libpng does: writers round.
 
 use std::sync::{Arc, LazyLock};
@@ -43,7 +43,7 @@ pub enum Signaled {
     Nothing,
     /// sRGB.
     Srgb,
-    /// A profile that says the same.
+    /// An equivalent profile.
     Profile(Vec<u8>),
     /// High dynamic range, in this transfer function.
     HighDynamicRange(&'static str),
@@ -52,7 +52,7 @@ pub enum Signaled {
 }
 
 impl Signals {
-    /// What `cICP` says, which counts before a profile.
+    /// What `cICP` declares, which counts before a profile.
     pub fn strong(&self, gray: bool) -> Signaled {
         let Some([primaries, transfer, matrix, range]) = self.cicp else { return Signaled::Nothing };
         if let Some(name) = hdr_transfer(transfer) {
@@ -87,7 +87,7 @@ impl Signals {
         finished(profile, gray, curve, "PNG cICP")
     }
 
-    /// What the other chunks say, which count where there is neither `cICP` nor a profile.
+    /// What the other chunks declare, which count where there is neither `cICP` nor a profile.
     pub fn weak(&self, gray: bool) -> Signaled {
         if self.srgb {
             return Signaled::Srgb;

@@ -14,7 +14,7 @@ pub(super) fn to_srgb(profile: &ColorProfile) -> Option<ToSrgb> {
     if profile.color_space != DataColorSpace::Rgb {
         return None;
     }
-    // Profiles need not have tables for every intent; the perceptual ones stand for those that are missing.
+    // Profiles need not have tables for every intent; the perceptual ones replace those that are missing.
     [RenderingIntent::RelativeColorimetric, RenderingIntent::Perceptual].into_iter().find_map(|rendering_intent| {
         let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
         profile.create_transform_f32(Layout::Rgb, &ColorProfile::new_srgb(), Layout::Rgb, options).ok().map(ToSrgb)

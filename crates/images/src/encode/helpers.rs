@@ -11,7 +11,7 @@ pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Who knows whether a core is free.
 pub trait Helpers {
-    /// Starts the job on another thread and says whether it did. A job that was taken may also be dropped: anyone who
+    /// Starts the job on another thread and returns whether it did. A job that was taken may also be dropped: anyone who
     /// lends it can still do it.
     fn try_spawn(&self, job: Job) -> bool;
 }

@@ -64,7 +64,7 @@ pub fn encode_with(
         OutputFormat::WebP => webp::encode::encode(target, rows, &sink),
         OutputFormat::Tiff => tiff::encode::encode(target, rows, &sink),
     };
-    // What the reader did explains what the encoder says of it.
+    // What the reader did explains what the encoder reports of it.
     match sink.finish() {
         Err(error) => Err(EncodeError::Write(error)),
         Ok(()) => done,

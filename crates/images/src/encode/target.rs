@@ -34,7 +34,7 @@ pub struct Target {
     pub depth: Depth,
     /// ICC profile to embed; for colors if the format is WebP, which has no gray.
     pub icc: Option<Arc<[u8]>>,
-    /// What it says beside its pixels.
+    /// What it holds beside its pixels.
     pub metadata: OutputMetadata,
 }
 

@@ -1,4 +1,4 @@
-//! Windows bitmaps, by the decoder of `image`; of the header only what it does not check or say is read here: sides, which
+//! Windows bitmaps, by the decoder of `image`; of the header only what it does not check or report is read here: sides, which
 //! are limits and not its kinds, the end of run lengths, and the density.
 
 use bytes::Bytes;
@@ -42,7 +42,7 @@ fn is_whole(file: &[u8]) -> bool {
     !run_lengths || word(10) + word(34) <= file.len() as u64
 }
 
-/// What the header says, and the decoder behind it.
+/// What the header declares, and the decoder behind it.
 pub fn open(file: Bytes, frame: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
     check_sides(&file)?;
     let decoder = BmpDecoder::new(Source::new(file.clone(), interrupt)).map_err(|error| {

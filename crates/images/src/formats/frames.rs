@@ -57,7 +57,7 @@ pub fn composed(
     Err(damaged(format))
 }
 
-/// Pixels in red, green, blue and alpha in the channels that say the same.
+/// Pixels in red, green, blue and alpha in the channels that hold the same.
 pub fn in_channels(rgba: Vec<u8>, channels: Channels) -> Vec<u8> {
     let pixels = rgba.as_chunks::<4>().0.iter();
     match channels {

@@ -1,6 +1,6 @@
 //! GIF (`GIF89a`), by the decoder of `image`, which draws each frame over those before it.
 //!
-//! How many frames there are and how large they are it says only as it decodes them, so they are counted before by `gif`,
+//! How many frames there are and how large they are it reports only as it decodes them, so they are counted before by `gif`,
 //! without unpacking: work and memory are bounded before anything is drawn.
 
 use bytes::Bytes;
@@ -66,7 +66,7 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
     }
     let largest = drawn.iter().map(|frame| frame.size.pixels()).max().unwrap_or(0);
     let noted = [blocks.xmp_metadata(), blocks.icc_profile()].into_iter().flatten().map(<[u8]>::len).sum::<usize>();
-    // Beside the result: the canvas and the one that is shown in four channels, a frame, what stands before the
+    // Beside the result: the canvas and the one that is shown in four channels, a frame, what comes before the
     // first; a copy of the file.
     let working_bytes = 4 * (2 * canvas.pixels() + largest) + (2 * noted + file.len()) as u64 + (256 << 10);
     let channels = if is_opaque(drawn) { Channels::Rgb } else { Channels::Rgba };

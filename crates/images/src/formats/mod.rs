@@ -50,7 +50,7 @@ pub fn open(
         InputFormat::Gif => gif::open(file, frame, interrupt),
         InputFormat::Jxl => jxl::open(file, frame, interrupt),
     };
-    // Whatever a library says of a file that it could read no further.
+    // Whatever a library reports of a file that it could read no further.
     interrupt.check()?;
     let (header, decode) = read?;
     limits.check_input(header.stored)?;
@@ -58,7 +58,7 @@ pub fn open(
     Ok(Opened { probe: opened::judged(format, header)?, decode, interrupt: interrupt.clone() })
 }
 
-/// What a header says, before limits are applied and the profile is judged.
+/// What a header declares, before limits are applied and the profile is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Size as stored, before the orientation is applied.
@@ -69,19 +69,19 @@ pub struct Header {
     pub depth: Depth,
     /// EXIF orientation.
     pub orientation: Orientation,
-    /// Embedded ICC profile, not yet judged; or one that says what other chunks say.
+    /// Embedded ICC profile, not yet judged; or one made from other chunks.
     pub icc: Option<Vec<u8>>,
     /// Whether the profile was made here of other chunks.
     pub icc_made: bool,
-    /// Whether its pixels are four inks, for which the profile is then meant. They are decoded to red, green and blue.
+    /// Whether its pixels are CMYK, for which the profile is then meant. They are decoded to red, green and blue.
     pub cmyk: bool,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,
-    /// What the file says beside its pixels, not yet settled.
+    /// What the file holds beside its pixels, not yet settled.
     pub metadata: Metadata,
     /// Bytes that the decoder holds at most beside the decoded pixels.
     pub working_bytes: u64,
-    /// Pixels that the decoder passes over, as far as the header tells: see `limits::check_work`.
+    /// Pixels that the decoder passes over, as far as the header declares: see `limits::check_work`.
     pub work: u64,
     /// Which of its frames or pages is meant.
     pub frames: Frames,
@@ -90,7 +90,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Of a format that has 8 bits, loses nothing, lies upright and says nothing beside its pixels.
+    /// Of a format that has 8 bits, loses nothing, lies upright and holds nothing beside its pixels.
     pub fn plain(stored: Size, channels: Channels, working_bytes: u64, frames: Frames) -> Self {
         Self {
             stored,

@@ -11,7 +11,7 @@ use crate::raster::{Channels, Depth, Raster};
 use crate::units::Size;
 use crate::{CodecError, InputFormat, Interrupt, Loss, Warning};
 
-/// What a header says.
+/// What a header declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// Kind of file, by its bytes.
@@ -24,13 +24,13 @@ pub struct Probe {
     pub depth: Depth,
     /// ICC profile of the source; absent where it does not parse or does not fit the channels.
     pub icc: Option<Profile>,
-    /// Whether the profile says what other chunks of the file say, and is not in it itself.
+    /// Whether the profile was made from other chunks of the file, and is not in it itself.
     pub icc_made: bool,
-    /// What makes colors of its inks, if the file has inks and a profile that says how they look.
+    /// The transform of its CMYK, if it is CMYK and has a usable profile.
     pub cmyk_transform: Option<CmykTransform>,
     /// What is to be said about the file.
     pub warnings: Vec<Warning>,
-    /// What the file says beside its pixels.
+    /// What the file holds beside its pixels.
     pub metadata: Metadata,
     /// How the stored pixels are turned to have `size`.
     pub orientation: Orientation,
@@ -43,7 +43,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// What a header would say of pixels that never had one.
+    /// The header of pixels that never had one.
     pub fn of_pixels(size: Size, channels: Channels, depth: Depth) -> Self {
         Self {
             format: InputFormat::Png,
@@ -82,7 +82,7 @@ impl Probe {
 
 /// A file that was opened: its header is read and judged, its pixels wait to be decoded.
 pub struct Opened {
-    /// What its header says.
+    /// What its header declares.
     pub probe: Probe,
     pub(super) decode: Decode,
     pub(super) interrupt: Interrupt,

@@ -43,7 +43,7 @@ pub fn unpremultiply<T: FullRange>(samples: &mut [T], channels: usize) {
     }
 }
 
-/// The error of a file whose pixels do not decode. What the library says is for developers; clients get one text.
+/// The error of a file whose pixels do not decode. The library's text is for developers; clients get one text.
 pub fn damaged(format: &str) -> CodecError {
     CodecError::Damaged(format!("the {format} is damaged or breaks off; send the file again"))
 }

@@ -20,7 +20,7 @@ const READ: &[(&[u8], InputFormat)] = &[
     (b"\xff\x0a", InputFormat::Jxl),
 ];
 
-/// Kinds that are known and not read: where their signature stands, the signature, their name.
+/// Kinds that are known and not read: where their signature is, the signature, their name.
 /// Longer and rarer signatures come before those that they begin with.
 const OTHERS: &[(usize, &[u8], &str)] = &[
     (4, b"ftypavif", "an AVIF"),

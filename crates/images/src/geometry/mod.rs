@@ -24,7 +24,7 @@ pub enum Fit {
     /// As large as the box holds; one side may stay shorter.
     #[default]
     Inside,
-    /// The box exactly; what stands out on both ends is cut off.
+    /// The box exactly; what is beyond it on both ends is cropped.
     Cover,
     /// The box exactly; the image is stretched.
     Fill,

@@ -48,7 +48,7 @@ pub struct GeometryError {
     pub asked: u32,
     /// The upload's.
     pub side: u32,
-    /// What can be had.
+    /// What is available.
     pub most: u32,
 }
 
@@ -167,7 +167,7 @@ impl View {
         self.growth
     }
 
-    /// The least whole number of times that the upload must be upscaled for the answer to be had from it.
+    /// The least whole number of times that the upload must be upscaled for the answer to be made from it.
     pub fn times(&self) -> u32 {
         let times = |axis: Axis| axis.whole.div_ceil(axis.source);
         times(self.across).max(times(self.down))

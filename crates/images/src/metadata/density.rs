@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Most that is believed: a hundred times what the finest film scanners say.
+/// Most that is believed: a hundred times what the finest film scanners report.
 const MOST: f64 = 1e6;
 
 const INCH_IN_METERS: f64 = 0.0254;
@@ -54,13 +54,13 @@ impl Density {
     pub fn per_meter(x: u32, y: u32) -> Option<Self> {
         let inch = |number: u32| {
             let dots = f64::from(number) * INCH_IN_METERS;
-            // Most mean a whole number an inch, which whole numbers a meter cannot say.
+            // Most mean a whole number an inch, which whole numbers a meter cannot express.
             if (dots - dots.round()).abs() <= INCH_IN_METERS / 2.0 { dots.round() } else { dots }
         };
         Self::per_inch(inch(x), inch(y))
     }
 
-    /// Whether a JFIF header tells of pixels that are not square, and not how large they are.
+    /// Whether a JFIF header describes pixels that are not square, and not how large they are.
     pub fn is_shape_in_jfif(data: &[u8]) -> bool {
         matches!(*data, [_, _, 0, x1, x0, y1, y0, ..] if [x1, x0] != [y1, y0])
     }
@@ -76,7 +76,7 @@ impl Density {
         Self { x: self.y, y: self.x }
     }
 
-    /// Of an image of more pixels and the same size on paper. `None` where no format could say it.
+    /// Of an image of more pixels and the same size on paper. `None` where no format could express it.
     pub fn times(self, across: f64, down: f64) -> Option<Self> {
         Self::per_inch(self.x * across, self.y * down)
     }

@@ -94,12 +94,12 @@ pub fn written(density: Option<Density>, artist: Option<&[u8]>, copyright: Optio
     out.into_inner()
 }
 
-/// The block without the `Exif\0\0` that may stand before it.
+/// The block without the `Exif\0\0` that may come before it.
 pub fn bare(block: Bytes) -> Bytes {
     if block.starts_with(b"Exif\0\0") { block.slice(6..) } else { block }
 }
 
-/// What the main directory of a block says, and that of a page of a TIFF.
+/// What the main directory of a block declares, and that of a page of a TIFF.
 impl Directory {
     /// How the image is stored.
     pub fn orientation(&self) -> Option<Orientation> {
@@ -125,7 +125,7 @@ impl Directory {
         Rights { artist: text(tag::ARTIST), copyright: text(tag::COPYRIGHT) }
     }
 
-    /// Whether a block says more than what [`written`] keeps.
+    /// Whether a block holds more than what [`written`] keeps.
     pub fn block_says_more(&self) -> bool {
         const KEPT: [u16; 8] = [
             tag::WIDTH,
@@ -141,7 +141,7 @@ impl Directory {
         self.next().is_some_and(|next| next != 0) || self.entries().any(|entry| !KEPT.contains(&entry.tag))
     }
 
-    /// Whether a page of a TIFF says more than how its pixels are stored, and than what is looked for by itself.
+    /// Whether a page of a TIFF holds more than how its pixels are stored, and than what is looked for by itself.
     pub fn page_says_more(&self) -> bool {
         const READ: [u16; 5] = [tag::COPYRIGHT, tag::XMP, tag::PHOTOSHOP, tag::IPTC, tag::PROFILE];
         let says = |tag: u16| tag::TEXTS.contains(&tag) || tag >= 0x0258 && !READ.contains(&tag);

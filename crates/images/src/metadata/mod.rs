@@ -1,4 +1,4 @@
-//! Metadata: what a file says beside its pixels (Exif, XMP, IPTC, texts, density), and what of it an answer says again.
+//! Metadata: what a file holds beside its pixels (Exif, XMP, IPTC, texts, density), and what of it an answer keeps.
 //!
 //! By default that is what an image should not lose and that betrays nobody: its density, whose it is and who made it.
 //! Places, serial numbers, thumbnails and makers' notes stay behind unless asked for. The ICC profile is no note: it is
@@ -62,7 +62,7 @@ pub enum DensityPolicy {
     Keep,
 }
 
-/// What a file says.
+/// The metadata of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// An Exif block, without `Exif\0\0`.
@@ -83,7 +83,7 @@ pub struct Metadata {
     pub unreadable: bool,
 }
 
-/// What an answer says.
+/// The metadata of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputMetadata {
     /// An Exif block, without `Exif\0\0`; not for a TIFF.
@@ -171,7 +171,7 @@ impl Metadata {
         single.chain(texts).sum::<usize>() as u64
     }
 
-    /// What an answer of `size` in `format` says, `across` and `down` times as large as the image; and whether it
+    /// The metadata of an answer of `size` in `format`, `across` and `down` times as large as the image; and whether it
     /// leaves anything unsaid.
     pub fn kept(
         &self,
@@ -186,7 +186,7 @@ impl Metadata {
             DensityPolicy::Keep => self.density,
         };
         let (artist, copyright) = (self.rights.artist.as_deref(), self.rights.copyright.as_deref());
-        // Where else than in Exif a density may stand: of a WebP nowhere, of a JPEG if it is of 16 bits.
+        // Where else than in Exif a density may be: of a WebP nowhere, of a JPEG if it is of 16 bits.
         let has_place = |density: Density| match format {
             OutputFormat::Png | OutputFormat::Tiff => true,
             OutputFormat::Jpeg => density.jfif().is_some(),
@@ -273,7 +273,7 @@ mod tests {
         };
         let in_exif = |kept: &OutputMetadata| kept.exif.as_ref().and_then(main_directory)?.density();
         for wish in [MetadataPolicy::Safe, MetadataPolicy::All] {
-            // 65,535 is the most that JFIF can say, and goes into Exif no more than in a PNG.
+            // 65,535 is the most that JFIF can hold, and goes into Exif no more than in a PNG.
             for (format, dots, exif) in [
                 (OutputFormat::Jpeg, 8000.0, false),
                 (OutputFormat::Jpeg, 30_000.0, true),

@@ -1,4 +1,4 @@
-//! Whose an image is and who made it, from wherever a file says so: the texts of a PNG, XMP (ISO 16684-1), IPTC-IIM.
+//! Whose an image is and who made it, from wherever a file names them: the texts of a PNG, XMP (ISO 16684-1), IPTC-IIM.
 //!
 //! Only these two are looked for, in the forms in which programs write them; a full reader of XMP would be an XML parser
 //! for the sake of one line.
@@ -6,7 +6,7 @@
 /// A name or a notice longer than this is neither.
 const MAX_BYTES: usize = 4096;
 
-/// What stands before Photoshop's resources in a JPEG.
+/// What comes before Photoshop's resources in a JPEG.
 pub const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
 
 /// What is found.
@@ -107,7 +107,7 @@ fn unescaped(text: &str) -> String {
     names.into_iter().fold(text.to_owned(), |text, (name, character)| text.replace(name, character))
 }
 
-/// The packet of an image that is upright now: `tiff:Orientation`, as an attribute or an element, says 1.
+/// The packet of an image that is upright now: `tiff:Orientation`, as an attribute or an element, is 1.
 pub fn upright(packet: &[u8]) -> Vec<u8> {
     const NAME: &[u8] = b"tiff:Orientation";
     let mut packet = packet.to_vec();

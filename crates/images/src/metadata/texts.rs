@@ -7,7 +7,7 @@ use flate2::read::ZlibDecoder;
 use super::rights::{Rights, latin1};
 use super::{MAX_BYTES, Metadata, TEXT_COST};
 
-/// The keyword under which XMP stands.
+/// The keyword of XMP.
 const XMP: &[u8] = b"XML:com.adobe.xmp";
 
 /// A keyword and its text in UTF-8; inflated no further than a note may be long.

@@ -178,7 +178,7 @@ fn notes_that_make_no_sense_fail_no_image() {
 }
 
 /// A cut anywhere in the data of the last scan, and then an end-of-image marker as if nothing had happened: decoders make
-/// a gray rest of it, or say that it is damaged.
+/// a gray rest of it, or report it as damaged.
 #[test]
 fn a_jpeg_that_ends_early_with_its_marker_gets_an_answer() {
     for (i, file) in FILES.into_iter().enumerate().filter(|(_, file)| file.starts_with(b"\xff\xd8")) {
@@ -286,7 +286,7 @@ fn tiles_that_reach_far_over_their_page_are_refused() {
 
 #[test]
 fn directories_one_within_the_other_are_damaged() {
-    // One of 4096 entries begins every 6 bytes; what follows it stands in another's entries.
+    // One of 4096 entries begins every 6 bytes; what follows it is in another's entries.
     let slots = 40_000_usize;
     let mut file = [b"II\x2a\0".to_vec(), 8_u32.to_le_bytes().to_vec()].concat();
     for slot in 0..slots {

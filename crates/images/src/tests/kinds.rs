@@ -13,7 +13,7 @@ macro_rules! kind {
     };
 }
 
-/// Some channels of what `pixel` in make.py says.
+/// Some channels of what `pixel` in make.py declares.
 fn made(channels: &[usize]) -> Vec<u8> {
     made_pixels(4).as_chunks::<4>().0.iter().flat_map(|pixel| channels.iter().map(|c| pixel[*c])).collect()
 }

@@ -32,7 +32,7 @@ fn opened(file: &[u8], frame: Option<u32>) -> Result<Opened, CodecError> {
     open(Bytes::copy_from_slice(file), &LIMITS, frame, &Interrupt::default())
 }
 
-/// What the header says.
+/// What the header declares.
 fn probe(file: &[u8]) -> Result<Probe, CodecError> {
     probe_frame(file, None)
 }
@@ -66,7 +66,7 @@ fn eight_bit(image: &Raster) -> &[u8] {
     }
 }
 
-/// What `pixel` in tests/fixtures/images/make.py says, of the first `channels` channels.
+/// What `pixel` in tests/fixtures/images/make.py declares, of the first `channels` channels.
 fn made_pixels(channels: usize) -> Vec<u8> {
     let (width, height) = (37, 26);
     (0..height)

@@ -53,7 +53,7 @@ fn restoring_apng(side: u32, frames: u32) -> Vec<u8> {
     file
 }
 
-/// Full frames of one lossless stream; `stream` has the size that it says.
+/// Full frames of one lossless stream; `stream` has the size that it declares.
 fn animated_webp(side: u32, frames: u32, stream: &[u8]) -> Vec<u8> {
     fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
         let mut chunk = [&kind[..], &(data.len() as u32).to_le_bytes(), data].concat();

@@ -197,7 +197,7 @@ impl Hardware {
     }
 }
 
-/// Whether the first processor of this /proc/cpuinfo says so; `runtime/fetch.sh` looks for the same two words.
+/// Whether the first processor of this /proc/cpuinfo has it; `runtime/fetch.sh` looks for the same two words.
 fn multiplies_bf16(cpuinfo: &str) -> bool {
     let flags = cpuinfo.lines().find_map(|line| line.strip_prefix("flags")?.trim_start().strip_prefix(':'));
     flags.is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "amx_bf16" || flag == "avx512_bf16"))
@@ -212,7 +212,7 @@ fn shows_gpu(devices: &Path) -> bool {
     })
 }
 
-/// Why what is wanted cannot be had on this machine, and the remedy.
+/// Why what is wanted is not available on this machine, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// No such pair anywhere.
@@ -251,7 +251,7 @@ pub fn wishes(provider: Provider, precision: Precision, hardware: Hardware) -> R
     let runs = |backend: &Backend| match backend.device() {
         Device::Cpu => true,
         Device::OpenVino => backend.precision() != Precision::Bf16 || hardware.bf16,
-        // By name it is tried, whatever the system shows: the session tells what it lacks.
+        // By name it is tried, whatever the system shows: the session reports what it lacks.
         Device::Cuda => provider == Provider::Cuda || hardware.gpu,
     };
     let mut wishes: Vec<Backend> = ALL.into_iter().filter(fits).filter(runs).collect();

@@ -19,7 +19,7 @@ use images::units::TileShape;
 
 use crate::registry::NetworkId;
 
-/// Where and in what arithmetic an engine runs; what it says is what really runs, not what was asked for.
+/// Where and in what arithmetic an engine runs; it reports what really runs, not what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Execution {
     /// Execution provider: `cpu`, `cuda`, `openvino`, or `builtin` for bicubic.
@@ -91,7 +91,7 @@ pub enum EngineError {
         /// What is allowed.
         limit: f32,
     },
-    /// The network gave another number of values than its scale says.
+    /// The network gave another number of values than its scale gives.
     #[error("the network gave {actual} values for a batch that needs {expected}")]
     Shape {
         /// By scale and shape.

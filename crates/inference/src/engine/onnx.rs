@@ -11,7 +11,7 @@
 //! and 0.128 s (san-light at x4, 2 threads, ONNX Runtime 1.32, medians of 12 turns each).
 //!
 //! The fp32 session is on the CPU and made at start, although it may never run on a tile of a request: made late, it could
-//! fail late, with the file gone or changed under the server. It costs 0.1 s and the weights' memory. It also tells a
+//! fail late, with the file gone or changed under the server. It costs 0.1 s and the weights' memory. It also distinguishes a
 //! broken network from a provider that cannot run it, and what precision that computes in ([`precision_check`]).
 
 mod sessions;
@@ -41,7 +41,7 @@ const WHITE: f32 = 255.0;
 const NO_FP16: &str =
     "its model.toml names no fp16 file (`python -m sr.export --fp16` writes one); take --precision fp32";
 
-/// A network's file and what it says of itself.
+/// A network's file and its manifest's values.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// The ONNX file.
@@ -52,7 +52,7 @@ pub struct Source<'a> {
     pub skip: Option<Skip>,
     /// Magnification.
     pub scale: Scale,
-    /// The value that stands for white.
+    /// The value of white.
     pub range: f32,
     /// A shape that it is run on; the smallest, since it is tried once for every provider.
     pub tile: TileShape,
@@ -141,7 +141,7 @@ impl<'a> Opening<'a> {
             let tiles = forward(session, output, &input, [1, PLANES, height, width], factor, outward)?;
             Ok::<Upscaled, EngineError>(tiles.into_iter().next().flatten())
         };
-        // What fp32 itself cannot run or gives no numbers for tells nothing here; the warm-up, which is next, does.
+        // What fp32 itself cannot run or gives no numbers for shows nothing here; the warm-up, which is next, does.
         let Some(exact) = run(&mut self.cpu).ok().flatten() else {
             return Ok(Some(OpenedSession { session, backend }));
         };
@@ -190,7 +190,7 @@ impl OnnxEngine {
         Ok(images?.pop().unwrap_or_default())
     }
 
-    /// Runs what stands in `self.input`; what comes out non-finite or as another image elsewhere than in fp32 on the
+    /// Runs `self.input`; what comes out non-finite or as another image elsewhere than in fp32 on the
     /// CPU once more there.
     fn run(&mut self, shape: [usize; 4]) -> Result<Vec<Vec<f32>>, EngineError> {
         let expected = shape.iter().product();

@@ -32,7 +32,7 @@ pub(super) fn detect_precision(hoped: Backend, exact: &[f32], found: &[f32]) -> 
         Backend::OpenVinoFp32 if off > ROUNDING => {
             Err(format!("it computes in less than fp32: its image is {off:.3} levels (RMS) off the CPU's"))
         }
-        // A card runs the arithmetic that the network's own types say.
+        // A card runs the arithmetic that the network's own types give.
         _ => Ok(hoped),
     }
 }
@@ -47,7 +47,7 @@ mod tests {
 
     const EVERY: [Backend; 4] = [Backend::OpenVinoFp32, Backend::OpenVinoBf16, Backend::CudaFp32, Backend::CudaFp16];
 
-    /// An engine that says bf16 and computes with numbers of so many bits.
+    /// An engine that reports bf16 and computes with numbers of so many bits.
     struct Fake {
         bits: u32,
         bicubic: Bicubic,

@@ -95,7 +95,7 @@ impl Runtime {
 }
 
 /// Loads the library with the first of `devices` that any has, or returns what was loaded before: the first call of a
-/// process decides. It may lack the device that a later call asks for, and then says so.
+/// process decides. It may lack the device that a later call asks for, and then reports it.
 pub fn load(explicit: Option<&Path>, devices: &[Device]) -> Result<&'static Runtime, RuntimeError> {
     // Two first calls at once would both build an environment, and the second of them fail.
     static LOADING: Mutex<()> = Mutex::new(());
@@ -160,7 +160,7 @@ fn share_memory(environment: &Environment) -> Result<(), ort::Error> {
     }
 }
 
-/// What ONNX Runtime says goes where everything else goes.
+/// What ONNX Runtime logs goes where everything else goes.
 fn log(level: LogLevel, category: &str, _id: &str, _code_location: &str, message: &str) {
     match level {
         LogLevel::Verbose => tracing::trace!(target: "onnxruntime", category, "{message}"),

@@ -23,7 +23,7 @@ pub enum StartError {
     /// This machine has not what was asked for by name.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// A network cannot be read, or did not stand its first run.
+    /// A network cannot be read, or failed its first run.
     #[error("model '{model}' at scale {scale} cannot be served: {reason}")]
     Network {
         /// The model.
@@ -145,7 +145,7 @@ fn none_of(failed: &[(Backend, EngineError)]) -> EngineError {
     ))
 }
 
-/// Runs every engine on a few of its tile shapes, the smallest first, and says how long a tile took. The other shapes get no
+/// Runs every engine on a few of its tile shapes, the smallest first, and returns how long a tile took. The other shapes get no
 /// run of their own: the first at a shape costs a few milliseconds more than the second at most (benches/README.md).
 /// A network of another scale than it declares, or whose values are not finite, ends the start here.
 pub fn warm_up(engines: &mut EngineSet, registry: &Registry, sizer: &BatchSizer) -> Result<Vec<Warm>, StartError> {

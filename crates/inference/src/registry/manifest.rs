@@ -1,4 +1,4 @@
-//! One model folder: what its `model.toml` says, and the checks that it and its files must pass.
+//! One model folder: what its `model.toml` declares, and the checks that it and its files must pass.
 //!
 //! Every problem of a folder is reported, each with the place and the remedy, not only the first: a manifest is
 //! written by hand or by a script, and nobody should have to restart a server five times to correct five lines.
@@ -141,7 +141,7 @@ fn check_head(manifest: &Manifest, folder: &Path, problems: &mut Problems<'_>) {
     if folder.file_name().is_none_or(|f| f != name.as_str()) {
         problems.add(format_args!("name = '{name}' must be the name of the folder"));
     }
-    // Names stand in headers and metric labels.
+    // Names are in headers and metric labels.
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     if name.is_empty() || name.len() > 64 || name.starts_with(['-', '.']) || !name.chars().all(plain) {
         problems.add(format_args!(

@@ -42,7 +42,7 @@ pub enum Kind {
         sha256: String,
         /// The same network with its convolutions in fp16, whose hash was checked, too; for CUDA.
         fp16: Option<PathBuf>,
-        /// Input and output value that stands for white: 1.0 or 255.0.
+        /// Input and output value of white: 1.0 or 255.0.
         range: f32,
         /// What the network's output is added to; absent where it is the upscaled image itself.
         skip: Option<Skip>,
@@ -123,7 +123,7 @@ pub struct Registry {
     models: Vec<ModelInfo>,
 }
 
-/// Why a model at a scale cannot be had.
+/// Why a model at a scale is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// No model of that name.
@@ -238,7 +238,7 @@ impl ScaleInfo {
     }
 }
 
-/// The built-in model at every scale there is but 1, which needs no network, and what to say about it.
+/// The built-in model at every scale there is but 1, which needs no network, and its texts.
 fn bicubic() -> (ModelInfo, Vec<Network>) {
     let networks: Vec<Network> = (2..=Scale::MAX)
         .filter_map(Scale::new)

@@ -1,4 +1,4 @@
-//! Each budget from both sides, and what a refusal says.
+//! Each budget from both sides, and the text of a refusal.
 
 use images::units::TileShape;
 use inference::engine::batch_sizer::BatchSizer;

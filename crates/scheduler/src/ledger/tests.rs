@@ -180,7 +180,7 @@ fn stopping_fails_what_waits_and_what_comes() {
     assert_eq!(figures(&ledger), (0, 0, 2));
 }
 
-/// Workers that take as long as the rates say, on a clock of their own.
+/// Workers that take as long as the rates give, on a clock of their own.
 struct Simulation {
     ledger: Ledger,
     start: Instant,

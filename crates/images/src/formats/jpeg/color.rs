@@ -1,7 +1,7 @@
 //! How the components of a JPEG are colors, and what has to change in a file for the decoder to see it.
 //!
 //! The rules are libjpeg's (`default_decompress_parms` in jdapimin.c), which every viewer follows: a JFIF marker means
-//! `YCbCr` whatever else the file says; else Adobe's transform counts; else components that are named R, G and B are that.
+//! `YCbCr` whatever else the file declares; else Adobe's transform counts; else components that are named R, G and B are that.
 
 use std::ops::Range;
 
@@ -60,7 +60,7 @@ impl Signs {
         }
     }
 
-    /// What has to be put in after the start marker, and what to be taken out: Adobe's segment, where it says what does not
+    /// What has to be put in after the start marker, and what to be taken out: Adobe's segment, where it declares what does not
     /// count, or what the decoder does not know.
     fn edits(&self) -> (&'static [u8], Range<usize>) {
         let misleading = self.jfif && self.adobe != Some(1) || self.adobe.is_some_and(|transform| transform > 2);
@@ -68,7 +68,7 @@ impl Signs {
         (if self.tables { &[] } else { &AVI1 }, cut)
     }
 
-    /// How four inks are stored; `None` if there are not four, or it is not said.
+    /// How CMYK is stored; `None` if there are not four channels, or it is not declared.
     pub fn cmyk_coding(&self) -> Option<CmykCoding> {
         let coding = |transform| if transform == 2 { CmykCoding::Ycck } else { CmykCoding::Inverted };
         self.adobe.filter(|_| self.components == 4).map(coding)
@@ -96,7 +96,7 @@ impl Signs {
     }
 }
 
-/// How four inks are stored.
+/// How CMYK is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CmykCoding {
     /// From 0, all of it, to 255, none. Photoshop stores them so, and everybody who writes Adobe's segment followed;
@@ -117,7 +117,7 @@ impl CmykCoding {
             Self::Inverted => stored.map(|ink| 255 - ink),
             Self::Ycck => {
                 let [luma, blue, red, black] = stored;
-                // Red, green and blue are what is left of 255 by the inverted inks: the inks themselves.
+                // Red, green and blue are 255 less the inverted CMYK: the CMYK values themselves.
                 let [cyan, magenta, yellow] = ycbcr_to_rgb([luma, blue, red]);
                 [cyan, magenta, yellow, 255 - black]
             }

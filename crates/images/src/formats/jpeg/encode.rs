@@ -38,7 +38,7 @@ pub fn encode<'a>(target: &Target, rows: Rows<'a>, sink: &Sink<'a>) -> Result<()
     }
 }
 
-/// Density and segments; of Exif comes what stands before XMP, as readers expect it.
+/// Density and segments; of Exif comes what comes before XMP, as readers expect it.
 fn metadata<W: JfifWrite>(
     encoder: &mut Encoder<W>,
     metadata: &OutputMetadata,

@@ -25,7 +25,7 @@ const APP13: u8 = 0xed;
 const APP14: u8 = 0xee;
 const COM: u8 = 0xfe;
 
-/// What stands before XMP in its segment.
+/// What comes before XMP in its segment.
 pub const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// Whether a marker begins a frame, of whatever kind: `SOF0` to `SOF15` without DHT, JPG and DAC.
@@ -60,7 +60,7 @@ impl<'a> Iterator for Segments<'a> {
         let start = self.rest.iter().position(|b| *b == 0xff)?;
         let fill = self.rest[start..].iter().position(|b| *b != 0xff)?;
         let (marker, rest) = self.rest[start + fill..].split_first()?;
-        // TEM, RSTn, SOI and EOI stand alone; 0xff00 outside of a scan is a stray.
+        // TEM, RSTn, SOI and EOI have no length; 0xff00 outside of a scan is a stray.
         if matches!(marker, 0 | 1 | 0xd0..=0xd9) {
             self.rest = rest;
             return Some(Segment { marker: *marker, data: &[] });
@@ -100,7 +100,7 @@ struct Frame {
     progressive: bool,
 }
 
-/// A color channel: its sampling factors, 1 to 4, tell how many blocks of it an MCU holds each way.
+/// A color channel: its sampling factors, 1 to 4, give how many blocks of it an MCU holds each way.
 struct Component {
     horizontal: u64,
     vertical: u64,
@@ -245,7 +245,7 @@ impl Frame {
     }
 }
 
-/// Takes what a segment says beside the pixels.
+/// Takes what a segment holds beside the pixels.
 fn read_segment(metadata: &mut Metadata, file: &Bytes, segment: &Segment) {
     let data = segment.data;
     match segment.marker {
@@ -266,7 +266,7 @@ fn read_segment(metadata: &mut Metadata, file: &Bytes, segment: &Segment) {
     }
 }
 
-/// An ICC profile comes in parts that say their number and how many there are (ICC.1, annex B.4).
+/// An ICC profile comes in parts that hold their number and how many there are (ICC.1, annex B.4).
 #[derive(Default)]
 struct ProfileParts<'a> {
     parts: Vec<(u8, u8, &'a [u8])>,

@@ -95,7 +95,7 @@ fn begin(stream: &[u8], memory: AllocTracker) -> Result<(JxlImage, usize), Codec
     }
 }
 
-/// Whether the decoder can say these colors as a profile; for others it panics.
+/// Whether the decoder can express these colors as a profile; for others it panics.
 fn has_profile(colors: &EnumColourEncoding) -> bool {
     matches!(colors.colour_space, ColourSpace::Rgb | ColourSpace::Grey)
         && !matches!(colors.tf, TransferFunction::Unknown | TransferFunction::Gamma { g: 0, .. })
@@ -137,7 +137,7 @@ fn loss(image: &JxlImage, frame: Option<u8>) -> Loss {
     if image.image_header().metadata.xyb_encoded || !is_modular { Loss::Lossy } else { Loss::Lossless }
 }
 
-/// What the header says, and the decoder behind it.
+/// What the header declares, and the decoder behind it.
 pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
     let stream = codestream(file);
     let memory = AllocTracker::with_limit(usize::MAX);
@@ -159,7 +159,7 @@ pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(H
         .map_err(|_| damaged("has a header that takes more memory than its image"))?;
     let header = Header {
         depth,
-        // Colors that are named by a number get the profile that says the same.
+        // Colors that are named by a number get an equivalent profile.
         icc: Some(image.rendered_icc()).filter(|profile| !profile.is_empty()),
         icc_made: true,
         loss: loss(&image, stream.get(head).copied()),

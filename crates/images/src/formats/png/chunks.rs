@@ -12,7 +12,7 @@ pub(super) struct Chunk<'a> {
     pub(super) kind: [u8; 4],
     /// From the length field to the checksum, as far as it is there.
     pub(super) raw: &'a [u8],
-    /// What the length field says.
+    /// What the length field declares.
     pub(super) length: usize,
 }
 

@@ -34,7 +34,7 @@ pub fn animated(file: Bytes, probe: &Probe, interrupt: &Interrupt) -> Result<Sam
     composed("PNG", frames.into_frames(), probe, interrupt).map(Samples::U8)
 }
 
-/// The one image, or the one that stands for an animation.
+/// The one image, or the one that represents an animation.
 pub fn still(file: Bytes, size: Size, probe: &Probe, interrupt: &Interrupt) -> Result<Samples, CodecError> {
     let (channels, depth) = (probe.channels, probe.depth);
     let essential = Essential::new(file, false, interrupt)?;

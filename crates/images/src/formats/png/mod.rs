@@ -28,7 +28,7 @@ use crate::units::Size;
 use crate::{CodecError, Warning};
 use chunks::{Chunk, Chunks, ImageHeader, SIGNATURE, Selection, image_header};
 
-/// What the chunks say. A file that breaks off after its `IHDR` is judged by what is there.
+/// What the chunks declare. A file that breaks off after its `IHDR` is judged by what is there.
 pub fn open(file: Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
     let mut chunks = Chunks::new(&file);
     let ImageHeader { size, bits, color } = image_header(&mut chunks)?;

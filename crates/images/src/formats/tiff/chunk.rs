@@ -90,7 +90,7 @@ impl Read for PackBits<'_> {
         while let Run::Literal(0) | Run::Repeated(0, _) = self.run {
             self.run = match self.packed {
                 [] => return Ok(0),
-                // Minus 128 says nothing.
+                // Minus 128 is a no-op.
                 [128, rest @ ..] => {
                     self.packed = rest;
                     continue;
@@ -195,7 +195,7 @@ fn photo(page: &Page, packed: &[u8], rows: u32, interrupt: &Interrupt) -> io::Re
     let colors = match (page.photometric, page.samples_together()) {
         (_, 1) => Colors::Gray,
         (Photometric::YCbCr, _) => Colors::Rgb,
-        // What the directory says counts, and not what a decoder would guess.
+        // What the directory declares counts, and not what a decoder would guess.
         _ => Colors::AsStored,
     };
     // The last strip may be an image of its own height, or be padded as tiles are.

@@ -1,5 +1,5 @@
-//! TIFF 6.0, band after band. The directory stands before the pixels and says where each strip will be, so strips are
-//! not packed: their lengths must be known before the first one is written. BigTIFF where 32 bits cannot say it.
+//! TIFF 6.0, band after band. The directory comes before the pixels and gives where each strip will be, so strips are
+//! not packed: their lengths must be known before the first one is written. BigTIFF where 32 bits cannot express it.
 
 use std::io::Write;
 

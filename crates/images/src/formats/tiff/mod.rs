@@ -1,4 +1,4 @@
-//! TIFF 6.0 and BigTIFF: what a page's directory says, held to what is decoded.
+//! TIFF 6.0 and BigTIFF: what a page's directory declares, held to what is decoded.
 
 mod chunk;
 mod decode;
@@ -25,7 +25,7 @@ fn page(file: Bytes, frame: Option<u32>) -> Result<(Page, Frames), CodecError> {
     Ok((page, frames))
 }
 
-/// What the directory of a page says.
+/// What the directory of a page declares.
 pub fn open(file: &Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
     let (page, frames) = page(file.clone(), asked)?;
     let header = Header {

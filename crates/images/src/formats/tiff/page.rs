@@ -1,4 +1,4 @@
-//! One page: what its directory says of its pixels, checked as a whole.
+//! One page: what its directory declares of its pixels, checked as a whole.
 
 use bytes::Bytes;
 
@@ -28,7 +28,7 @@ pub enum Photometric {
     Rgb,
     /// A number of a color in a list.
     Palette,
-    /// Four inks.
+    /// CMYK.
     Cmyk,
     /// Luma and chroma; only within JPEG data.
     YCbCr,

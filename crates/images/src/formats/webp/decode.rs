@@ -90,7 +90,7 @@ fn container(chunks: &[([u8; 4], &[u8])]) -> Vec<u8> {
 fn check_tables(image: &Bitstream, size: Size, interrupt: &Interrupt) -> Result<(), CodecError> {
     let (stream, bare) = match image {
         Bitstream::Lossless { stream } => (&stream.data[..], false),
-        // The first byte's low bits tell how the plane is coded; 1 is the lossless way.
+        // The first byte's low bits give how the plane is coded; 1 is the lossless way.
         Bitstream::Lossy { alpha: Some(alpha), .. } => match alpha.data.split_first() {
             Some((how, plane)) if how & 3 == 1 => (plane, true),
             _ => return Ok(()),

@@ -1,7 +1,7 @@
 //! What entropy tables a lossless WebP stream asks for (RFC 9649, chapter 3), counted before a decoder builds them.
 //!
 //! The stream may ask for 65536 groups of five codes, each described in some 60 bits and looked up in 4 KiB: 1.3 GB for an
-//! upload of 4 MB, whatever the size of the image. How many there are stands in a small image of its own after the
+//! upload of 4 MB, whatever the size of the image. How many there are is in a small image of its own after the
 //! transforms, which are small images too. Reading these takes far less time than the image itself, and needs no
 //! pixels: copies and cache hits bring no number that a literal did not bring before.
 
@@ -136,7 +136,7 @@ fn image(bits: &mut Bits, width: u32, height: u32) -> Result<u32, Refused> {
     Ok(largest)
 }
 
-/// A length or distance: its prefix says how many bits follow.
+/// A length or distance: its prefix gives how many bits follow.
 fn prefixed(bits: &mut Bits, prefix: u32) -> Result<u32, Refused> {
     if prefix < 4 {
         return Ok(prefix + 1);
@@ -250,7 +250,7 @@ impl Code {
     }
 }
 
-/// The lengths of a code, themselves coded: 0 to 15 stand for themselves, 16 to 18 repeat.
+/// The lengths of a code, themselves coded: 0 to 15 are themselves, 16 to 18 repeat.
 fn read_lengths(bits: &mut Bits, code: &Code, alphabet: usize) -> Result<Vec<u8>, Refused> {
     let mut left = alphabet;
     if bits.number(1)? == 1 {

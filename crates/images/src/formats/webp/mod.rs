@@ -35,7 +35,7 @@ struct Chunk {
     kind: [u8; 4],
     /// As far as it is there.
     data: Bytes,
-    /// What the length field says.
+    /// What the length field declares.
     length: usize,
 }
 
@@ -242,10 +242,10 @@ impl Bitstream {
     }
 }
 
-/// What the chunks say. A file that breaks off after the header of its first chunk is judged by what is there.
+/// What the chunks declare. A file that breaks off after the header of its first chunk is judged by what is there.
 pub fn open(file: &Bytes, asked: Option<u32>, interrupt: &Interrupt) -> Result<(Header, Decode), CodecError> {
     let mut parsed = parse(file)?;
-    // It stands after the pixels, and may say that the image lies on its side.
+    // It comes after the pixels, and may declare that the image lies on its side.
     let tells_exif = parsed.extended.is_some_and(|(_, flags)| flags & EXIF != 0);
     if tells_exif && parsed.exif.is_none() && parsed.breaks_off {
         return Err(CodecError::Damaged(

@@ -39,7 +39,7 @@ fn block(big: bool, main: &[(u16, u16, Vec<u8>)], camera: &[(u16, u16, Vec<u8>)]
     out.extend(long(8));
     out.extend(directory(main, if thumbnail { second } else { 0 }));
     out.extend(directory(camera, 0));
-    // The thumbnail says that it is JPEG.
+    // The thumbnail declares that it is JPEG.
     out.extend(directory(&[(0x0103, SHORT, short(6).to_vec())], 0));
     out.extend(values);
     out

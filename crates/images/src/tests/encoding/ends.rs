@@ -87,7 +87,7 @@ fn a_reader_who_leaves_is_a_write_error_and_stops_the_work() {
     }
 }
 
-/// A reader who left while the image was gathered: only asking tells.
+/// A reader who left while the image was gathered: only asking shows it.
 struct Left {
     written: usize,
 }

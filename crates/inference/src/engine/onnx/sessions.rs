@@ -39,7 +39,7 @@ pub(super) const fn output(skip: Option<Skip>) -> &'static str {
     if skip.is_some() { DETAIL } else { IMAGE }
 }
 
-/// A session of a network, all of whose costly nodes run where `backend` says.
+/// A session of a network, all of whose costly nodes run on `backend`.
 pub(super) fn session(
     runtime: &Runtime,
     network: &Path,

@@ -1,4 +1,4 @@
-//! Which provider a session's nodes were given to: what ONNX Runtime itself says, not what was asked for.
+//! Which provider a session's nodes were given to: what ONNX Runtime itself reports, not what was asked for.
 //!
 //! A provider takes the nodes that it knows, and ONNX Runtime gives the rest to its CPU provider without a word. So a
 //! label of what was asked for may lie; what is reported everywhere is checked here first.
@@ -26,7 +26,7 @@ impl Placement {
     #[expect(unsafe_code, reason = "`ort` has no safe call for it")]
     pub(in crate::engine) fn of(session: &Session) -> Result<Self, ort::Error> {
         let api = ort::api();
-        // SAFETY: the session is alive for all of this, and it owns what the calls point to (ONNX Runtime's header says
+        // SAFETY: the session is alive for all of this, and it owns what the calls point to (ONNX Runtime's header states
         // so of each); a pointer and a length come from one call, and neither is used where the call failed. Names are
         // C strings of the session, copied at once.
         unsafe {
