@@ -22,7 +22,7 @@ from .evaluate import evaluate, torch_upscaler
 from .metrics import psnr
 from .networks import count_parameters
 from .systems import SYSTEMS
-from .zoo import SETS, ZOO, write_model
+from .zoo import SETS, ZOO, settled, write_model
 
 HERE = Path(__file__).resolve().parents[1]
 SCALE = 4
@@ -61,7 +61,7 @@ def run_system(config, crops, folder, sets=SETS):
     trainer.train(run, crops)
     if run.progress() < 1:
         return None
-    network = run.averaged()
+    network = settled(run.averaged(), crops, config.data.patch)
     made = {"system": config.name, "seed": config.train.seed, "steps": run.step, "parameters": count_parameters(network),
             "minutes": round(run.seconds / 60, 1), "train_psnr": on_training_patches(network, crops, config.data.patch)}
     made |= {name: evaluate(torch_upscaler(network), name, SCALE) for name in sets}
@@ -88,13 +88,13 @@ def table(results):
     return "\n".join(lines)
 
 
-def export_best(base, system, results, out, zoo, sets=SETS):
+def export_best(base, system, results, crops, out, zoo, sets=SETS):
     """Write the seed with the highest figure on training patches as a model's folder."""
     best = max((r for r in results if r["system"] == system.name), key=lambda r: r["train_psnr"])
-    run = trainer.Run(configured(base, system, best["seed"], best["steps"]), SCALE,
-                      folder_of(out, system, best["seed"], best["steps"]), "cpu")
+    config = configured(base, system, best["seed"], best["steps"])
+    run = trainer.Run(config, SCALE, folder_of(out, system, best["seed"], best["steps"]), "cpu")
     run.resume()
-    write_model(zoo / system.name, run.averaged(), f"{system.label}, small",
+    write_model(zoo / system.name, settled(run.averaged(), crops, config.data.patch), f"{system.label}, small",
                 f"The replication's {system.label} at {best['parameters']:,} parameters; models/README.md compares them.",
                 system.paper, f"python -m sr.replicate --only {system.name}; seed {best['seed']}", best["steps"], sets)
 
@@ -133,7 +133,7 @@ def main(argv=None):
         results.append(made)
         (args.out / "replicate.md").write_text(table(results) + "\n")
         if all(later.name != system.name for later, _ in pairs[i + 1 :]):
-            export_best(args.config, system, results, args.out, args.zoo, args.sets)
+            export_best(args.config, system, results, crops, args.out, args.zoo, args.sets)
     print(table(results))
     if "small-srresnet" in args.only:
         start = folder_of(args.out, SYSTEMS["small-srresnet"], (args.seeds or [1])[0], steps) / "last.pt"

@@ -20,7 +20,7 @@ from . import config as configuration
 from . import train as trainer
 from .data import Crops, data_root
 from .srresnet import Discriminator
-from .zoo import SETS, ZOO, write_model
+from .zoo import SETS, ZOO, settled, write_model
 
 HERE = Path(__file__).resolve().parents[1]
 SCALE = 4
@@ -92,9 +92,9 @@ class AdversarialRun(trainer.Run):
         return loss.detach()
 
 
-def export(run, folder, sets=SETS):
+def export(run, crops, folder, sets=SETS):
     """The averaged network as a model's folder."""
-    write_model(folder, run.averaged(), "SRGAN, small",
+    write_model(folder, settled(run.averaged(), crops, run.config.data.patch), "SRGAN, small",
                 "Tuned against a discriminator: sharper, and it invents detail that was not in the scene. Not for documents, "
                 "faces that must be true, or measurements.",
                 "Ledig et al., Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network, CVPR 2017",
@@ -110,7 +110,7 @@ def tune(start, crops, folder, model, sets=SETS, config=None, scale=SCALE):
         run.initialize(start)
     trainer.train(run, crops)
     if run.progress() >= 1:
-        export(run, model, sets)
+        export(run, crops, model, sets)
     return run
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from torch.optim.swa_utils import update_bn
 
 from .evaluate import evaluate
 from .export import PARITY, parity, run, session, sha256, store_fp16, to_onnx
@@ -16,6 +17,7 @@ from .tiling import Bounds, served
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
 TILE = Bounds(step=32, min_side=32, max_side=192, max_area=96**2, halo=8)  # every region of sr/systems.py divides the sides
 LARGEST = 1_000_000
+BATCHES, PATCHES = 30, 16  # of training patches that batch normalization settles on
 SETS = ("Set5", "Set14", "BSD100")
 
 MANIFEST = """name = "{name}"
@@ -38,6 +40,17 @@ parameters = {parameters}
 steps = {steps}
 psnr_y = {{ {figures} }}
 """
+
+
+def settled(network, crops, patch):
+    """`network` with the statistics of its batch normalization found anew on training patches.
+
+    Those gathered on the way are of weights that have moved on since, and never of the averaged ones: with them the
+    recurrence (NLRN) was at 27.45 dB on Set5 and not at 30.6. Where there are no such layers nothing is done.
+    """
+    rng = np.random.default_rng(0)
+    update_bn((crops.batch(rng, PATCHES, patch, 1)[0] for _ in range(BATCHES)), network)
+    return network.eval()
 
 
 def write_model(folder, network, title, description, paper, training, steps, sets=SETS):

@@ -153,6 +153,21 @@ def test_a_run_that_was_cut_goes_on_to_the_same_weights(setup, crops):
     assert go("whole", 0) | {"minutes": 0} == go("halves", 2) | {"minutes": 0}
 
 
+def test_normalization_settles_on_training_patches(crops):
+    torch.manual_seed(1)
+    network = build({"kind": "small", "body": "srresnet"} | TINY["srresnet"], 4)
+    norm = next(m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    norm.running_mean.fill_(1000.0)
+    settled = zoo.settled(network, crops, 12)
+    assert settled is network and not network.training and norm.running_mean.abs().max() < 100
+    first = norm.running_mean.clone()
+    assert torch.equal(zoo.settled(network, crops, 12) and norm.running_mean, first), "the same patches every time"
+    plain = build(SYSTEMS["small-none"].network, 4)
+    before = {k: v.clone() for k, v in plain.state_dict().items()}
+    after = zoo.settled(plain, crops, 12).state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
 def test_too_large_a_model_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "LARGEST", 1000)
     network = build({"kind": "small", "body": "srresnet"} | TINY["srresnet"], 4).eval()
