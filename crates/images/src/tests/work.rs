@@ -201,6 +201,18 @@ fn every_format_asks_as_it_reads() {
     }
 }
 
+/// The way from CMYK to RGB, which reads nothing, asks at every mebibyte.
+#[test]
+fn a_cmyk_jpeg_asks_as_it_is_converted() {
+    let (width, height) = (2048, 1024);
+    let mut file = Vec::new();
+    let encoder = jpeg_encoder::Encoder::new(&mut file, 90);
+    let inks = vec![7; 4 * usize::from(width) * usize::from(height)];
+    encoder.encode(&inks, width, height, jpeg_encoder::ColorType::Cmyk).expect("memory takes it");
+    let (slices, parts, asked) = (file.len() / SLICE, inks.len() >> 20, questions(&file));
+    assert!(parts == 8 && asked >= slices + parts, "{asked} questions, {slices} slices");
+}
+
 #[test]
 fn no_format_decodes_after_the_end_of_its_request() {
     for file in [
